@@ -1,0 +1,1 @@
+//! Pure: what a call is. No I/O, no async, no clock.

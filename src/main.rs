@@ -1,0 +1,2 @@
+//! The `holdpoint` program.
+fn main() {}
