@@ -1,1 +1,10 @@
-//! Pure: what a call is. No I/O, no async, no clock.
+//! What a call, a request and a decision are: values and pure functions on them.
+//!
+//! Promises: no I/O, no async, no clock of its own (time is an argument), so
+//! that property tests and fuzzers reach all of it. Must never: print, log, or
+//! keep an unmasked argument in anything that outlives the caller's question.
+
+pub mod ids;
+pub mod model;
+pub mod requirement;
+pub mod time;
