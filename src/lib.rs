@@ -4,6 +4,7 @@
 pub mod call;
 pub mod config;
 pub mod desk;
+pub mod grpc;
 pub mod store;
 pub mod telemetry;
 
