@@ -381,3 +381,6 @@ fn index(hash: &TokenHash) -> [u8; 8] {
     index.copy_from_slice(&hash.as_bytes()[..8]);
     index
 }
+
+#[cfg(test)]
+mod tests;

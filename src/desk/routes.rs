@@ -139,3 +139,6 @@ fn add(requirement: &mut Requirement, clause: &Clause) {
         requirement.clauses.extend(new.clauses);
     }
 }
+
+#[cfg(test)]
+mod tests;
