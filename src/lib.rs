@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod mail;
 
 /// The generated contract, `proto/holdpoint/v1`. Its comments are in the `.proto` files.
 #[allow(clippy::all, missing_docs, rustdoc::all)]
