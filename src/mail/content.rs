@@ -153,7 +153,7 @@ fn warnings(request: &Request) -> Vec<SafeText> {
 fn who_asks(request: &Request) -> Section {
     let call = &request.call;
     let agent = [call.agent.name.as_str(), call.agent.version.as_str()].join(" ");
-    let (session, cut) = SafeText::cut_line(&call.agent.session, limits::SESSION);
+    let (session, cut) = limits::cut_line(&call.agent.session, limits::SESSION);
     let mut facts = vec![
         ("Caller", fitting(&call.caller, limits::VALUE)),
         ("Client", fitting(&call.client, limits::VALUE)),
@@ -289,7 +289,7 @@ fn to_decide(request: &Request, about: &About) -> Section {
     let deny = format!("deny {id} --reason \"...\"");
     Section {
         heading: "To decide",
-        note: "Type one of these; answering this mail does nothing.".to_owned(),
+        note: "Type one of these in a terminal. Answering this mail does nothing.".to_owned(),
         body: Body::Commands(vec![
             (
                 "To let it run, once",

@@ -6,6 +6,7 @@ use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 use sha2::{Digest as _, Sha256};
 
 use super::content::Content;
+use super::limits::cut_line;
 use super::{html, plain};
 use crate::call::model::{Category, Request};
 use crate::call::safe_text::SafeText;
@@ -166,7 +167,7 @@ fn subject(request: &Request) -> SafeText {
 fn name(text: &str) -> SafeText {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/@+".contains(c);
     let is_plain = !text.is_empty() && text.chars().all(plain);
-    let (mut shown, cut) = SafeText::cut_line(&header_text(text), SUBJECT_NAME);
+    let (mut shown, cut) = cut_line(&header_text(text), SUBJECT_NAME);
     if cut > 0 {
         shown.push_ours("...");
     }
@@ -222,7 +223,7 @@ fn fingerprint(name: &str) -> String {
 fn domain(host: &str) -> String {
     let of_a_domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     let usable = !host.is_empty() && host.len() <= 253 && host.chars().all(of_a_domain);
-    let usable = usable && host.split('.').all(|label| !label.is_empty());
+    let usable = usable && host.split('.').all(|label| (1..64).contains(&label.len()));
     if usable {
         host.to_ascii_lowercase()
     } else {

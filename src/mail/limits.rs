@@ -32,7 +32,7 @@ const ARGUMENTS: &[(usize, usize)] = &[
 /// Bytes of the arguments as they are shown.
 const ARGUMENT_BYTES: usize = 24 * 1024;
 
-/// Bytes of the arguments in the encoded HTML part. Gmail hides the end of a
+/// Bytes of the arguments in the HTML part. Gmail hides the end of a
 /// mail beyond 102 KB, and the commands stand there.
 const ARGUMENT_HTML_BYTES: usize = 48 * 1024;
 
@@ -44,11 +44,19 @@ const QUOTED_CHARS: usize = 3000;
 
 /// `text` on one line, cut with a word about it.
 pub(super) fn fitting(text: &str, columns: usize) -> SafeText {
-    let (mut shown, cut) = SafeText::cut_line(text, columns);
+    let (mut shown, cut) = cut_line(text, columns);
     if cut > 0 {
         shown.push(&SafeText::line(&format!("… ({cut} more characters)")));
     }
     shown
+}
+
+/// [`SafeText::cut_line`], bounded in characters too: marks take no columns.
+pub(super) fn cut_line(text: &str, columns: usize) -> (SafeText, usize) {
+    let most = text.char_indices().nth(columns.saturating_mul(2));
+    let (start, rest) = text.split_at(most.map_or(text.len(), |(at, _)| at));
+    let (shown, cut) = SafeText::cut_line(start, columns);
+    (shown, cut + rest.chars().count())
 }
 
 /// The first few of `names` and how many there are beside them.
@@ -93,16 +101,10 @@ pub(super) fn arguments(masked: &Json) -> Rendered {
         .unwrap_or_else(|| as_wide(least))
 }
 
-/// Bytes of a line in quoted-printable HTML: what is not ASCII takes three
-/// bytes for each of its own, as does `=`.
+/// Bytes of a line in HTML.
 fn html_cost(line: &SafeText) -> usize {
-    let markup = 120;
-    let html = line.html();
-    markup
-        + html
-            .bytes()
-            .map(|b| if b.is_ascii() && b != b'=' { 1 } else { 3 })
-            .sum::<usize>()
+    let markup = 60;
+    markup + line.html().len()
 }
 
 /// Somebody's words as the first lines that fit, and how many characters do not.
@@ -122,8 +124,8 @@ pub(super) fn quoted(text: &str) -> (Vec<SafeText>, usize) {
             cut += line.chars().count() + 1;
             continue;
         }
-        let (shown, left) = SafeText::cut_line(&line, room);
-        room = room.saturating_sub(shown.columns());
+        let (shown, left) = cut_line(&line, room);
+        room = room.saturating_sub(shown.as_str().chars().count());
         cut += left;
         lines.push(shown);
     }

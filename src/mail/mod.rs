@@ -21,3 +21,6 @@ mod smtp_url;
 pub mod letter;
 pub mod transport;
 pub mod worker;
+
+#[cfg(test)]
+mod tests;

@@ -91,24 +91,19 @@ fn render_command(out: &mut String, command: &Command) {
 }
 
 /// Appends one line of text, broken at spaces where there are some and within
-/// words where there are none. Nothing is lost: the space stays at the end.
+/// words where there are none. A break stands for one space.
 fn wrapped(out: &mut String, first: &str, next: &str, text: &str) {
     let mut rest = text;
     let mut indent = first;
     loop {
         let room = WIDTH.saturating_sub(columns(indent)).max(WIDTH / 4);
         let (line, more) = rest.split_at(line_end(rest, room));
-        let whole = format!("{indent}{line}");
-        out.push_str(if more.is_empty() {
-            whole.trim_end()
-        } else {
-            &whole
-        });
+        out.push_str(format!("{indent}{line}").trim_end());
         out.push('\n');
         if more.is_empty() {
             break;
         }
-        (rest, indent) = (more, next);
+        (rest, indent) = (more.strip_prefix(' ').unwrap_or(more), next);
     }
 }
 
@@ -118,17 +113,17 @@ fn columns(text: &str) -> usize {
 
 /// The bytes of `text` that go on a line of `room` columns.
 fn line_end(text: &str, room: usize) -> usize {
-    let (mut columns, mut after_space) = (0, None);
+    let (mut columns, mut space) = (0, None);
     for (at, c) in text.char_indices() {
         columns += c.width().unwrap_or(0);
-        // A space at the very end may hang over: nobody sees it.
+        if c == ' ' && columns > room / 2 {
+            space = Some(at);
+        }
+        // A space at the very end may hang over: the break stands for it.
         if columns > room && c != ' ' {
             // What is wider than the line by itself must still go somewhere.
             let first = text.chars().next().map_or(text.len(), char::len_utf8);
-            return after_space.unwrap_or(at).max(first);
-        }
-        if c == ' ' && columns > room / 2 {
-            after_space = Some(at + 1);
+            return space.unwrap_or(at).max(first);
         }
     }
     text.len()
@@ -153,8 +148,11 @@ mod tests {
                 .iter()
                 .all(|l| l.starts_with("> ") && l.trim_end().len() <= WIDTH)
         );
-        let joined: String = lines.iter().map(|l| &l[2..]).collect();
-        assert_eq!(joined, text);
+        let (words, long): (Vec<&str>, Vec<&str>) = lines
+            .iter()
+            .map(|l| &l[2..])
+            .partition(|l| l.starts_with("word"));
+        assert_eq!(words.join(" ") + " " + &long.concat(), text);
     }
 
     #[test]
