@@ -286,23 +286,25 @@ fn needed(clause: &Clause) -> String {
 
 fn to_decide(request: &Request, about: &About) -> Section {
     let (id, digest) = (request.id, format!("--digest {}", request.call.digest));
-    let deny = format!("deny {id} --reason \"...\"");
+    let reason = "--reason \"...\"";
+    let (approve, deny, show) = (
+        format!("approve {id}"),
+        format!("deny {id}"),
+        format!("show {id}"),
+    );
     Section {
         heading: "To decide",
         note: "Type one of these in a terminal. Answering this mail does nothing.".to_owned(),
         body: Body::Commands(vec![
             (
                 "To let it run, once",
-                Command::new(about, &format!("approve {id}"), &[&digest]),
+                Command::new(about, &approve, &[&digest]),
             ),
             (
                 "To refuse it, and say why",
-                Command::new(about, &deny, &[&digest]),
+                Command::new(about, &deny, &[reason, &digest]),
             ),
-            (
-                "To see all of it",
-                Command::new(about, &format!("show {id}"), &[]),
-            ),
+            ("To see all of it", Command::new(about, &show, &[])),
         ]),
     }
 }

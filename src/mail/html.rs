@@ -37,13 +37,14 @@ pub(super) fn render(content: &Content) -> String {
     let sentence = content.sentence.html();
     row(
         &mut out,
-        "font-size:20px;line-height:1.35;font-weight:600",
+        "font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap",
         &sentence,
     );
     for warning in &content.warnings {
         let style = "padding-top:10px";
         let marked = format!(
-            "<div style=\"border-left:4px solid #d9822b;padding:4px 0 4px 10px\">{}</div>",
+            "<div style=\"border-left:4px solid #d9822b;padding:4px 0 4px 10px;\
+             white-space:pre-wrap\">{}</div>",
             warning.html()
         );
         row(&mut out, style, &marked);
@@ -90,7 +91,7 @@ fn render_section(out: &mut String, section: &Section) {
             let quote = format!(
                 "<div style=\"border-left:4px solid #888;padding:2px 0 2px 12px;\
                  font-style:italic;white-space:pre-wrap;{BREAK}\">{}</div>",
-                lines.join("<br>\n")
+                lines.join("<br>")
             );
             row(out, "padding-top:8px", &quote);
         }
@@ -108,7 +109,7 @@ fn fact_table(facts: &[(&'static str, SafeText)]) -> String {
         format!(
             "<tr><td width=\"100\" valign=\"top\" style=\"width:100px;padding:2px 10px 2px 0;\
              font-size:14px;line-height:1.7;opacity:.8\">{label}</td><td valign=\"top\" \
-             style=\"padding:2px 0;{BREAK}\">{}</td></tr>\n",
+             style=\"padding:2px 0;white-space:pre-wrap;{BREAK}\">{}</td></tr>\n",
             value.html()
         )
     });
@@ -125,7 +126,7 @@ fn argument_line(line: &SafeText) -> String {
     let text = line.as_str();
     let indent = text.len() - text.trim_start_matches(' ').len() + 4;
     let html = line.html();
-    format!("<div style=\"padding:1px 0 3px {indent}ch;text-indent:-{indent}ch\">{html}</div>\n")
+    format!("<div style=\"padding:1px 0 3px {indent}ch;text-indent:-{indent}ch\">{html}</div>")
 }
 
 fn boxed(border: &str, html: &str) -> String {
@@ -135,9 +136,13 @@ fn boxed(border: &str, html: &str) -> String {
     )
 }
 
-/// On one line, so that what is copied is one line; the reader breaks it.
+/// One line when it is copied; on a narrow screen each part begins a line.
 fn with_command(what_for: &str, command: &Command) -> String {
-    let command = SafeText::join(&command.0, " ").html();
-    let command = boxed("1px solid #888", &command);
+    let part = |part: &SafeText| {
+        let html = part.html();
+        format!("<span style=\"display:inline-block\">{html}</span>")
+    };
+    let parts: Vec<String> = command.0.iter().map(part).collect();
+    let command = boxed("1px solid #888", &parts.join(" "));
     format!("<div style=\"padding-bottom:4px\">{what_for}:</div>{command}")
 }

@@ -37,10 +37,11 @@ const ARGUMENT_BYTES: usize = 24 * 1024;
 const ARGUMENT_HTML_BYTES: usize = 48 * 1024;
 
 /// Lines of the agent's own words.
-const QUOTED_LINES: usize = 40;
+const QUOTED_LINES: usize = 30;
 
-/// Characters of the agent's own words.
-const QUOTED_CHARS: usize = 3000;
+/// Characters of the agent's own words: a screen of a phone. What it asks for
+/// stands above, and the commands must not be out of reach.
+const QUOTED_CHARS: usize = 1500;
 
 /// `text` on one line, cut with a word about it.
 pub(super) fn fitting(text: &str, columns: usize) -> SafeText {
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(listed(&names, ", "), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
         assert_eq!(listed(&names[..8], ", "), "0, 1, 2, 3, 4, 5, 6, 7");
         let (lines, cut) = quoted(&"x\n".repeat(50));
-        assert_eq!((lines.len(), cut), (QUOTED_LINES, 20));
+        assert_eq!((lines.len(), cut), (QUOTED_LINES, 40));
         let (lines, cut) = quoted(&"x".repeat(QUOTED_CHARS + 7));
         assert_eq!((lines.len(), cut), (1, 7));
         assert_eq!(quoted(" \r\n").0.len(), 0);

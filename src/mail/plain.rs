@@ -83,9 +83,22 @@ fn render_section(out: &mut String, section: &Section) {
 
 /// Continued as shells do, so that it can be copied from any reader.
 fn render_command(out: &mut String, command: &Command) {
+    let mut width = 0;
     for (i, part) in command.0.iter().enumerate() {
-        out.push_str(if i == 0 { "" } else { " \\\n  " });
+        // Two columns for what continues the line.
+        let fits = width + 1 + part.columns() + 2 <= WIDTH;
+        let between = match (i, fits) {
+            (0, _) => "",
+            (_, true) => " ",
+            (_, false) => " \\\n  ",
+        };
+        out.push_str(between);
         out.push_str(part.as_str());
+        width = if fits {
+            width + 1 + part.columns()
+        } else {
+            2 + part.columns()
+        };
     }
     out.push('\n');
 }
