@@ -2,9 +2,11 @@
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod cli;
 pub mod config;
 pub mod desk;
 pub mod grpc;
+pub mod mail;
 pub mod store;
 pub mod telemetry;
 
