@@ -4,7 +4,13 @@
 //! that property tests and fuzzers reach all of it. Must never: print, log, or
 //! keep an unmasked argument in anything that outlives the caller's question.
 
+pub mod canonical;
+pub mod digest;
 pub mod ids;
+pub mod json;
 pub mod model;
+pub mod present;
+pub mod redact;
 pub mod requirement;
+pub mod safe_text;
 pub mod time;

@@ -1,0 +1,148 @@
+//! The digest: what binds a decision to a call.
+//!
+//! Promises: two calls have the same digest exactly when server, tool, and the
+//! canonical form of what they carry are the same; anyone can compute it with
+//! SHA-256 and the published vectors (`tests/vectors/digest.jsonl`). Must
+//! never: change for what was once covered. A new meaning takes a new prefix.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+
+use super::canonical;
+use super::json::Json;
+
+/// What every digest starts from, so that no other use of SHA-256 over JSON
+/// (an audit entry, a webhook) can ever produce one.
+const PREFIX: &[u8] = b"holdpoint-call-v1\0";
+
+/// What a person must have seen for a prefix to stand for a digest: 64 bits.
+/// Fewer could be searched for: a second call with the same few digits.
+const MIN_PREFIX: usize = 16;
+
+/// SHA-256 over a call, written as 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest with these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first 16 hex digits: what a person compares.
+    pub fn short(&self) -> String {
+        let mut hex = self.to_string();
+        hex.truncate(MIN_PREFIX);
+        hex
+    }
+
+    /// Whether `hex` is how this digest starts: 16 to 64 lower-case hex digits.
+    /// Anything shorter names no digest.
+    pub fn matches_prefix(&self, hex: &str) -> bool {
+        hex.len() >= MIN_PREFIX && self.to_string().starts_with(hex)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What was given is not a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a digest: give all 64 lower-case hex digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    /// Strict: one digest has one spelling.
+    fn from_str(hex: &str) -> Result<Digest, NotADigest> {
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Ok(b - b'0'),
+            b'a'..=b'f' => Ok(b - b'a' + 10),
+            _ => Err(NotADigest),
+        };
+        if hex.len() != 64 {
+            return Err(NotADigest);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+/// What a digest covers: all that decides what the call does.
+#[derive(Clone, Copy)]
+pub struct Covered<'a> {
+    /// The server that has the tool.
+    pub server: &'a str,
+    /// The tool's name.
+    pub tool: &'a str,
+    /// The arguments, unmasked. A JSON object.
+    pub arguments: &'a Json,
+    /// `inputResponses` of an MCP call that continues an earlier one.
+    pub input_responses: Option<&'a Json>,
+    /// `requestState` of an MCP call that continues an earlier one.
+    pub request_state: Option<&'a str>,
+}
+
+/// Without the arguments: a debug line is a log, and they are not masked.
+impl fmt::Debug for Covered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Covered")
+            .field("server", &self.server)
+            .field("tool", &self.tool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Covered<'_> {
+    /// The digest of this call.
+    pub fn digest(&self) -> Digest {
+        let hash = Sha256::new()
+            .chain_update(PREFIX)
+            .chain_update(self.canonical())
+            .finalize();
+        Digest(hash.into())
+    }
+
+    /// The canonical JSON that the digest is taken over. Holds the real
+    /// arguments: for hashing and for tests, never for storing.
+    pub fn canonical(&self) -> String {
+        // Written member by member, in canonical order, because building the
+        // object would copy the arguments.
+        let mut out = String::from("{\"arguments\":");
+        canonical::write(&mut out, self.arguments);
+        if let Some(responses) = self.input_responses {
+            out.push_str(",\"inputResponses\":");
+            canonical::write(&mut out, responses);
+        }
+        if let Some(state) = self.request_state {
+            out.push_str(",\"requestState\":");
+            canonical::string(&mut out, state);
+        }
+        out.push_str(",\"server\":");
+        canonical::string(&mut out, self.server);
+        out.push_str(",\"tool\":");
+        canonical::string(&mut out, self.tool);
+        out.push('}');
+        out
+    }
+}

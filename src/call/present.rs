@@ -1,0 +1,323 @@
+//! How a call reads: the same in a mail, on a terminal and on a page.
+//!
+//! Promises: every line is a [`SafeText`]; text of an agent stays within its own
+//! place (a value cannot look like another member, a name cannot look like our
+//! words); what is cut or left out is said where it is missing, and counted.
+//! Every member gets a line before any member gets a second one, so that a
+//! thousand lines of padding do not push out the amount. Must never: say more
+//! than the data does.
+//!
+//! Give it masked arguments: see [`super::redact`].
+
+mod sentence;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use sentence::sentence;
+
+use super::json::Json;
+use super::safe_text::SafeText;
+use value::{inline, name_text, scalar};
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Lines in all.
+    pub max_lines: usize,
+    /// Columns of one line of a value; more is cut.
+    pub max_value_columns: usize,
+    /// How deep members are shown one per line; what is deeper is left out.
+    pub max_depth: usize,
+}
+
+impl Limits {
+    /// A terminal: what fits a screen or two.
+    pub const TERMINAL: Limits = Limits {
+        max_lines: 60,
+        max_value_columns: 400,
+        max_depth: 8,
+    };
+    /// A mail: short enough to be read on a phone.
+    pub const MAIL: Limits = Limits {
+        max_lines: 60,
+        max_value_columns: 400,
+        max_depth: 8,
+    };
+    /// A page, or `show --full`: all that can be read at all.
+    pub const FULL: Limits = Limits {
+        max_lines: 2000,
+        max_value_columns: 20_000,
+        max_depth: 64,
+    };
+}
+
+/// Arguments as lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The lines, indented.
+    pub lines: Vec<SafeText>,
+    /// How many values were cut or left out.
+    pub cut: u32,
+}
+
+/// Spaces per level.
+const INDENT: usize = 2;
+
+/// A container of scalars that takes no more columns than this stands on one line.
+const MAX_INLINE_COLUMNS: usize = 60;
+
+/// Masked arguments as an indented tree: `key: value`.
+pub fn arguments(masked: &Json, limits: &Limits) -> Rendered {
+    let mut tree = Tree { limits, cut: 0 };
+    let mut lines = Vec::new();
+    let budget = limits.max_lines.max(1);
+    match masked {
+        Json::Object(members) if members.is_empty() => {
+            lines.push(Line::at(0, ours("(no arguments)")));
+        }
+        Json::Object(members) => tree.members(members, 0, budget, &mut lines),
+        Json::Array(items) => tree.items(items, 0, budget, &mut lines),
+        value => tree.value(SafeText::default(), value, 0, budget, &mut lines),
+    }
+    let lines = lines.into_iter().map(Line::indented).collect();
+    Rendered {
+        lines,
+        cut: tree.cut,
+    }
+}
+
+/// A line before it is indented.
+struct Line {
+    depth: usize,
+    /// Whether an item of a list starts here: its dash takes the last level's place.
+    dash: bool,
+    text: SafeText,
+}
+
+impl Line {
+    fn at(depth: usize, text: SafeText) -> Line {
+        Line {
+            depth,
+            dash: false,
+            text,
+        }
+    }
+
+    fn indented(self) -> SafeText {
+        let mut line = SafeText::default();
+        for level in 0..self.depth {
+            line.push_ours(if self.dash && level + 1 == self.depth {
+                "- "
+            } else {
+                "  "
+            });
+        }
+        debug_assert_eq!(line.columns(), self.depth * INDENT, "one width per level");
+        line.push(&self.text);
+        line
+    }
+}
+
+struct Tree<'a> {
+    limits: &'a Limits,
+    cut: u32,
+}
+
+impl Tree<'_> {
+    /// Writes the members of an object within `budget` lines (at least one).
+    fn members(
+        &mut self,
+        all: &[(String, Json)],
+        depth: usize,
+        budget: usize,
+        out: &mut Vec<Line>,
+    ) {
+        let shown = how_many(all.len(), budget);
+        let end = out.len() + budget;
+        for (i, (name, value)) in all[..shown].iter().enumerate() {
+            // What is left, less one line for each one that follows.
+            let following = shown - i - 1 + usize::from(shown < all.len());
+            let room = (end - out.len()).saturating_sub(following).max(1);
+            let (mut label, cut) = name_text(name);
+            self.cut += u32::from(cut);
+            label.push_ours(": ");
+            self.value(label, value, depth, room, out);
+        }
+        self.left_out(
+            all[shown..].iter().map(|(_, value)| value),
+            "member",
+            depth,
+            out,
+        );
+    }
+
+    /// Writes the items of an array within `budget` lines (at least one).
+    fn items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
+        let shown = how_many(all.len(), budget);
+        let end = out.len() + budget;
+        for (i, value) in all[..shown].iter().enumerate() {
+            let following = shown - i - 1 + usize::from(shown < all.len());
+            let room = (end - out.len()).saturating_sub(following).max(1);
+            let first = out.len();
+            match value {
+                Json::Object(members)
+                    if !members.is_empty() && self.opens(value, depth + 1, room) =>
+                {
+                    self.members(members, depth + 1, room, out);
+                }
+                value => self.value(SafeText::default(), value, depth + 1, room, out),
+            }
+            if let Some(line) = out.get_mut(first) {
+                line.dash = true;
+            }
+        }
+        self.left_out(all[shown..].iter(), "item", depth + 1, out);
+    }
+
+    /// Writes one value after its label.
+    fn value(
+        &mut self,
+        mut label: SafeText,
+        value: &Json,
+        depth: usize,
+        budget: usize,
+        out: &mut Vec<Line>,
+    ) {
+        if let Json::String(text) = value
+            && budget > 1
+            && text.trim_end_matches('\n').contains('\n')
+        {
+            return self.lines_of(label, text, depth, budget, out);
+        }
+        if let Some(text) = inline(value, MAX_INLINE_COLUMNS) {
+            label.push(&text);
+        } else if self.opens(value, depth, budget) {
+            out.push(Line::at(depth, label.trimmed_end()));
+            return match value {
+                Json::Object(members) => self.members(members, depth + 1, budget - 1, out),
+                Json::Array(items) => self.items(items, depth, budget - 1, out),
+                _ => (),
+            };
+        } else if let Some((text, cut)) = scalar(value, self.limits.max_value_columns) {
+            self.cut += u32::from(cut);
+            label.push(&text);
+        } else {
+            label.push(&self.closed(value));
+        }
+        out.push(Line::at(depth, label));
+    }
+
+    /// Whether the container's members are written below it.
+    fn opens(&self, value: &Json, depth: usize, budget: usize) -> bool {
+        let open = matches!(value, Json::Object(_) | Json::Array(_));
+        open && budget > 1
+            && depth < self.limits.max_depth
+            && inline(value, MAX_INLINE_COLUMNS).is_none()
+    }
+
+    /// A container that is not opened, for depth or for want of lines.
+    fn closed(&mut self, value: &Json) -> SafeText {
+        self.cut = self.cut.saturating_add(values_in(value));
+        match value {
+            Json::Array(items) => cut_marker(items.len(), "item"),
+            Json::Object(members) => cut_marker(members.len(), "member"),
+            _ => SafeText::default(),
+        }
+    }
+
+    /// Says what was left out at the end of a container.
+    fn left_out<'a>(
+        &mut self,
+        rest: impl ExactSizeIterator<Item = &'a Json>,
+        what: &str,
+        depth: usize,
+        out: &mut Vec<Line>,
+    ) {
+        if rest.len() > 0 {
+            out.push(Line::at(
+                depth,
+                cut_marker(rest.len(), &format!("more {what}")),
+            ));
+            self.cut = rest.fold(self.cut, |sum, value| sum.saturating_add(values_in(value)));
+        }
+    }
+
+    /// Writes a text of several lines as an indented block, each line after a
+    /// bar, so that none can pass for a member.
+    fn lines_of(
+        &mut self,
+        mut label: SafeText,
+        text: &str,
+        depth: usize,
+        budget: usize,
+        out: &mut Vec<Line>,
+    ) {
+        let lines: Vec<&str> = text.lines().collect();
+        label.push(&SafeText::line(&format!("({} lines)", lines.len())));
+        out.push(Line::at(depth, label));
+        let shown = how_many(lines.len(), budget - 1);
+        let mut cut = shown < lines.len();
+        for line in &lines[..shown] {
+            let mut bar = ours("| ");
+            let (text, rest) = SafeText::cut_line(line, self.limits.max_value_columns);
+            bar.push(&text);
+            if rest > 0 {
+                cut = true;
+                bar.push_ours(" ");
+                bar.push(&cut_marker(rest, "more character"));
+            }
+            out.push(Line::at(depth + 1, bar));
+        }
+        if shown < lines.len() {
+            let characters: usize = lines[shown..].iter().map(|line| line.chars().count()).sum();
+            let rest = format!(
+                "more line{}, {characters} character",
+                s(lines.len() - shown)
+            );
+            out.push(Line::at(depth + 1, cut_marker(lines.len() - shown, &rest)));
+        }
+        self.cut += u32::from(cut);
+    }
+}
+
+/// How many of `all` can be shown in `budget` lines, one of which may have to
+/// say what is left out.
+fn how_many(all: usize, budget: usize) -> usize {
+    if all <= budget {
+        all
+    } else {
+        budget.saturating_sub(1)
+    }
+}
+
+/// How many values a tree holds: its leaves, an empty container being one.
+fn values_in(value: &Json) -> u32 {
+    let sum: u32 = match value {
+        Json::Array(items) => items.iter().map(values_in).sum(),
+        Json::Object(members) => members.iter().map(|(_, value)| values_in(value)).sum(),
+        _ => 1,
+    };
+    sum.max(1)
+}
+
+/// `«cut: 14 more members»`. An agent cannot write one: masking has made its
+/// guillemets plain.
+fn cut_marker(count: usize, what: &str) -> SafeText {
+    let ending = if what.ends_with("character") && what.contains(',') {
+        "s"
+    } else {
+        s(count)
+    };
+    SafeText::line(&format!("«cut: {count} {what}{ending}»"))
+}
+
+fn s(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn ours(words: &'static str) -> SafeText {
+    let mut text = SafeText::default();
+    text.push_ours(words);
+    text
+}

@@ -1,0 +1,187 @@
+//! One sentence that says what will happen.
+
+use super::value::{inline, is_literal, is_masked, quoted};
+use super::{ours, s};
+use crate::call::json::Json;
+use crate::call::safe_text::SafeText;
+
+/// The width to stay within: the subject of a mail, a line of a wide terminal.
+const COLUMNS: usize = 150;
+
+/// Columns of a tool's or a server's name.
+const NAME_COLUMNS: usize = 40;
+
+/// Columns of one value.
+const VALUE_COLUMNS: usize = 48;
+
+/// Member names that say what is acted on or how much of it, the most telling first.
+const TELLING: &[&str] = &[
+    "command",
+    "cmd",
+    "sql",
+    "query",
+    "statement",
+    "action",
+    "operation",
+    "method",
+    "amount",
+    "currency",
+    "to",
+    "recipient",
+    "recipients",
+    "path",
+    "file",
+    "filename",
+    "url",
+    "uri",
+    "key",
+    "keys",
+    "name",
+    "id",
+    "queue",
+    "exchange",
+    "topic",
+    "stream",
+    "table",
+    "database",
+    "db",
+    "bucket",
+    "namespace",
+    "repo",
+    "repository",
+    "branch",
+    "owner",
+    "user",
+    "account",
+    "customer",
+    "resource",
+    "target",
+    "broker",
+    "host",
+    "args",
+    "arguments",
+    "subject",
+    "title",
+];
+
+/// What will happen, in one sentence of about 150 columns at most: `Run
+/// valkey_write on valkey with command DEL, args ["user:1"] — destructive, high risk`.
+///
+/// The arguments are the masked ones. Those that say most come first; the
+/// others are counted when there is no room for them. It claims nothing of what
+/// the tool does: only its name, what it is given, and how the policy classes it.
+pub fn sentence(category: &str, risk: &str, server: &str, tool: &str, masked: &Json) -> SafeText {
+    let mut text = ours("Run ");
+    text.push(&word(tool, NAME_COLUMNS));
+    text.push_ours(" on ");
+    text.push(&word(server, NAME_COLUMNS));
+
+    let mut class = ours(" — ");
+    class.push(&word(category, NAME_COLUMNS));
+    class.push_ours(", ");
+    class.push(&word(risk, NAME_COLUMNS));
+    class.push_ours(" risk");
+
+    let room = COLUMNS.saturating_sub(text.columns() + class.columns());
+    text.push(&given(masked, room));
+    text.push(&class);
+    text
+}
+
+/// ` with command DEL, args ["user:1"] and 2 more`, within `columns` if at all possible.
+fn given(masked: &Json, columns: usize) -> SafeText {
+    let members = masked.as_object().unwrap_or_default();
+    if members.is_empty() {
+        return ours(" with no arguments");
+    }
+    let mut order: Vec<&(String, Json)> = members.iter().collect();
+    order.sort_by_cached_key(|(name, _)| rank(name));
+    let (mut text, mut width, mut shown) = (SafeText::default(), 0, 0);
+    for (name, value) in order {
+        // Each one takes eight columns at least: no need to try a thousand.
+        if width + 8 > columns {
+            break;
+        }
+        let mut next = ours(if shown == 0 { " with " } else { ", " });
+        next.push(&masked_or_word(name, NAME_COLUMNS));
+        next.push_ours(" ");
+        next.push(&short(value));
+        let rest = others(shown + 1, members.len()).columns();
+        // One that is too long does not keep out a shorter one.
+        if width + next.columns() + rest <= columns {
+            text.push(&next);
+            width += next.columns();
+            shown += 1;
+        }
+    }
+    text.push(&others(shown, members.len()));
+    text
+}
+
+/// What is said of the members that are not shown.
+fn others(shown: usize, all: usize) -> SafeText {
+    SafeText::line(&match (shown, all - shown) {
+        (_, 0) => String::new(),
+        (0, rest) => format!(" with {rest} argument{}", s(rest)),
+        (_, rest) => format!(" and {rest} more"),
+    })
+}
+
+/// The place of a member: by its whole name, then by its last word (`queue_name`,
+/// `userId`), then all the others, each group in the order that was sent.
+fn rank(name: &str) -> usize {
+    let lower = name.to_lowercase();
+    let position = |wanted: &str| TELLING.iter().position(|telling| *telling == wanted);
+    let last = lower.rsplit(['_', '-', '.']).next().unwrap_or_default();
+    let last = if name.ends_with("Id") { "id" } else { last };
+    position(&lower)
+        .or_else(|| position(last).map(|at| at + TELLING.len()))
+        .unwrap_or(2 * TELLING.len())
+}
+
+/// A value in few columns; a cut one ends in `…` outside its quotes.
+fn short(value: &Json) -> SafeText {
+    match value {
+        Json::String(text) if is_literal(text) => quoted_short(text, VALUE_COLUMNS),
+        Json::String(text) => masked_or_word(text, VALUE_COLUMNS),
+        Json::Number(number) => word(number.as_str(), VALUE_COLUMNS),
+        value => inline(value, VALUE_COLUMNS).unwrap_or_else(|| size(value)),
+    }
+}
+
+/// What is too large to be shown in a sentence.
+fn size(value: &Json) -> SafeText {
+    SafeText::line(&match value {
+        Json::Array(items) => format!("({} item{})", items.len(), s(items.len())),
+        Json::Object(members) => format!("({} member{})", members.len(), s(members.len())),
+        _ => String::new(),
+    })
+}
+
+/// A text that has been through masking, and so may be a marker of ours.
+fn masked_or_word(text: &str, columns: usize) -> SafeText {
+    if is_masked(text) {
+        SafeText::line(text)
+    } else {
+        word(text, columns)
+    }
+}
+
+/// A text as a word of the sentence: in quotes unless it is one plain word, so
+/// that a tool named `x — read, low risk` is seen to be a name.
+fn word(text: &str, columns: usize) -> SafeText {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/@+$#%=~*?".contains(c);
+    if !text.is_empty() && text.len() <= columns && text.chars().all(plain) {
+        SafeText::line(text)
+    } else {
+        quoted_short(text, columns)
+    }
+}
+
+fn quoted_short(text: &str, columns: usize) -> SafeText {
+    let (mut text, cut) = quoted(text, columns);
+    if cut > 0 {
+        text.push_ours("…");
+    }
+    text
+}

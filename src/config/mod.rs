@@ -1,0 +1,241 @@
+//! The daemon's configuration: one TOML file, environment variables over it.
+//!
+//! The file is `--config`, else `HOLDPOINT_CONFIG`, else `holdpoint.toml` in
+//! the state directory, where it may be absent. Every setting that is one value
+//! has a variable too, which wins: `HOLDPOINT_` and the key in capitals, a dot
+//! as `_` (`limits.max_held` is `HOLDPOINT_LIMITS_MAX_HELD`). Paths in the file
+//! are relative to its folder, paths in variables to the working directory.
+//! `example.toml` beside this file shows every key.
+//!
+//! Promises: a mistake never opens a gate. Unknown keys are errors, unknown
+//! variables warnings; every problem is reported at once, with its line, and
+//! with what to do; secrets appear neither in messages nor in `Debug`.
+//! Must never: start something, write something, or speak to anyone.
+
+mod check;
+mod document;
+pub mod duration;
+mod environment;
+mod error;
+mod identities;
+pub mod names;
+mod paths;
+mod routing;
+mod scalars;
+mod smtp;
+pub mod token;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+
+pub use environment::Environment;
+pub(crate) use error::printable;
+pub use error::{ConfigError, Place, Problem};
+pub use identities::{CallerConfig, OperatorConfig, Roles, TokenConfig};
+pub use paths::{ConfigFile, StatePaths};
+pub use routing::{BUILT_IN, RouteConfig};
+pub use smtp::{Secret, Smtp, SmtpSecurity};
+
+use document::{Document, Section};
+use error::Problems;
+
+/// A file with every key, commented, that loads as it is.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// What the command line says about where things are. It wins over everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// A configuration that was read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// A TCP address for gRPC, besides the Unix socket.
+    pub listen: Option<SocketAddr>,
+    /// Certificate and key for it.
+    pub tls: Option<TlsFiles>,
+    /// The mail server; `None`: mails become files in the state directory.
+    pub smtp: Option<Smtp>,
+    /// The sender of mails; always there when `smtp` is.
+    pub from: Option<Mailbox>,
+    /// How long people have when neither caller nor route says.
+    pub default_timeout: Duration,
+    /// How long an approval may stay unused.
+    pub lapse_after: Duration,
+    /// How long a use runs before it has to be renewed.
+    pub lease: Duration,
+    /// What one caller, one client, and all together may have.
+    pub limits: Limits,
+    /// Programs that may ask.
+    pub callers: Vec<CallerConfig>,
+    /// People who may decide, see or administer.
+    pub operators: Vec<OperatorConfig>,
+    /// Who decides what.
+    pub routes: Vec<RouteConfig>,
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    /// Where each setting that is not a default was made.
+    pub sources: BTreeMap<&'static str, Place>,
+    /// The state directory; absolute.
+    pub state_dir: PathBuf,
+}
+
+/// Certificate chain and private key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain.
+    pub cert_file: PathBuf,
+    /// The key.
+    pub key_file: PathBuf,
+}
+
+/// How much the daemon takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Arguments of one call, in bytes of JSON. 1 KiB to 1 MiB.
+    pub max_arguments_bytes: usize,
+    /// Pending requests of one caller. 1 to 1,000,000.
+    pub max_pending_per_caller: usize,
+    /// Pending requests of one client of a caller. 1 to 1,000,000.
+    pub max_pending_per_client: usize,
+    /// Calls that wait at the same time. 1 to 1,000,000.
+    pub max_held: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        scalars::Given::default().limits(&mut Problems::default())
+    }
+}
+
+impl Config {
+    /// Reads and checks the configuration of this process. Also returns
+    /// warnings, for a person to read.
+    pub fn load(overrides: Overrides) -> Result<(Config, Vec<String>), ConfigError> {
+        Config::load_with(&overrides, &Environment::of_this_process())
+    }
+
+    /// The same with a given environment.
+    pub fn load_with(
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<(Config, Vec<String>), ConfigError> {
+        let state_dir = paths::state_dir(overrides, environment)?;
+        let file = ConfigFile::find(overrides, environment)?;
+        let text = read(&file)?;
+        let path = text.is_some().then_some(file.path);
+        Config::read(path, text.as_deref().unwrap_or_default(), state_dir, environment)
+    }
+
+    /// Without any identity the daemon serves only its own user.
+    pub fn local_mode(&self) -> bool {
+        self.callers.is_empty() && self.operators.is_empty()
+    }
+
+    /// The files of the state directory.
+    pub fn paths(&self) -> Result<StatePaths, ConfigError> {
+        StatePaths::of(&self.state_dir)
+    }
+
+    /// Reads and checks a text.
+    fn read(
+        file: Option<PathBuf>,
+        text: &str,
+        state_dir: PathBuf,
+        environment: &Environment,
+    ) -> Result<(Config, Vec<String>), ConfigError> {
+        let mut problems = Problems::default();
+        let document = Document::new(file.as_deref().unwrap_or(Path::new("")), text);
+        let tree = document.parse(&mut problems);
+        let mut parts = Parts::default();
+        if let Some(tree) = &tree {
+            parts = Parts::read(&document.top(tree), &mut problems);
+        }
+        parts.given.from_environment(environment, &mut problems);
+        environment.warn_of_unknown(&scalars::variables(), &mut problems);
+        let given = &parts.given;
+        let config = Config {
+            listen: given.listen(&mut problems),
+            tls: given.tls(&mut problems),
+            smtp: given.smtp(&mut problems),
+            from: given.from(&mut problems),
+            default_timeout: given.default_timeout(&mut problems),
+            lapse_after: given.lapse_after(&mut problems),
+            lease: given.lease(&mut problems),
+            limits: given.limits(&mut problems),
+            sources: given.places(),
+            callers: parts.callers,
+            operators: parts.operators,
+            routes: parts.routes,
+            file,
+            state_dir,
+        };
+        // An identity or route that could not be read is missing here, and
+        // checks between them would report what follows from that as well.
+        if !problems.any_error() {
+            check::all(&config, &mut problems);
+        }
+        let warnings = problems.finish()?;
+        Ok((config, warnings))
+    }
+}
+
+/// What a file holds, before it is checked as a whole.
+#[derive(Default)]
+struct Parts {
+    given: scalars::Given,
+    callers: Vec<CallerConfig>,
+    operators: Vec<OperatorConfig>,
+    routes: Vec<RouteConfig>,
+}
+
+impl Parts {
+    fn read(top: &Section<'_>, problems: &mut Problems) -> Parts {
+        let sections = ["limits", "callers", "operators", "routes"];
+        let known: Vec<&str> = scalars::names("").chain(sections).collect();
+        top.only(&known, problems);
+        let mut parts = Parts::default();
+        parts.given.from_file(top, "", problems);
+        if let Some(limits) = top.section("limits", "[limits]", problems) {
+            let known: Vec<&str> = scalars::names("limits").collect();
+            limits.only(&known, problems);
+            parts.given.from_file(&limits, "limits", problems);
+        }
+        for section in top.sections("callers", "[[callers]]", problems) {
+            parts.callers.extend(identities::caller(&section, problems));
+        }
+        for section in top.sections("operators", "[[operators]]", problems) {
+            parts.operators.extend(identities::operator(&section, problems));
+        }
+        for section in top.sections("routes", "[[routes]]", problems) {
+            parts.routes.extend(routing::route(&section, problems));
+        }
+        parts
+    }
+}
+
+/// The file's text; `None` if it may be absent and is.
+fn read(file: &ConfigFile) -> Result<Option<String>, ConfigError> {
+    match std::fs::read_to_string(&file.path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.named_by.is_none() => {
+            Ok(None)
+        }
+        Err(error) => {
+            let named = file.named_by.map(|by| format!(", named by {by},")).unwrap_or_default();
+            Err(ConfigError::one(
+                Place::Path(file.path.clone()),
+                format!("the configuration file{named} cannot be read: {error}"),
+                "name a file that this user can read, or make one with `holdpoint config init`",
+            ))
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Who is known here, what each may do, and whose approval counts.
+//!
+//! Promises: identity comes from the credential alone; a caller's token never
+//! makes an operator; nobody decides a call made on their own behalf, except
+//! the sole person of local mode, where that is recorded. A snapshot never
+//! changes: a reload makes a new one, and what is asked of the new one counts.
+//! Must never: keep a token, or take a name from a message for an identity.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::call::model::Strength;
+use crate::call::requirement::{Clause, Requirement};
+use crate::call::time::Time;
+use crate::config::names::{fold, shortened};
+use crate::config::token::TokenHash;
+use crate::config::{CallerConfig, OperatorConfig, Roles, TokenConfig};
+
+/// Who a token belongs to.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// A program. It asks; it cannot decide.
+    Caller(Arc<Caller>),
+    /// A person. Operators decide; they cannot ask.
+    Operator(Arc<Operator>),
+}
+
+/// A program that holds calls here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Its configured name.
+    pub name: String,
+    /// On whose behalf it may act; empty: anyone's.
+    pub acts_for: Vec<String>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Their configured name.
+    pub name: String,
+    /// Where their mails go.
+    pub email: Option<String>,
+    /// Other names of theirs.
+    pub aliases: Vec<String>,
+    /// What they belong to.
+    pub groups: BTreeSet<String>,
+    /// What they may do.
+    pub roles: Roles,
+    /// How they were known when they came in.
+    pub strength: Strength,
+    /// The one person of local mode, who may decide what they asked for.
+    pub sole_local: bool,
+    /// Name, address and aliases as they are compared.
+    known_as: BTreeSet<String>,
+}
+
+/// Everybody, as one configuration has them.
+#[derive(Debug, Default)]
+pub struct People {
+    operators: BTreeMap<String, Arc<Operator>>,
+    /// By the first bytes of the token's hash. These may be found in a time
+    /// that depends on them, for nobody can choose a token with given ones
+    /// and learn from it; the whole hash is compared in constant time.
+    credentials: HashMap<[u8; 8], Vec<Credential>>,
+}
+
+#[derive(Debug)]
+struct Credential {
+    hash: TokenHash,
+    expires: Option<Time>,
+    identity: Identity,
+}
+
+/// The caller may not act for this person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOnBehalf {
+    /// It named somebody who is not in its `acts_for`.
+    #[error("caller \"{caller}\" may not act for \"{claimed}\", only for {allowed}; \
+             name one of them, or add the person to the caller's `acts_for`")]
+    NotAllowed {
+        /// The caller's name.
+        caller: String,
+        /// Whom it named, escaped and shortened.
+        claimed: String,
+        /// Its `acts_for`, in words.
+        allowed: String,
+    },
+    /// It has to say for which of several people it acts.
+    #[error("caller \"{caller}\" has to say on whose behalf it acts: {allowed}")]
+    Unsaid {
+        /// The caller's name.
+        caller: String,
+        /// Its `acts_for`, in words.
+        allowed: String,
+    },
+}
+
+/// This person's decision does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotEntitled {
+    /// No operator of that name is configured (any more).
+    #[error("this operator is not configured any more")]
+    Unknown,
+    /// They may look but not decide.
+    #[error("this identity does not have the role operator, so it may look but not decide")]
+    WrongRole,
+    /// The call is made on their own behalf.
+    #[error("this call is made on your own behalf, and nobody decides their own call")]
+    OwnCall,
+    /// No clause of the requirement asks them.
+    #[error("this request is routed to other people, so you may not decide it")]
+    NotAsked,
+}
+
+impl Caller {
+    /// For whom this caller acts, given what it says.
+    ///
+    /// Without `acts_for`, what it says. Otherwise it must be one of those
+    /// people, and the configured spelling is what counts from then on; a
+    /// caller that acts for one person alone need not say so.
+    pub fn on_behalf_of(&self, claimed: &str) -> Result<String, NotOnBehalf> {
+        if self.acts_for.is_empty() {
+            return Ok(claimed.to_owned());
+        }
+        let wanted = fold(claimed);
+        if let Some(known) = self.acts_for.iter().find(|known| fold(known) == wanted) {
+            return Ok(known.clone());
+        }
+        match (claimed.trim().is_empty(), self.acts_for.as_slice()) {
+            (true, [only]) => Ok(only.clone()),
+            (true, _) => {
+                Err(NotOnBehalf::Unsaid { caller: self.name.clone(), allowed: self.allowed() })
+            }
+            (false, _) => Err(NotOnBehalf::NotAllowed {
+                caller: self.name.clone(),
+                claimed: shortened(claimed),
+                allowed: self.allowed(),
+            }),
+        }
+    }
+
+    fn allowed(&self) -> String {
+        let mut words = self.acts_for.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        if self.acts_for.len() > 5 {
+            words.push_str(&format!(" and {} more", self.acts_for.len() - 5));
+        }
+        words
+    }
+}
+
+impl Operator {
+    fn configured(config: &OperatorConfig) -> Operator {
+        let mut operator = Operator {
+            name: config.name.clone(),
+            email: config.email.clone(),
+            aliases: config.aliases.clone(),
+            groups: config.groups.clone(),
+            roles: config.roles,
+            strength: Strength::Token,
+            sole_local: false,
+            known_as: BTreeSet::new(),
+        };
+        let words = [&operator.name].into_iter().chain(&operator.email).chain(&operator.aliases);
+        operator.known_as = words.map(|word| fold(word)).collect();
+        operator
+    }
+
+    /// Whether these are words for this person: name, mail address or an
+    /// alias, ignoring case; also within `Name <address>`.
+    pub fn is(&self, who: &str) -> bool {
+        let known = |word: &str| self.known_as.contains(&fold(word));
+        known(who)
+            || who.split_once('<').is_some_and(|(name, rest)| {
+                let address = rest.split('>').next().unwrap_or_default();
+                known(name.trim().trim_matches('"')) || known(address)
+            })
+    }
+
+    /// Whether they may decide anything at all.
+    pub fn can_decide(&self) -> bool {
+        self.roles.operator
+    }
+
+    /// Whether they see every request and the whole history.
+    pub fn sees_all(&self) -> bool {
+        self.roles.auditor || self.roles.admin
+    }
+
+    /// Whether deciding a call on this person's behalf would be signing for themselves.
+    fn signs_for_themselves(&self, on_behalf_of: &str) -> bool {
+        !self.sole_local && self.is(on_behalf_of)
+    }
+}
+
+impl People {
+    /// Everybody who is configured.
+    pub fn new(callers: &[CallerConfig], operators: &[OperatorConfig]) -> People {
+        let mut people = People::default();
+        for config in callers {
+            let caller = Caller { name: config.name.clone(), acts_for: config.acts_for.clone() };
+            people.trust(&config.tokens, &Identity::Caller(Arc::new(caller)));
+        }
+        for config in operators {
+            let operator = Arc::new(Operator::configured(config));
+            people.trust(&config.tokens, &Identity::Operator(operator.clone()));
+            people.operators.insert(operator.name.clone(), operator);
+        }
+        people
+    }
+
+    /// Local mode: one caller, `local`, and one person, who may do everything.
+    pub fn local(caller_token: &str, operator_token: &str, user_name: &str) -> People {
+        let token = |text| {
+            let (expires, place) = (None, Default::default());
+            [TokenConfig { sha256: TokenHash::of(text), expires, place }]
+        };
+        let mut people = People::default();
+        let caller = Caller { name: "local".to_owned(), acts_for: Vec::new() };
+        people.trust(&token(caller_token), &Identity::Caller(Arc::new(caller)));
+        let operator = Arc::new(Operator {
+            name: user_name.to_owned(),
+            email: None,
+            aliases: Vec::new(),
+            groups: BTreeSet::new(),
+            roles: Roles { operator: true, auditor: true, admin: true },
+            strength: Strength::Local,
+            sole_local: true,
+            known_as: BTreeSet::from([fold(user_name)]),
+        });
+        people.trust(&token(operator_token), &Identity::Operator(operator.clone()));
+        people.operators.insert(operator.name.clone(), operator);
+        people
+    }
+
+    /// The first identity that a token is listed for keeps it. Callers come
+    /// first, so that a token listed twice by mistake (which the check of the
+    /// configuration refuses) could at least never decide.
+    fn trust(&mut self, tokens: &[TokenConfig], identity: &Identity) {
+        for token in tokens {
+            let bucket = self.credentials.entry(index(&token.sha256)).or_default();
+            if !bucket.iter().any(|known| known.hash == token.sha256) {
+                let (hash, expires) = (token.sha256, token.expires);
+                bucket.push(Credential { hash, expires, identity: identity.clone() });
+            }
+        }
+    }
+
+    /// Who a token belongs to, if it is valid now.
+    pub fn authenticate(&self, token: &str, now: Time) -> Option<Identity> {
+        let hash = TokenHash::of(token);
+        let bucket = self.credentials.get(&index(&hash))?;
+        let found = bucket.iter().find(|known| known.hash == hash)?;
+        let expired = found.expires.is_some_and(|at| at <= now);
+        (!expired).then(|| found.identity.clone())
+    }
+
+    /// The operator with exactly this configured name.
+    pub fn operator(&self, name: &str) -> Option<&Arc<Operator>> {
+        self.operators.get(name)
+    }
+
+    /// All operators, by name; also those who may only look.
+    pub fn operators(&self) -> impl Iterator<Item = &Arc<Operator>> {
+        self.operators.values()
+    }
+
+    /// Whether this operator's decision counts now: they still exist, have the
+    /// role operator, are asked, and the call is not their own.
+    pub fn entitled(
+        &self,
+        operator: &str,
+        requirement: &Requirement,
+        on_behalf_of: &str,
+    ) -> Result<(), NotEntitled> {
+        let operator = self.operator(operator).ok_or(NotEntitled::Unknown)?;
+        if !operator.can_decide() {
+            Err(NotEntitled::WrongRole)
+        } else if operator.signs_for_themselves(on_behalf_of) {
+            Err(NotEntitled::OwnCall)
+        } else if !requirement.asks(&operator.groups) {
+            Err(NotEntitled::NotAsked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Everybody whose decision would count now.
+    pub fn asked(&self, requirement: &Requirement, on_behalf_of: &str) -> Vec<Arc<Operator>> {
+        let counts = |o: &&Arc<Operator>| self.entitled(&o.name, requirement, on_behalf_of).is_ok();
+        self.operators().filter(counts).cloned().collect()
+    }
+
+    /// Whether those who may decide are enough for every clause. If not: which
+    /// route asks for more, and how many more.
+    pub fn can_be_satisfied(
+        &self,
+        requirement: &Requirement,
+        on_behalf_of: &str,
+    ) -> Result<(), String> {
+        let asked = self.asked(requirement, on_behalf_of);
+        let counted = requirement.counted(asked.iter().map(|operator| &operator.groups));
+        let lacking = |(clause, count): (&Clause, u32)| {
+            (count < clause.approvals).then(|| self.lack(clause, count, on_behalf_of))
+        };
+        match requirement.clauses.iter().zip(counted).find_map(lacking) {
+            Some(lack) => Err(lack),
+            None => Ok(()),
+        }
+    }
+
+    /// What a clause lacks, in words.
+    fn lack(&self, clause: &Clause, count: u32, on_behalf_of: &str) -> String {
+        let own = |o: &&Arc<Operator>| {
+            o.can_decide() && clause.counts(&o.groups) && o.signs_for_themselves(on_behalf_of)
+        };
+        let without = match self.operators().find(own) {
+            Some(own) => format!(" besides \"{}\", for whom the call is made", own.name),
+            None => String::new(),
+        };
+        let plural = |n: u32, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        format!(
+            "route \"{}\" asks {} for {}, but {} could give one{without}: {} more needed",
+            clause.route,
+            who_is_asked(clause),
+            plural(clause.approvals, "approval"),
+            plural(count, "operator"),
+            clause.approvals - count,
+        )
+    }
+}
+
+/// Whom a clause asks, in words: `ops or security`, `every operator`.
+pub fn who_is_asked(clause: &Clause) -> String {
+    if clause.groups.is_empty() {
+        return "every operator".to_owned();
+    }
+    clause.groups.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
+}
+
+fn index(hash: &TokenHash) -> [u8; 8] {
+    let mut index = [0; 8];
+    index.copy_from_slice(&hash.as_bytes()[..8]);
+    index
+}
