@@ -73,7 +73,8 @@ impl About {
     }
 }
 
-fn category(word: &str) -> Result<Category, String> {
+/// Reads a category.
+pub fn category(word: &str) -> Result<Category, String> {
     let known = Category::from_word(word).filter(|c| *c != Category::Unspecified);
     known.ok_or_else(|| "one of read, write, execute, destructive, financial".to_owned())
 }

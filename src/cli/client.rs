@@ -17,8 +17,9 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use super::errors::{self, Done, Failure};
-use super::state;
+use super::state::{Globals, token_file};
 use super::text::safe;
+use crate::config::StatePaths;
 use crate::proto::caller_service_client::CallerServiceClient;
 use crate::proto::history_service_client::HistoryServiceClient;
 use crate::proto::operator_service_client::OperatorServiceClient;
@@ -62,14 +63,20 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Reads flags and environment. Connects when the first call is made.
-    pub fn new(connect: Option<&str>, role: Role) -> Done<Self> {
-        let named = connect.map(str::to_owned).or_else(|| variable("HOLDPOINT_SERVER"));
-        let own_socket = state::socket()?;
-        let address = match named {
-            Some(address) => address,
-            None => format!("unix:{}", utf8(&own_socket)?),
+    pub fn new(globals: &Globals, role: Role) -> Done<Self> {
+        let named = globals.connect.clone().or_else(|| variable("HOLDPOINT_SERVER"));
+        // Who names another daemon does not need a state directory.
+        let paths = match (globals.paths(), &named) {
+            (Ok(paths), _) => Some(paths),
+            (Err(_), Some(_)) => None,
+            (Err(failure), None) => return Err(failure),
         };
-        let bearer = bearer(&address, &own_socket, role)?;
+        let address = match (named, &paths) {
+            (Some(address), _) => address,
+            (None, Some(paths)) => format!("unix:{}", utf8(&paths.socket)?),
+            (None, None) => unreachable!("without an address the paths are there"),
+        };
+        let bearer = bearer(&address, paths.as_ref(), role)?;
         let endpoint = endpoint(&address, bearer.0.is_some())?;
         let channel = endpoint.connect_lazy();
         Ok(Client { endpoint, channel, bearer, address: safe(&address) })
@@ -203,14 +210,17 @@ fn is_loopback(host: &str) -> bool {
 
 /// Who we are: `HOLDPOINT_TOKEN`, else the file in `HOLDPOINT_TOKEN_FILE`, else
 /// local mode's token, if it is local mode's own socket that we speak to.
-fn bearer(address: &str, own_socket: &Path, role: Role) -> Done<Bearer> {
+fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer> {
+    let is_own = |paths: &&StatePaths| {
+        address.strip_prefix("unix:").is_some_and(|path| Path::new(path) == paths.socket)
+    };
     let token = if let Some(token) = variable("HOLDPOINT_TOKEN") {
         Some((token, "HOLDPOINT_TOKEN".to_owned()))
     } else if let Some(path) = variable("HOLDPOINT_TOKEN_FILE") {
         Some((read(Path::new(&path), "HOLDPOINT_TOKEN_FILE")?, path))
-    } else if address.strip_prefix("unix:").is_some_and(|path| Path::new(path) == own_socket) {
-        let path = state::token_file(role)?;
-        match std::fs::read_to_string(&path) {
+    } else if let Some(paths) = paths.filter(is_own) {
+        let path = token_file(paths, role);
+        match std::fs::read_to_string(path) {
             Ok(token) => Some((token, path.display().to_string())),
             // Not local mode, or nothing was started here yet: the daemon's
             // answer (or its absence) says more than we could.

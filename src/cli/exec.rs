@@ -19,6 +19,7 @@ use super::hold::{Ending, Hold};
 use super::output::note;
 use super::program::Program;
 use super::signals::Stop;
+use super::state::Globals;
 use super::text::safe;
 use crate::call::digest::{Covered, Digest};
 use crate::call::json::Json;
@@ -94,11 +95,11 @@ impl Planned {
 }
 
 /// Runs the command. `Ok` carries its exit code.
-pub async fn run(connect: Option<&str>, args: ExecArgs) -> Done<u8> {
+pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     let planned = plan(&args)?;
     let arguments = planned.arguments(&planned.program)?;
     let digest = planned.digest(&arguments);
-    let client = Client::new(connect, Role::Caller).map_err(|f| Failure { exit: f.exit.max(exit::USAGE), ..f })?;
+    let client = Client::new(globals, Role::Caller).map_err(|f| Failure { exit: f.exit.max(exit::USAGE), ..f })?;
     let mut stop = Stop::listen()?;
     let mut call = args.about.call(&planned.server, &planned.tool, arguments.to_text().into_bytes());
     call.not_covered = NOT_COVERED.iter().map(|line| (*line).to_owned()).collect();

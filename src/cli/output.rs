@@ -19,10 +19,39 @@ pub struct View {
     pub now: Time,
     /// The zone that times are shown in.
     pub zone: Zone,
+    /// Whether a person reads it on a terminal: tables and local times there,
+    /// plain lines and RFC 3339 elsewhere.
+    pub terminal: bool,
     /// Columns of the terminal.
     pub width: usize,
     /// Whether colours may be used.
     pub colour: bool,
+}
+
+impl View {
+    /// A time of the contract: "in 12 min, 14:05 CET" for a person, as it is
+    /// for a program.
+    pub fn time(&self, rfc3339: &str) -> String {
+        if self.terminal {
+            return super::when::relative_text(rfc3339, self.now, &self.zone);
+        }
+        super::text::safe(rfc3339)
+    }
+
+    /// A deadline. A person's is counted from the time left, because the clocks
+    /// of two machines differ.
+    pub fn deadline(&self, rfc3339: &str, left_ms: i64) -> String {
+        if self.terminal && left_ms > 0 {
+            let at = self.now + std::time::Duration::from_millis(left_ms.cast_unsigned());
+            return super::when::relative(at, self.now, &self.zone);
+        }
+        self.time(rfc3339)
+    }
+
+    /// `text` in a tone.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        tone.paint(text, self.colour)
+    }
 }
 
 /// Standard output.
@@ -81,6 +110,7 @@ impl Output {
         View {
             now: super::when::now(),
             zone: Zone::local(),
+            terminal: self.terminal,
             width: if self.terminal { width() } else { DEFAULT_WIDTH },
             colour: self.terminal && colours_wanted(),
         }
@@ -155,7 +185,7 @@ fn page(text: &str) -> bool {
     child.wait().is_ok_and(|status| status.code() != Some(127))
 }
 
-/// `NO_COLOR` (any value) and `TERM=dumb` turn colours off.
+/// `NO_COLOR` (anything but empty) and `TERM=dumb` turn colours off.
 pub fn colours_wanted() -> bool {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !no_colour && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -15,6 +15,7 @@ use super::errors::{Done, Failure};
 use super::hold::{Ending, Hold};
 use super::output::note;
 use super::signals::Stop;
+use super::state::Globals;
 use super::text::safe;
 use crate::call::digest::Covered;
 use crate::call::json;
@@ -39,7 +40,7 @@ pub struct RequestArgs {
 const MAX_ARGUMENTS: u64 = 256 * 1024;
 
 /// Runs the command.
-pub async fn run(connect: Option<&str>, args: RequestArgs) -> Done {
+pub async fn run(globals: &Globals, args: RequestArgs) -> Done {
     let bytes = arguments(&args.args)?;
     let tree = json::parse_object(&bytes).map_err(|error| {
         Failure::usage(
@@ -55,7 +56,7 @@ pub async fn run(connect: Option<&str>, args: RequestArgs) -> Done {
         request_state: None,
     };
     let digest = covered.digest();
-    let client = Client::new(connect, Role::Caller)?;
+    let client = Client::new(globals, Role::Caller)?;
     let mut stop = Stop::listen()?;
     let call = args.about.call(&args.server, &args.tool, bytes);
     let mut hold = Hold::new(client, call, digest, args.about.timeout);
