@@ -2,6 +2,10 @@
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod config;
+pub mod desk;
+pub mod store;
+pub mod telemetry;
 
 /// The generated contract, `proto/holdpoint/v1`. Its comments are in the `.proto` files.
 #[allow(clippy::all, missing_docs, rustdoc::all)]

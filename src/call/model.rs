@@ -303,6 +303,8 @@ pub struct Request {
     pub used: Option<Time>,
     /// Whether an outcome is to be expected.
     pub outcome_expected: bool,
+    /// Until when the use is leased; `None` unless an outcome is still expected.
+    pub lease_until: Option<Time>,
     /// What was reported.
     pub outcome: Outcome,
     /// The caller's words on it, secrets masked.

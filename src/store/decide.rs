@@ -1,0 +1,194 @@
+//! An operator decides, or lifts a denial.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::audit::Kind;
+use super::ending;
+use super::error::{Refusal, StoreError};
+use super::row;
+use super::tx::Tx;
+use crate::call::ids::RequestId;
+use crate::call::model::{Decision, Request, Status, Strength, Use, Verdict};
+
+/// Why somebody may not decide.
+#[derive(Debug, Clone)]
+pub struct NotEntitled {
+    /// Because the call was made on their own behalf.
+    pub own_call: bool,
+    /// In words.
+    pub why: String,
+}
+
+/// Who may decide is the desk's knowledge, and it may change until the instant
+/// of the transition: people are removed, moved, reloaded.
+pub trait Entitled {
+    /// The groups of an operator who may decide this request now.
+    fn groups(&self, operator: &str, request: &Request) -> Result<BTreeSet<String>, NotEntitled>;
+}
+
+/// An operator's decision.
+#[derive(Debug, Clone)]
+pub struct Decide {
+    /// On which request.
+    pub id: RequestId,
+    /// By whom, as authenticated.
+    pub operator: String,
+    /// How they were authenticated.
+    pub strength: Strength,
+    /// They decide a call of their own: only the sole local operator may.
+    pub own_call: bool,
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// Why, secrets masked.
+    pub reason: String,
+    /// The beginning of the digest that was shown, at least 16 hex digits.
+    pub shown: String,
+    /// How long an approval stays usable.
+    pub lapse_after: Duration,
+}
+
+/// Records a decision.
+///
+/// After it returned, the decision is on disk. A denial, or the last approval
+/// that was needed, has ended the request; at that last approval everyone who is
+/// counted was entitled still. The same operator's same decision again changes
+/// nothing and is answered the same.
+pub fn decide(
+    tx: &mut Tx<'_>,
+    input: &Decide,
+    entitled: &dyn Entitled,
+) -> Result<Request, StoreError> {
+    let mut request = row::load(tx.conn, input.id)?.ok_or(Refusal::NotFound)?;
+    let refuse = |no: NotEntitled| Refusal::NotEntitled {
+        id: input.id,
+        own_call: no.own_call,
+        why: no.why,
+    };
+    entitled.groups(&input.operator, &request).map_err(refuse)?;
+    if !request.call.digest.matches_prefix(&input.shown) {
+        return Err(Refusal::DigestMismatch(input.id).into());
+    }
+    let mine = |d: &Decision| d.operator == input.operator;
+    let repeated = request.decisions.iter().any(|d| mine(d) && d.verdict == input.verdict);
+    if request.status != Status::Pending {
+        let ended_so = match request.status {
+            Status::Approved => input.verdict == Verdict::Approve,
+            Status::Denied => input.verdict == Verdict::Deny,
+            _ => false,
+        };
+        return if repeated && ended_so { Ok(request) } else { Err(not_pending(&request)) };
+    }
+    if request.deadline <= tx.now {
+        // Its time is up, although nobody has written that down yet. Leaving
+        // that to the next tick keeps a refusal from changing anything.
+        return Err(Refusal::NotPending {
+            id: input.id,
+            status: Status::Expired,
+            how: format!("expired at {}", request.deadline.rfc3339()),
+        }
+        .into());
+    }
+    if repeated {
+        let operator = input.operator.clone();
+        return Err(Refusal::AlreadyDecided { id: input.id, operator }.into());
+    }
+    let decision = Decision {
+        operator: input.operator.clone(),
+        verdict: input.verdict,
+        reason: input.reason.clone(),
+        at: tx.now,
+        digest: request.call.digest,
+        strength: input.strength,
+        own_call: input.own_call,
+    };
+    row::insert_decision(tx.conn, input.id, request.decisions.len(), &decision)?;
+    request.decisions.push(decision.clone());
+    let kind = match input.verdict {
+        Verdict::Deny => {
+            ending::end(tx, &mut request, Status::Denied)?;
+            Kind::Denied
+        }
+        Verdict::Approve if satisfied(&request, entitled) => {
+            request.use_ = Use::Unused;
+            request.lapses = Some(tx.now + input.lapse_after);
+            ending::end(tx, &mut request, Status::Approved)?;
+            Kind::Approved
+        }
+        Verdict::Approve => Kind::ApprovalCounted,
+    };
+    tx.record_request(kind, &request, |entry| entry.decision(&decision))?;
+    Ok(request)
+}
+
+/// Whether the approvals of those who are still entitled are enough.
+fn satisfied(request: &Request, entitled: &dyn Entitled) -> bool {
+    let approvers: BTreeSet<&str> = request
+        .decisions
+        .iter()
+        .filter(|d| d.verdict == Verdict::Approve)
+        .map(|d| d.operator.as_str())
+        .collect();
+    let groups: Vec<BTreeSet<String>> =
+        approvers.iter().filter_map(|name| entitled.groups(name, request).ok()).collect();
+    request.requirement.satisfied_by(groups.iter())
+}
+
+/// How a request ended, in words that tell the loser of a race who won.
+pub fn how_it_ended(request: &Request) -> String {
+    let at = request.ended.unwrap_or(request.deadline).rfc3339();
+    let by = |verdict| request.decisions.iter().rev().find(|d| d.verdict == verdict);
+    let decided = |verb: &str, decision: Option<&Decision>| match decision {
+        Some(d) if d.reason.is_empty() => format!("{verb} by {} at {at}", d.operator),
+        Some(d) => format!("{verb} by {} at {at} ({})", d.operator, d.reason),
+        None => format!("{verb} at {at}"),
+    };
+    match request.status {
+        Status::Pending => "pending".to_owned(),
+        Status::Approved => decided("approved", by(Verdict::Approve)),
+        Status::Denied => decided("denied", by(Verdict::Deny)),
+        Status::Expired => format!("expired at {at}: nobody decided in time"),
+        Status::Withdrawn => format!("withdrawn by its caller at {at}"),
+    }
+}
+
+pub(super) fn not_pending(request: &Request) -> StoreError {
+    let how = how_it_ended(request);
+    Refusal::NotPending { id: request.id, status: request.status, how }.into()
+}
+
+/// An operator lifts a remembered denial.
+#[derive(Debug, Clone)]
+pub struct Lift {
+    /// Of which request.
+    pub id: RequestId,
+    /// By whom.
+    pub operator: String,
+    /// Why, secrets masked.
+    pub reason: String,
+}
+
+/// Forgets a denial: the same call may be asked again. Asked twice, it refuses
+/// the second time, since there is none to lift any more.
+pub fn lift_denial(
+    tx: &mut Tx<'_>,
+    input: &Lift,
+    entitled: &dyn Entitled,
+) -> Result<Request, StoreError> {
+    let mut request = row::load(tx.conn, input.id)?.ok_or(Refusal::NotFound)?;
+    entitled.groups(&input.operator, &request).map_err(|no| Refusal::NotEntitled {
+        id: input.id,
+        own_call: no.own_call,
+        why: no.why,
+    })?;
+    if request.status != Status::Denied || request.denial_lifted || request.deadline <= tx.now {
+        return Err(Refusal::NotDenied(input.id).into());
+    }
+    request.denial_lifted = true;
+    row::update(tx.conn, &request)?;
+    tx.record_request(Kind::DenialLifted, &request, |entry| {
+        entry.operator = Some(input.operator.clone());
+        entry.text("reason", &input.reason);
+    })?;
+    Ok(request)
+}

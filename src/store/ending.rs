@@ -1,0 +1,118 @@
+//! How a request ends without a decision: its time is up, or its caller takes it back.
+//! Also what follows an ending: approvals that lapse, uses whose caller was lost.
+
+use rusqlite::params;
+
+use super::audit::Kind;
+use super::decide::not_pending;
+use super::error::{Refusal, StoreError};
+use super::row;
+use super::tx::Tx;
+use crate::call::ids::RequestId;
+use crate::call::model::{Outcome, Request, Status, Use};
+
+/// How many requests one tick ends at most, so that a mass expiry leaves room
+/// for decisions in between.
+pub const DUE_PER_TICK: usize = 500;
+
+/// Moves a pending request to its one final status and drops its queued mail.
+pub(super) fn end(tx: &mut Tx<'_>, request: &mut Request, to: Status) -> Result<(), StoreError> {
+    debug_assert_eq!(request.status, Status::Pending);
+    tx.status_changed(&request.call.scope(), Some(request.status), to);
+    request.status = to;
+    request.ended = Some(tx.now);
+    row::update(tx.conn, request)?;
+    super::mail::pointless(tx, request.id)
+}
+
+fn due(tx: &Tx<'_>, sql: &str, most: usize) -> Result<Vec<RequestId>, StoreError> {
+    let mut statement = tx.conn.prepare_cached(sql)?;
+    let ids = statement.query_map(params![tx.now.0, most as i64], |row| {
+        Ok(RequestId::from_bytes(row.get(0)?))
+    })?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// Ends what is due: pending past the deadline, approvals unused in time, uses
+/// whose lease was lost. Returns whether more may be due.
+pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    let expired = due(
+        tx,
+        "SELECT id FROM requests WHERE status = 1 AND deadline <= ? ORDER BY deadline LIMIT ?",
+        DUE_PER_TICK,
+    )?;
+    let lapsed = due(tx, "SELECT id FROM requests WHERE use = 1 AND lapses <= ? LIMIT ?", DUE_PER_TICK)?;
+    let lost = due(
+        tx,
+        "SELECT id FROM requests WHERE lease_until IS NOT NULL AND lease_until <= ? LIMIT ?",
+        DUE_PER_TICK,
+    )?;
+    let more = [&expired, &lapsed, &lost].iter().any(|ids| ids.len() == DUE_PER_TICK);
+    for id in expired {
+        if let Some(mut request) = row::load(tx.conn, id)? {
+            end(tx, &mut request, Status::Expired)?;
+            tx.record_request(Kind::Expired, &request, |_| {})?;
+        }
+    }
+    for id in lapsed {
+        if let Some(mut request) = row::load(tx.conn, id)? {
+            lapse(tx, &mut request)?;
+        }
+    }
+    for id in lost {
+        if let Some(mut request) = row::load(tx.conn, id)? {
+            request.lease_until = None;
+            request.outcome = Outcome::Unknown;
+            request.outcome_at = Some(tx.now);
+            "its caller was lost while it ran".clone_into(&mut request.outcome_detail);
+            row::update(tx.conn, &request)?;
+            tx.record_request(Kind::OutcomeUnknown, &request, |entry| {
+                entry.text("detail", &request.outcome_detail);
+            })?;
+        }
+    }
+    Ok(more)
+}
+
+/// An approval that was not used in time never will be.
+pub(super) fn lapse(tx: &mut Tx<'_>, request: &mut Request) -> Result<(), StoreError> {
+    request.use_ = Use::Lapsed;
+    request.lapses = None;
+    row::update(tx.conn, request)?;
+    tx.record_request(Kind::UseLapsed, request, |_| {})
+}
+
+/// The caller takes a pending request back, or gives up an unused approval.
+///
+/// After it returned, no use of it will ever be granted. Withdrawing what is
+/// withdrawn changes nothing.
+pub fn withdraw(
+    tx: &mut Tx<'_>,
+    caller: &str,
+    id: RequestId,
+    reason: &str,
+) -> Result<Request, StoreError> {
+    let mut request = owned(tx, caller, id)?;
+    match (request.status, request.use_) {
+        (Status::Pending, _) => end(tx, &mut request, Status::Withdrawn)?,
+        // The approval stays what it is; its use is given up.
+        (Status::Approved, Use::Unused) => {
+            request.use_ = Use::Lapsed;
+            request.lapses = None;
+            row::update(tx.conn, &request)?;
+        }
+        (Status::Withdrawn, _) | (Status::Approved, Use::Lapsed) => return Ok(request),
+        _ => return Err(not_pending(&request)),
+    }
+    let kind = if request.use_ == Use::Lapsed { Kind::UseLapsed } else { Kind::Withdrawn };
+    tx.record_request(kind, &request, |entry| entry.text("reason", reason))?;
+    Ok(request)
+}
+
+/// A caller's own request; anything else does not exist for it.
+pub(super) fn owned(tx: &Tx<'_>, caller: &str, id: RequestId) -> Result<Request, StoreError> {
+    match row::load(tx.conn, id)? {
+        Some(request) if request.call.caller == caller => Ok(request),
+        _ => Err(Refusal::NotFound.into()),
+    }
+}

@@ -1,0 +1,414 @@
+//! Verifying the chain, and the export file that anyone can verify offline.
+//!
+//! An export is JSON lines: a header, one line per entry, and an end:
+//!
+//! ```text
+//! {"holdpoint_audit_export":1,"log":"…","first":1,"last":2,"previous":"00…"}
+//! {"sequence":1,"at":"…","kind":"…","previous":"…","body":"…","hash":"…","salt":"…","payload":{…}}
+//! {"sequence":2,…}
+//! {"end":true,"count":2,"head":"…","sha256":"…"}
+//! ```
+//!
+//! The hashes of entries place a change; `sha256`, over every byte before the
+//! last line, leaves no byte uncovered. Each line is compared with how it would
+//! be written, so there is exactly one file for one range.
+
+use std::fmt::Write as _;
+use std::io::BufRead;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest as _, Sha256};
+
+use super::audit::{body_hash, entry_hash};
+use super::error::StoreError;
+use crate::call::json::{Json, parse};
+use crate::call::time::Time;
+
+/// A line of an export longer than this is not one of ours: arguments are at
+/// most 256 KiB and can grow sixfold by escaping.
+const LONGEST_LINE: usize = 4 * 1024 * 1024;
+
+/// The chain is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// How many entries were checked.
+    pub entries: u64,
+    /// Hash of the last one.
+    pub head: [u8; 32],
+}
+
+/// The chain is not whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Broken {
+    /// Sequence number of the entry where it shows; 0 if it is none of them.
+    pub sequence: u64,
+    /// The line of the export file, from 1; 0 for the database.
+    pub line: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What is checked of an entry.
+struct Checked<'a> {
+    sequence: u64,
+    at: Time,
+    kind: &'a str,
+    previous: [u8; 32],
+    body: [u8; 32],
+    hash: [u8; 32],
+    salt: &'a [u8],
+    payload: &'a str,
+}
+
+/// Walks the chain.
+struct Walk {
+    log_id: [u8; 16],
+    next: u64,
+    hash: [u8; 32],
+    wanted: Option<[u8; 32]>,
+    found: bool,
+    entries: u64,
+}
+
+impl Walk {
+    fn new(log_id: [u8; 16], first: u64, previous: [u8; 32], wanted: Option<[u8; 32]>) -> Self {
+        let found = wanted == Some(previous);
+        Walk { log_id, next: first, hash: previous, wanted, found, entries: 0 }
+    }
+
+    fn step(&mut self, entry: &Checked<'_>) -> Result<(), String> {
+        if entry.sequence != self.next {
+            return Err(format!("entry {} is missing; {} comes instead", self.next, entry.sequence));
+        }
+        let n = entry.sequence;
+        if entry.previous != self.hash {
+            return Err(format!("entry {n} does not follow the one before it: its previous hash differs"));
+        }
+        if body_hash(entry.salt, entry.payload) != entry.body {
+            return Err(format!("entry {n}: its payload was changed"));
+        }
+        let hash = entry_hash(&self.log_id, n, &entry.previous, entry.at, entry.kind, &entry.body);
+        if hash != entry.hash {
+            return Err(format!("entry {n} was changed: its hash does not fit"));
+        }
+        self.found |= self.wanted == Some(hash);
+        self.hash = hash;
+        self.next += 1;
+        self.entries += 1;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Whole, String> {
+        if self.wanted.is_some() && !self.found {
+            return Err("the chain does not contain the given head: entries were cut off or rewritten, or the head is of another log".to_owned());
+        }
+        Ok(Whole { entries: self.entries, head: self.hash })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads lower-case hex of exactly `N` bytes.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N * 2 || !digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let text = std::str::from_utf8(pair).ok()?;
+        *byte = u8::from_str_radix(text, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+pub(super) fn log_id(conn: &Connection) -> Result<[u8; 16], StoreError> {
+    Ok(conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?)
+}
+
+/// Walks the whole chain in the database.
+pub fn verify(
+    conn: &Connection,
+    wanted: Option<[u8; 32]>,
+) -> Result<Result<Whole, Broken>, StoreError> {
+    let mut walk = Walk::new(log_id(conn)?, 1, [0; 32], wanted);
+    let mut statement = conn.prepare(
+        "SELECT a.seq, a.at, a.kind, a.previous, a.body, a.hash, b.salt, b.payload
+         FROM audit a LEFT JOIN audit_body b ON b.seq = a.seq ORDER BY a.seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sequence = row.get::<_, i64>(0)? as u64;
+        let entry = (|| {
+            Ok::<_, rusqlite::types::FromSqlError>(Checked {
+                sequence,
+                at: Time(row.get_ref(1).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_i64()?),
+                kind: row.get_ref(2).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_str()?,
+                previous: hash_at(row, 3)?,
+                body: hash_at(row, 4)?,
+                hash: hash_at(row, 5)?,
+                salt: row.get_ref(6).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_blob()?,
+                payload: row.get_ref(7).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_str()?,
+            })
+        })();
+        let broken = |what| Broken { sequence, line: 0, what };
+        let checked = match entry {
+            Ok(entry) => walk.step(&entry).map_err(broken),
+            Err(_) => Err(broken(format!("entry {sequence}: its payload is missing or not readable"))),
+        };
+        if let Err(broken) = checked {
+            return Ok(Err(broken));
+        }
+    }
+    let last = walk.next - 1;
+    Ok(walk.finish().map_err(|what| Broken { sequence: last, line: 0, what }))
+}
+
+fn hash_at(row: &rusqlite::Row<'_>, column: usize) -> Result<[u8; 32], rusqlite::types::FromSqlError> {
+    let invalid = rusqlite::types::FromSqlError::InvalidType;
+    let blob = row.get_ref(column).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_blob()?;
+    blob.try_into().map_err(|_| invalid)
+}
+
+/// Writes an export piece by piece.
+#[derive(Debug)]
+pub struct Exporter {
+    next: u64,
+    last: u64,
+    count: u64,
+    head: [u8; 32],
+    hash: Sha256,
+    state: Part,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Header,
+    Entries,
+    Done,
+}
+
+impl Exporter {
+    /// An export of entries `first` to `last`, clamped to what there is; 0 means
+    /// the first and the last one.
+    pub fn new(conn: &Connection, first: u64, last: u64) -> Result<Self, StoreError> {
+        let head = super::audit::head(conn)?;
+        let last = if last == 0 { head.sequence } else { last.min(head.sequence) };
+        let first = first.max(1).min(last + 1);
+        let before = conn
+            .query_row("SELECT hash FROM audit WHERE seq = ?", [first as i64 - 1], |row| row.get(0))
+            .optional()?
+            .unwrap_or([0; 32]);
+        Ok(Exporter {
+            next: first,
+            last,
+            count: 0,
+            head: before,
+            hash: Sha256::new(),
+            state: Part::Header,
+        })
+    }
+
+    /// The next piece of about `size` bytes; `None` at the end.
+    pub fn next(&mut self, conn: &Connection, size: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut text = String::new();
+        if self.state == Part::Done {
+            return Ok(None);
+        }
+        if self.state == Part::Header {
+            let _ = writeln!(
+                text,
+                r#"{{"holdpoint_audit_export":1,"log":"{}","first":{},"last":{},"previous":"{}"}}"#,
+                hex(&log_id(conn)?),
+                self.next,
+                self.last,
+                hex(&self.head)
+            );
+            self.state = Part::Entries;
+        }
+        let mut statement = conn.prepare_cached(
+            "SELECT a.seq, a.at, a.kind, a.previous, a.body, a.hash, b.salt, b.payload
+             FROM audit a JOIN audit_body b ON b.seq = a.seq
+             WHERE a.seq BETWEEN ? AND ? ORDER BY a.seq",
+        )?;
+        let mut rows = statement.query(params![self.next as i64, self.last as i64])?;
+        let mut finished = true;
+        while let Some(row) = rows.next()? {
+            if text.len() >= size {
+                finished = false;
+                break;
+            }
+            let sequence = row.get::<_, i64>(0)? as u64;
+            self.head = row.get(5)?;
+            text.push_str(&line(
+                sequence,
+                Time(row.get(1)?),
+                &row.get::<_, String>(2)?,
+                &row.get::<_, [u8; 32]>(3)?,
+                &row.get::<_, [u8; 32]>(4)?,
+                &self.head,
+                &row.get::<_, Vec<u8>>(6)?,
+                &row.get::<_, String>(7)?,
+            ));
+            text.push('\n');
+            self.next = sequence + 1;
+            self.count += 1;
+        }
+        self.hash.update(text.as_bytes());
+        if finished {
+            text.push_str(&end_line(self.count, &self.head, &self.hash.clone().finalize()));
+            text.push('\n');
+            self.state = Part::Done;
+        }
+        Ok(Some(text.into_bytes()))
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn line(
+    sequence: u64,
+    at: Time,
+    kind: &str,
+    previous: &[u8],
+    body: &[u8],
+    hash: &[u8],
+    salt: &[u8],
+    payload: &str,
+) -> String {
+    format!(
+        r#"{{"sequence":{sequence},"at":"{}","kind":"{kind}","previous":"{}","body":"{}","hash":"{}","salt":"{}","payload":{payload}}}"#,
+        at.rfc3339(),
+        hex(previous),
+        hex(body),
+        hex(hash),
+        hex(salt),
+    )
+}
+
+fn end_line(count: u64, head: &[u8], sha256: &[u8]) -> String {
+    format!(r#"{{"end":true,"count":{count},"head":"{}","sha256":"{}"}}"#, hex(head), hex(sha256))
+}
+
+/// Checks an export file, offline.
+pub fn verify_export(
+    file: impl BufRead,
+    wanted: Option<[u8; 32]>,
+) -> std::io::Result<Result<Whole, Broken>> {
+    let mut lines = Lines { file, number: 0, hash: Sha256::new() };
+    let result = check(&mut lines, wanted);
+    match result {
+        Ok(whole) => Ok(Ok(whole)),
+        Err(Trouble::Io(error)) => Err(error),
+        Err(Trouble::Broken { sequence, what }) => {
+            let line = lines.number;
+            Ok(Err(Broken { sequence, line, what: format!("line {line}: {what}") }))
+        }
+    }
+}
+
+enum Trouble {
+    Io(std::io::Error),
+    Broken { sequence: u64, what: String },
+}
+
+fn broken(sequence: u64, what: impl Into<String>) -> Trouble {
+    Trouble::Broken { sequence, what: what.into() }
+}
+
+struct Lines<R> {
+    file: R,
+    number: u64,
+    hash: Sha256,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line without its end; `None` at the end of the file.
+    fn next(&mut self) -> Result<Option<String>, Trouble> {
+        let mut bytes = Vec::new();
+        let mut limited = std::io::Read::take(&mut self.file, LONGEST_LINE as u64);
+        limited.read_until(b'\n', &mut bytes).map_err(Trouble::Io)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.number += 1;
+        if bytes.pop() != Some(b'\n') {
+            return Err(broken(0, "the line has no end: the file was cut off, or the line is too long"));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| broken(0, "not UTF-8"))?;
+        Ok(Some(text))
+    }
+
+    fn covered(&mut self, line: &str) {
+        self.hash.update(line.as_bytes());
+        self.hash.update(b"\n");
+    }
+}
+
+fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Whole, Trouble> {
+    let header = lines.next()?.ok_or_else(|| broken(0, "the file is empty"))?;
+    lines.covered(&header);
+    let bad_header = || broken(0, "not the header of a Holdpoint audit export");
+    let json = parse(header.as_bytes()).map_err(|_| bad_header())?;
+    let text = |name| json.get(name).and_then(Json::as_str);
+    let number = |name| json.get(name).and_then(Json::as_u64);
+    let log: [u8; 16] = text("log").and_then(unhex).ok_or_else(bad_header)?;
+    let previous: [u8; 32] = text("previous").and_then(unhex).ok_or_else(bad_header)?;
+    let (Some(first), Some(last)) = (number("first"), number("last")) else {
+        return Err(bad_header());
+    };
+    let as_written = format!(
+        r#"{{"holdpoint_audit_export":1,"log":"{}","first":{first},"last":{last},"previous":"{}"}}"#,
+        hex(&log),
+        hex(&previous)
+    );
+    if header != as_written {
+        return Err(bad_header());
+    }
+    let mut walk = Walk::new(log, first, previous, wanted);
+    loop {
+        let next = walk.next;
+        let line = lines.next()?.ok_or_else(|| broken(next, "the file ends without its last line: it was cut off"))?;
+        if line.starts_with(r#"{"end":"#) {
+            let sha256 = lines.hash.clone().finalize();
+            if walk.next != last + 1 {
+                return Err(broken(next, format!("entries {next} to {last} are missing")));
+            }
+            if line != end_line(walk.entries, &walk.hash, &sha256) {
+                return Err(broken(0, "the last line does not fit the lines before it: something outside the entries was changed"));
+            }
+            if lines.next()?.is_some() {
+                return Err(broken(0, "there is more after the last line"));
+            }
+            return walk.finish().map_err(|what| broken(last, what));
+        }
+        lines.covered(&line);
+        check_line(&line, &mut walk).map_err(|what| broken(next, what))?;
+    }
+}
+
+fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
+    let next = walk.next;
+    let bad = || format!("entry {next} is not readable");
+    // Nothing before it can contain this: hex, digits, a time and a word.
+    let (_, rest) = text.split_once(r#","payload":"#).ok_or_else(bad)?;
+    let payload = rest.strip_suffix('}').ok_or_else(bad)?;
+    let json = parse(text.as_bytes()).map_err(|e| format!("entry {next} is not readable: {e}"))?;
+    let word = |name| json.get(name).and_then(Json::as_str).ok_or_else(bad);
+    let sequence = json.get("sequence").and_then(Json::as_u64).ok_or_else(bad)?;
+    let at = Time::parse(word("at")?).ok_or_else(bad)?;
+    let kind = word("kind")?;
+    let previous = unhex(word("previous")?).ok_or_else(bad)?;
+    let body = unhex(word("body")?).ok_or_else(bad)?;
+    let hash = unhex(word("hash")?).ok_or_else(bad)?;
+    let salt: [u8; 16] = unhex(word("salt")?).ok_or_else(bad)?;
+    if kind.len() > 64 || line(sequence, at, kind, &previous, &body, &hash, &salt, payload) != text {
+        return Err(format!("entry {next} is not written as an export writes it: it was changed"));
+    }
+    walk.step(&Checked { sequence, at, kind, previous, body, hash, salt: &salt, payload })
+}

@@ -1,0 +1,44 @@
+//! The only place with SQL: requests, decisions, uses, mail and the audit chain
+//! in one SQLite database.
+//!
+//! ```text
+//!  desk ── transition ──> queue ──> writer thread ── BEGIN IMMEDIATE
+//!                                     │                 SAVEPOINT, one transition, RELEASE   (each its own)
+//!                                     │              COMMIT  (WAL, synchronous=FULL: on disk)
+//!                                     ├── events ──> desk wakes waiters, feeds watchers
+//!                                     └── answers ─> whoever asked
+//!  desk ── read ───────────────────> a pool of read-only connections
+//! ```
+//!
+//! Promises: an answer leaves only after its transition is on disk; a transition
+//! that fails undoes itself and none of its neighbours; every transition writes
+//! its audit entry in the same transaction. When a commit fails, everything in
+//! that batch is answered *unknown* and the database is reopened before the next.
+//!
+//! Must never: know who is waiting, route, or decide who may do what. Those
+//! questions come in as functions; see [`submit::Attach`] and [`decide::Entitled`].
+//!
+//! A transition is a plain function of a [`tx::Tx`] and its input, so tests can
+//! drive millions of them without the thread.
+
+pub mod audit;
+pub mod clock;
+pub mod decide;
+pub mod ending;
+pub mod error;
+pub mod export;
+pub mod mail;
+pub mod query;
+pub mod read;
+pub mod record;
+mod row;
+pub mod schema;
+pub mod submit;
+pub mod text_index;
+pub mod tx;
+pub mod uses;
+mod writer;
+
+pub use error::{Refusal, StoreError};
+pub use tx::{Event, Tx};
+pub use writer::{Health, Store, StoreOptions};

@@ -1,0 +1,338 @@
+//! Questions about the history: filters, pages, and a bound on what a page examines.
+//!
+//! One index drives: the most selective one among the filters given. Whatever it
+//! yields is looked at newest (or oldest) first, at most [`EXAMINED`] entries a
+//! page, and the other filters are applied to each. So a page costs the same at
+//! ten million entries as at ten thousand, and a filter that matches nothing
+//! answers short pages with tokens instead of scanning for seconds.
+
+use std::collections::HashMap;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use sha2::{Digest as _, Sha256};
+
+use super::error::StoreError;
+use super::row;
+use super::text_index;
+use crate::call::ids::RequestId;
+use crate::call::model::{Category, Request, Status};
+use crate::call::time::Time;
+
+/// How many entries one page looks at, at most. Reading one costs a few
+/// microseconds, so a page that matches nothing still answers within some 20 ms.
+pub const EXAMINED: usize = 2000;
+
+/// What to look for; everything given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// At or after.
+    pub since: Option<Time>,
+    /// Before.
+    pub until: Option<Time>,
+    /// The caller's name.
+    pub caller: Option<String>,
+    /// The client's name.
+    pub client: Option<String>,
+    /// The agent's name.
+    pub agent: Option<String>,
+    /// The session.
+    pub session: Option<String>,
+    /// The server.
+    pub server: Option<String>,
+    /// The tool.
+    pub tool: Option<String>,
+    /// The category.
+    pub category: Option<Category>,
+    /// The request's status after the entry.
+    pub status: Option<Status>,
+    /// Who decided.
+    pub operator: Option<String>,
+    /// Words that must all occur.
+    pub text: Option<String>,
+    /// The request.
+    pub request: Option<RequestId>,
+    /// What happened.
+    pub kind: Option<String>,
+}
+
+/// An entry as the history tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// From 1, without gaps.
+    pub sequence: u64,
+    /// When.
+    pub at: Time,
+    /// What happened.
+    pub kind: String,
+    /// About which request.
+    pub request: Option<RequestId>,
+    /// The columns, empty where the entry has none.
+    pub caller: String,
+    /// See `caller`.
+    pub client: String,
+    /// See `caller`.
+    pub agent: String,
+    /// See `caller`.
+    pub session: String,
+    /// See `caller`.
+    pub server: String,
+    /// See `caller`.
+    pub tool: String,
+    /// See `caller`.
+    pub operator: String,
+    /// The call's category.
+    pub category: Option<Category>,
+    /// The request's status after the entry.
+    pub status: Option<Status>,
+    /// Everything the entry says: a JSON object.
+    pub payload: String,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// The hash before.
+    pub previous: [u8; 32],
+}
+
+/// A page of the history.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// What matched.
+    pub entries: Vec<Told>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<u64>,
+    /// How many were looked at.
+    pub examined: usize,
+}
+
+/// One question.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// What to look for.
+    pub filter: Filter,
+    /// Oldest first.
+    pub ascending: bool,
+    /// At most this many entries.
+    pub most: usize,
+    /// Begin behind this sequence number (from a page before).
+    pub after: Option<u64>,
+}
+
+impl Question {
+    /// Opaque token for the page that begins behind `sequence`. It names the
+    /// filter, so that it cannot be used with another.
+    pub fn token(&self, sequence: u64) -> String {
+        format!("{}{sequence:016x}", self.fingerprint())
+    }
+
+    /// Reads a token; `None` if it belongs to another question.
+    pub fn read_token(&self, token: &str) -> Option<u64> {
+        let digits = token.strip_prefix(&self.fingerprint())?;
+        (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+    }
+
+    fn fingerprint(&self) -> String {
+        let said = format!("{:?}{}", self.filter, self.ascending);
+        let hash: [u8; 32] = Sha256::digest(said.as_bytes()).into();
+        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Where sequence numbers come from: a table, an index, and what it must equal.
+struct Driver<'a> {
+    from: &'static str,
+    equals: &'static str,
+    value: Box<dyn ToSql + 'a>,
+}
+
+fn driver(filter: &Filter) -> Driver<'_> {
+    fn on<'a>(from: &'static str, column: &'static str, value: impl ToSql + 'a) -> Driver<'a> {
+        Driver { from, equals: column, value: Box::new(value) }
+    }
+    macro_rules! try_columns {
+        ($($column:ident),+) => {
+            $(if let Some(value) = &filter.$column {
+                return on(
+                    concat!("audit_body INDEXED BY audit_by_", stringify!($column)),
+                    concat!(stringify!($column), " = ?1"),
+                    value,
+                );
+            })+
+        };
+    }
+    // Roughly from the most selective to the least.
+    if let Some(id) = filter.request {
+        return on("audit_body INDEXED BY audit_by_request", "request = ?1", *id.as_bytes());
+    }
+    if let Some(words) = filter.text.as_deref() {
+        let query = text_index::query(words);
+        return on("audit_text", "audit_text MATCH ?1", query);
+    }
+    try_columns!(session, operator, client, agent, tool, server);
+    if let Some(kind) = &filter.kind {
+        return on("audit INDEXED BY audit_by_kind", "kind = ?1", kind);
+    }
+    if let Some(status) = filter.status {
+        return on("audit_body INDEXED BY audit_by_status", "status = ?1", status.number());
+    }
+    if let Some(category) = filter.category {
+        return on("audit_body INDEXED BY audit_by_category", "category = ?1", category.number());
+    }
+    try_columns!(caller);
+    on("audit", "?1 IS NULL", Value::Null)
+}
+
+/// Answers a question. `visible` says whether this identity may see entries about
+/// a request; without it everything is visible.
+pub fn query(
+    conn: &Connection,
+    question: &Question,
+    visible: Option<&dyn Fn(&Request) -> bool>,
+) -> Result<Page, StoreError> {
+    let filter = &question.filter;
+    let (low, high) = bounds(conn, filter)?;
+    let (low, high) = match (question.after, question.ascending) {
+        (Some(after), true) => (low.max(after as i64 + 1), high),
+        (Some(after), false) => (low, high.min(after as i64 - 1)),
+        (None, _) => (low, high),
+    };
+    let driver = driver(filter);
+    let key = if driver.from == "audit_text" { "rowid" } else { "seq" };
+    let order = if question.ascending { "ASC" } else { "DESC" };
+    let sql = format!(
+        "SELECT {key} FROM {} WHERE {} AND {key} BETWEEN ?2 AND ?3 ORDER BY {key} {order} LIMIT ?4",
+        driver.from, driver.equals
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![driver.value, low, high, EXAMINED as i64])?;
+    let mut page = Page::default();
+    let mut seen: HashMap<RequestId, bool> = HashMap::new();
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let sequence: i64 = row.get(0)?;
+        if page.entries.len() == question.most {
+            page.next = last;
+            return Ok(page);
+        }
+        page.examined += 1;
+        last = Some(sequence as u64);
+        let Some(told) = entry(conn, sequence)? else { continue };
+        if matches(filter, &told) && may_see(conn, &told, visible, &mut seen)? {
+            page.entries.push(told);
+        }
+    }
+    if page.examined == EXAMINED {
+        page.next = last;
+    }
+    Ok(page)
+}
+
+fn may_see(
+    conn: &Connection,
+    told: &Told,
+    visible: Option<&dyn Fn(&Request) -> bool>,
+    seen: &mut HashMap<RequestId, bool>,
+) -> Result<bool, StoreError> {
+    let Some(visible) = visible else { return Ok(true) };
+    // Entries about the daemon or about calls that were not held are for auditors.
+    let Some(id) = told.request else { return Ok(false) };
+    if let Some(known) = seen.get(&id) {
+        return Ok(*known);
+    }
+    let may = row::load(conn, id)?.is_some_and(|request| visible(&request));
+    seen.insert(id, may);
+    Ok(may)
+}
+
+fn matches(filter: &Filter, told: &Told) -> bool {
+    let same = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
+    filter.since.is_none_or(|since| told.at >= since)
+        && filter.until.is_none_or(|until| told.at < until)
+        && same(&filter.caller, &told.caller)
+        && same(&filter.client, &told.client)
+        && same(&filter.agent, &told.agent)
+        && same(&filter.session, &told.session)
+        && same(&filter.server, &told.server)
+        && same(&filter.tool, &told.tool)
+        && same(&filter.operator, &told.operator)
+        && same(&filter.kind, &told.kind)
+        && filter.category.is_none_or(|category| told.category == Some(category))
+        && filter.status.is_none_or(|status| told.status == Some(status))
+        && filter.request.is_none_or(|request| told.request == Some(request))
+        && filter.text.as_deref().is_none_or(|words| text_index::occurs(words, &told.payload))
+}
+
+fn entry(conn: &Connection, sequence: i64) -> Result<Option<Told>, StoreError> {
+    let told = conn
+        .prepare_cached(
+            "SELECT a.seq, a.at, a.kind, a.hash, a.previous, b.request, b.caller, b.client, b.agent,
+               b.session, b.server, b.tool, b.operator, b.category, b.status, b.payload
+             FROM audit a LEFT JOIN audit_body b ON b.seq = a.seq WHERE a.seq = ?",
+        )?
+        .query_row([sequence], told_of)
+        .optional()?;
+    Ok(told)
+}
+
+fn told_of(row: &Row<'_>) -> rusqlite::Result<Told> {
+    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default());
+    Ok(Told {
+        sequence: row.get::<_, i64>(0)? as u64,
+        at: Time(row.get(1)?),
+        kind: row.get(2)?,
+        hash: row.get(3)?,
+        previous: row.get(4)?,
+        request: row.get::<_, Option<[u8; 16]>>(5)?.map(RequestId::from_bytes),
+        caller: text(6)?,
+        client: text(7)?,
+        agent: text(8)?,
+        session: text(9)?,
+        server: text(10)?,
+        tool: text(11)?,
+        operator: text(12)?,
+        category: row.get::<_, Option<i32>>(13)?.and_then(Category::from_number),
+        status: row.get::<_, Option<i32>>(14)?.and_then(Status::from_number),
+        payload: text(15)?,
+    })
+}
+
+/// First and last sequence number that a time range can touch.
+///
+/// Times rise with sequence numbers except after a clock was put back, so the
+/// latest time so far (`high`), which never falls, is what is searched.
+fn bounds(conn: &Connection, filter: &Filter) -> Result<(i64, i64), StoreError> {
+    let newest: i64 = conn
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM audit")?
+        .query_row([], |row| row.get(0))?;
+    let low = match filter.since {
+        // Whatever is at or after `since` raises `high` to at least that.
+        Some(since) => first_at_least(conn, since, newest)?,
+        None => 1,
+    };
+    let high = match filter.until {
+        Some(until) => {
+            let behind: i64 = conn
+                .prepare_cached(
+                    "SELECT coalesce(max(seq), 0) FROM audit INDEXED BY audit_behind WHERE at < high",
+                )?
+                .query_row([], |row| row.get(0))?;
+            (first_at_least(conn, until, newest)? - 1).max(behind)
+        }
+        None => newest,
+    };
+    Ok((low, high))
+}
+
+/// The first sequence number whose `high` is at least `time`; past the end if none.
+fn first_at_least(conn: &Connection, time: Time, newest: i64) -> Result<i64, StoreError> {
+    let mut high = conn.prepare_cached("SELECT high FROM audit WHERE seq = ?")?;
+    let (mut low, mut past) = (1, newest + 1);
+    while low < past {
+        let middle = low + (past - low) / 2;
+        if high.query_row([middle], |row| row.get::<_, i64>(0))? >= time.0 {
+            past = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(low)
+}

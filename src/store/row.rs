@@ -1,0 +1,295 @@
+//! Requests as rows: one insert, one load, one update.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::audit::stored_json;
+use super::error::StoreError;
+use crate::call::digest::Digest;
+use crate::call::ids::RequestId;
+use crate::call::json::Json;
+use crate::call::model::{
+    Agent, Call, Category, Decision, Notice, Outcome, Request, Risk, Status, Strength, Use, Verdict,
+};
+use crate::call::requirement::{Clause, Requirement};
+use crate::call::time::Time;
+
+/// The columns of [`request_of`], in its order.
+pub(super) const COLUMNS: &str = "id, status, digest, caller, client, session, on_behalf_of, call_id, \
+     server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule, \
+     policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement, created, \
+     deadline, ended, asked_again, denial_lifted, resumed, identical_to, may_have_run, use, lapses, \
+     used, outcome_expected, outcome, outcome_detail, outcome_at, lease_until";
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("requests.{what}"))
+}
+
+fn strings(json: &Json) -> impl Iterator<Item = &str> {
+    let items = if let Json::Array(items) = json { items.as_slice() } else { &[] };
+    items.iter().filter_map(Json::as_str)
+}
+
+fn requirement_text(requirement: &Requirement) -> String {
+    let clauses = requirement.clauses.iter().map(|clause| {
+        let groups = clause.groups.iter().map(|g| Json::from(g.as_str())).collect();
+        Json::object([
+            ("route", Json::from(clause.route.as_str())),
+            ("groups", Json::Array(groups)),
+            ("approvals", Json::from(u64::from(clause.approvals))),
+        ])
+    });
+    Json::Array(clauses.collect()).to_text()
+}
+
+fn requirement_of(text: &str) -> Result<Requirement, StoreError> {
+    let Json::Array(items) = stored_json(text)? else { return Err(corrupt("requirement")) };
+    let clause = |item: &Json| {
+        let groups: BTreeSet<String> = strings(item.get("groups")?).map(str::to_owned).collect();
+        Some(Clause {
+            route: item.get("route")?.as_str()?.to_owned(),
+            groups,
+            approvals: u32::try_from(item.get("approvals")?.as_u64()?).ok()?,
+        })
+    };
+    let clauses = items.iter().map(|item| clause(item).ok_or_else(|| corrupt("requirement")));
+    Ok(Requirement { clauses: clauses.collect::<Result<_, _>>()? })
+}
+
+fn labels_of(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    if text == "{}" {
+        return Ok(BTreeMap::new());
+    }
+    let Json::Object(members) = stored_json(text)? else { return Err(corrupt("labels")) };
+    let label = |(key, value): (String, Json)| Some((key, value.as_str()?.to_owned()));
+    members.into_iter().map(|m| label(m).ok_or_else(|| corrupt("labels"))).collect()
+}
+
+/// Writes a new request.
+pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreError> {
+    let call = &request.call;
+    let labels = Json::object(call.labels.iter().map(|(k, v)| (k, Json::from(v.as_str()))));
+    let not_covered = call.not_covered.iter().map(|line| Json::from(line.as_str())).collect();
+    let may_have_run: Vec<u8> =
+        request.may_have_run.iter().flat_map(|id| *id.as_bytes()).collect();
+    conn.prepare_cached(
+        "INSERT INTO requests (id, status, digest, caller, client, session, on_behalf_of, call_id,
+           server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule,
+           policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement,
+           created, deadline, identical_to, may_have_run)
+         VALUES (:id, :status, :digest, :caller, :client, :session, :on_behalf_of, :call_id,
+           :server, :tool, :category, :risk, :agent_name, :agent_version, :arguments,
+           :hidden_values, :rule, :policy_revision, :tool_definition_hash, :explanation, :labels,
+           :not_covered, :requirement, :created, :deadline, :identical_to, :may_have_run)",
+    )?
+    .execute(named_params! {
+        ":id": request.id.as_bytes(),
+        ":status": request.status.number(),
+        ":digest": call.digest.as_bytes(),
+        ":caller": call.caller,
+        ":client": call.client,
+        ":session": call.agent.session,
+        ":on_behalf_of": call.agent.on_behalf_of,
+        ":call_id": request.call_id,
+        ":server": call.server,
+        ":tool": call.tool,
+        ":category": call.category.number(),
+        ":risk": call.risk.number(),
+        ":agent_name": call.agent.name,
+        ":agent_version": call.agent.version,
+        ":arguments": call.arguments,
+        ":hidden_values": call.hidden_values,
+        ":rule": call.rule,
+        ":policy_revision": call.policy_revision,
+        ":tool_definition_hash": call.tool_definition_hash,
+        ":explanation": call.explanation,
+        ":labels": labels.to_text(),
+        ":not_covered": Json::Array(not_covered).to_text(),
+        ":requirement": requirement_text(&request.requirement),
+        ":created": request.created.0,
+        ":deadline": request.deadline.0,
+        ":identical_to": request.identical_to.map(|id| *id.as_bytes()),
+        ":may_have_run": may_have_run,
+    })?;
+    Ok(())
+}
+
+/// Writes back what a transition may change. What was submitted never changes.
+pub(super) fn update(conn: &Connection, request: &Request) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE requests SET status = :status, call_id = :call_id, ended = :ended,
+           asked_again = :asked_again, denial_lifted = :denial_lifted, resumed = :resumed,
+           use = :use, lapses = :lapses, used = :used, outcome_expected = :outcome_expected,
+           lease_until = :lease_until, outcome = :outcome, outcome_detail = :outcome_detail,
+           outcome_at = :outcome_at
+         WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":id": request.id.as_bytes(),
+        ":status": request.status.number(),
+        ":call_id": request.call_id,
+        ":ended": request.ended.map(|t| t.0),
+        ":asked_again": request.asked_again,
+        ":denial_lifted": request.denial_lifted,
+        ":resumed": request.resumed,
+        ":use": request.use_.number(),
+        ":lapses": request.lapses.map(|t| t.0),
+        ":used": request.used.map(|t| t.0),
+        ":outcome_expected": request.outcome_expected,
+        ":lease_until": request.lease_until.map(|t| t.0),
+        ":outcome": request.outcome.number(),
+        ":outcome_detail": request.outcome_detail,
+        ":outcome_at": request.outcome_at.map(|t| t.0),
+    })?;
+    Ok(())
+}
+
+/// Appends a decision.
+pub(super) fn insert_decision(
+    conn: &Connection,
+    id: RequestId,
+    n: usize,
+    decision: &Decision,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO decisions (request, n, operator, verdict, reason, at, digest, strength, own_call)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        id.as_bytes(),
+        n as i64,
+        decision.operator,
+        decision.verdict.number(),
+        decision.reason,
+        decision.at.0,
+        decision.digest.as_bytes(),
+        decision.strength.number(),
+        decision.own_call,
+    ])?;
+    Ok(())
+}
+
+/// One request with its decisions; its notices only if they are asked for.
+pub(super) fn load(conn: &Connection, id: RequestId) -> Result<Option<Request>, StoreError> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM requests WHERE id = ?"))?
+        .query_row([id.as_bytes()], |row| Ok(request_of(row)))
+        .optional()?;
+    let Some(request) = found else { return Ok(None) };
+    let mut request = request?;
+    request.decisions = decisions(conn, id)?;
+    Ok(Some(request))
+}
+
+/// The decisions on a request, oldest first.
+pub(super) fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT operator, verdict, reason, at, digest, strength, own_call
+         FROM decisions WHERE request = ? ORDER BY n",
+    )?;
+    let rows = statement.query_map([id.as_bytes()], |row| {
+        Ok((
+            Decision {
+                operator: row.get(0)?,
+                verdict: Verdict::Deny,
+                reason: row.get(2)?,
+                at: Time(row.get(3)?),
+                digest: Digest::from_bytes(row.get(4)?),
+                strength: Strength::Token,
+                own_call: row.get(6)?,
+            },
+            row.get::<_, i32>(1)?,
+            row.get::<_, i32>(5)?,
+        ))
+    })?;
+    let mut decisions = Vec::new();
+    for row in rows {
+        let (mut decision, verdict, strength) = row?;
+        decision.verdict = Verdict::from_number(verdict).ok_or_else(|| corrupt("verdict"))?;
+        decision.strength = Strength::from_number(strength).ok_or_else(|| corrupt("strength"))?;
+        decisions.push(decision);
+    }
+    Ok(decisions)
+}
+
+/// Who was told of a request by mail.
+pub(super) fn notices(conn: &Connection, id: RequestId) -> Result<Vec<Notice>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT operator, state, detail, attempts, at FROM outbox WHERE request = ? ORDER BY n",
+    )?;
+    let rows = statement.query_map([id.as_bytes()], |row| {
+        Ok(Notice {
+            operator: row.get(0)?,
+            state: super::mail::state_word(row.get(1)?).to_owned(),
+            detail: row.get(2)?,
+            attempts: row.get(3)?,
+            at: row.get::<_, Option<i64>>(4)?.map(Time),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads a row of [`COLUMNS`]; decisions and notices are read apart.
+pub(super) fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
+    let number = |column: usize| row.get::<_, i32>(column);
+    let time = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Time));
+    let id = |column: usize| Ok::<_, rusqlite::Error>(RequestId::from_bytes(row.get(column)?));
+    let not_covered = stored_json(row.get_ref(21)?.as_str().map_err(|_| corrupt("not_covered"))?)?;
+    let may_have_run: Vec<u8> = row.get(30)?;
+    let call = Call {
+        caller: row.get(3)?,
+        client: row.get(4)?,
+        agent: Agent {
+            name: row.get(12)?,
+            version: row.get(13)?,
+            session: row.get(5)?,
+            on_behalf_of: row.get(6)?,
+        },
+        server: row.get(8)?,
+        tool: row.get(9)?,
+        arguments: row.get(14)?,
+        hidden_values: row.get(15)?,
+        digest: Digest::from_bytes(row.get(2)?),
+        category: Category::from_number(number(10)?).ok_or_else(|| corrupt("category"))?,
+        risk: Risk::from_number(number(11)?).ok_or_else(|| corrupt("risk"))?,
+        rule: row.get(16)?,
+        policy_revision: row.get(17)?,
+        tool_definition_hash: row.get(18)?,
+        explanation: row.get(19)?,
+        labels: labels_of(row.get_ref(20)?.as_str().map_err(|_| corrupt("labels"))?)?,
+        not_covered: strings(&not_covered).map(str::to_owned).collect(),
+    };
+    Ok(Request {
+        id: id(0)?,
+        status: Status::from_number(number(1)?).ok_or_else(|| corrupt("status"))?,
+        call,
+        requirement: requirement_of(
+            row.get_ref(22)?.as_str().map_err(|_| corrupt("requirement"))?,
+        )?,
+        call_id: row.get(7)?,
+        created: Time(row.get(23)?),
+        deadline: Time(row.get(24)?),
+        ended: time(25)?,
+        decisions: Vec::new(),
+        asked_again: row.get(26)?,
+        denial_lifted: row.get(27)?,
+        resumed: row.get(28)?,
+        identical_to: row.get::<_, Option<[u8; 16]>>(29)?.map(RequestId::from_bytes),
+        may_have_run: may_have_run
+            .as_chunks::<16>()
+            .0
+            .iter()
+            .map(|bytes| RequestId::from_bytes(*bytes))
+            .collect(),
+        use_: Use::from_number(number(31)?).ok_or_else(|| corrupt("use"))?,
+        lapses: time(32)?,
+        used: time(33)?,
+        outcome_expected: row.get(34)?,
+        outcome: Outcome::from_number(number(35)?).ok_or_else(|| corrupt("outcome"))?,
+        outcome_detail: row.get(36)?,
+        outcome_at: time(37)?,
+        lease_until: time(38)?,
+        notices: Vec::new(),
+    })
+}

@@ -1,0 +1,236 @@
+//! Opening the database: pragmas, migrations, and refusing what is not ours.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// `PRAGMA application_id`: "HOLD".
+const APPLICATION_ID: i32 = 0x484F_4C44;
+
+/// How long a connection waits for another program's lock. Our own daemon never
+/// competes with itself for writing, so whoever holds it is a stranger (a backup,
+/// someone's `sqlite3` shell) and seconds are plenty.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One step per version, in order; never edited once released. To change the
+/// schema, append a step.
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// SQLite or the file system said no.
+    #[error("cannot open the database {path}: {source}; {remedy}")]
+    Open {
+        /// Which file.
+        path: String,
+        /// SQLite's word.
+        source: rusqlite::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Not one of ours.
+    #[error(
+        "{0} is an SQLite database of another program; point the state directory somewhere else"
+    )]
+    Foreign(String),
+    /// Written by a newer Holdpoint.
+    #[error("the database {path} has schema version {found}, and this Holdpoint knows up to {known}; run the newer Holdpoint that wrote it, or restore a copy from before the upgrade")]
+    Newer {
+        /// Which file.
+        path: String,
+        /// Its version.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+    /// It is ours, but not whole.
+    #[error("the database {path} is damaged: {what}; move it aside and restore a copy, or start with an empty state directory")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+        PermissionDenied, ReadOnly,
+    };
+    let path = path.display().to_string();
+    let code = source.sqlite_error_code();
+    if matches!(code, Some(DatabaseCorrupt | NotADatabase)) {
+        return OpenError::Damaged { path, what: source.to_string() };
+    }
+    let remedy = match code {
+        Some(ReadOnly | PermissionDenied | CannotOpen) => {
+            "check that the file and its folder belong to the daemon's user and are writable"
+        }
+        Some(DatabaseBusy | DatabaseLocked) => {
+            "another program holds a lock on it: close that program (a backup, a sqlite3 shell)"
+        }
+        Some(DiskFull) => "free some space on its file system",
+        _ => "see the message of SQLite",
+    };
+    OpenError::Open { path, source, remedy }
+}
+
+/// Opens the one connection that writes, creating or migrating the database.
+pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let open = || -> rusqlite::Result<Connection> {
+        let conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.set_prepared_statement_cache_capacity(64);
+        // Acknowledged means durable: FULL syncs the WAL at every commit.
+        conn.pragma_update(None, "journal_mode", "wal")?;
+        conn.pragma_update(None, "synchronous", "full")?;
+        conn.pragma_update(None, "foreign_keys", true)?;
+        // Larger than SQLite's 1000 pages: a checkpoint stalls 2 to 3 ms, and
+        // a busy daemon fills 1000 pages in a fraction of a second.
+        conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        conn.pragma_update(None, "cache_size", -32_000)?;
+        conn.pragma_update(None, "temp_store", "memory")?;
+        Ok(conn)
+    };
+    let conn = open().map_err(|e| explain(path, e))?;
+    let mode: String = conn
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .map_err(|e| explain(path, e))?;
+    if mode != "wal" {
+        return Err(OpenError::Damaged {
+            path: path.display().to_string(),
+            what: format!("journal mode is {mode}, and write-ahead logging cannot be switched on"),
+        });
+    }
+    migrate(&conn, path)?;
+    Ok(conn)
+}
+
+/// Opens a connection that can only read.
+pub fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    conn.pragma_update(None, "cache_size", -8_000)?;
+    Ok(conn)
+}
+
+fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let explain = |e| explain(path, e);
+    let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = pragma("application_id").map_err(explain)?;
+    let found = pragma("user_version").map_err(explain)? as usize;
+    let tables: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
+        .map_err(explain)?;
+    let empty = tables == 0 && application == 0 && found == 0;
+    if !empty && application != i64::from(APPLICATION_ID) {
+        return Err(OpenError::Foreign(path.display().to_string()));
+    }
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::Newer {
+            path: path.display().to_string(),
+            found,
+            known: MIGRATIONS.len(),
+        });
+    }
+    for (done, step) in MIGRATIONS.iter().enumerate().skip(found) {
+        let version = done + 1;
+        // One transaction with its version: half a step cannot be met later.
+        conn.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {step} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
+        ))
+        .map_err(|e| {
+            let _ = conn.execute_batch("ROLLBACK");
+            explain(e)
+        })?;
+    }
+    Ok(())
+}
+
+/// Refuses a second live daemon on the same state. Held until dropped; the
+/// kernel lets go of it when the process dies, however it dies.
+#[derive(Debug)]
+pub struct DaemonLock {
+    _file: fs::File,
+}
+
+impl DaemonLock {
+    /// Takes the lock, or says that somebody else has it.
+    pub fn take(path: &Path) -> Result<Self, String> {
+        let file = (fs::OpenOptions::new().create(true).truncate(false).write(true))
+            .open(path)
+            .map_err(|e| format!("cannot open {}: {e}; check its owner and mode", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(DaemonLock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(format!(
+                "another holdpoint daemon runs on this state directory ({} is locked); stop it, or give this one another --state-dir",
+                path.display()
+            )),
+            Err(fs::TryLockError::Error(e)) => Err(format!(
+                "cannot lock {}: {e}; the state directory must be on a file system with locks",
+                path.display()
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_from_a_newer_version_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("holdpoint.db");
+        let conn = open_writer(&path).expect("fresh");
+        conn.pragma_update(None, "user_version", 999).expect("set");
+        drop(conn);
+        let before = fs::read(&path).expect("read");
+        let error = open_writer(&path).expect_err("newer").to_string();
+        assert!(error.contains("999") && error.contains("newer Holdpoint"), "{error}");
+        assert_eq!(before, fs::read(&path).expect("read"));
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("other.db");
+        let conn = Connection::open(&path).expect("open");
+        conn.execute_batch("CREATE TABLE t (x)").expect("create");
+        drop(conn);
+        assert!(matches!(open_writer(&path), Err(OpenError::Foreign(_))));
+    }
+
+    #[test]
+    fn a_corrupted_database_is_named_as_damaged() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("holdpoint.db");
+        fs::write(&path, b"this is not a database, but it is long enough to look".repeat(100))
+            .expect("write");
+        let error = open_writer(&path).expect_err("damaged").to_string();
+        assert!(error.contains("damaged") && error.contains("restore"), "{error}");
+    }
+
+    #[test]
+    fn a_second_daemon_is_refused_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("lock");
+        let first = DaemonLock::take(&path).expect("first");
+        assert!(DaemonLock::take(&path).expect_err("second").contains("another holdpoint daemon"));
+        drop(first);
+        DaemonLock::take(&path).expect("after the first is gone");
+    }
+}

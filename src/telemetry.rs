@@ -1,0 +1,40 @@
+//! Logs: for people on a terminal, JSON otherwise; always to stderr.
+//!
+//! Must never: carry arguments, reasons or tokens. Request ids and names do.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging. `HOLDPOINT_LOG` takes tracing's filter language; default `info`.
+pub fn start() {
+    let filter = EnvFilter::try_from_env("HOLDPOINT_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,h2=warn,hyper=warn,tower=warn"));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start (tests) keeps the first one's settings.
+    let _ = if std::io::stderr().is_terminal() {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).with_ansi(false).try_init()
+    };
+}
+
+/// Ends the process the Nth time a named step is reached: `HOLDPOINT_FAULT=STEP:N`.
+#[cfg(feature = "faults")]
+pub fn fault(step: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    static WANTED: OnceLock<Option<(String, AtomicI64)>> = OnceLock::new();
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("HOLDPOINT_FAULT").ok()?;
+        let (step, times) = text.split_once(':')?;
+        Some((step.to_owned(), AtomicI64::new(times.parse().ok()?)))
+    });
+    if let Some((name, times)) = wanted
+        && name == step
+        && times.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        std::process::abort();
+    }
+}
