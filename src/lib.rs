@@ -4,6 +4,7 @@
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod desk;
 pub mod grpc;
 pub mod mail;
