@@ -123,7 +123,7 @@ impl Hold {
                     if too_long || when::boot() > self.until + GRACE {
                         return Ending::Refused(self.client.failure(status));
                     }
-                    self.waiting.away(self.id(), Some(self.left()));
+                    let (id, left) = (self.id().map(str::to_owned), self.left()); self.waiting.away(id.as_deref(), Some(left));
                     back_off(&mut pause).await;
                 }
                 Err(status) => return Ending::Refused(self.client.failure(status)),
@@ -231,7 +231,7 @@ impl Hold {
                 return Err(Ending::Refused(self.client.failure(status)));
             }
             may_be_taken |= !errors::certainly_not_done(&status);
-            self.waiting.away(self.id(), None);
+            let id = self.id().map(str::to_owned); self.waiting.away(id.as_deref(), None);
             tokio::select! {
                 () = back_off(&mut pause) => {}
                 () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
