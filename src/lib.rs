@@ -2,8 +2,12 @@
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod desk;
+pub mod grpc;
+pub mod mail;
 pub mod store;
 pub mod telemetry;
 

@@ -1,2 +1,13 @@
-//! The `holdpoint` program.
-fn main() {}
+//! The `holdpoint` program. What it does is in [`holdpoint::cli`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = holdpoint::cli::Cli::parse();
+    // One TLS implementation for all that speaks TLS, chosen before anything
+    // does; that another was chosen before this line is not possible.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    ExitCode::from(holdpoint::cli::main(cli))
+}

@@ -1,0 +1,257 @@
+//! `holdpoint audit`: the history, filtered; `export` and `verify` stand beside.
+
+use clap::{Args, Subcommand};
+
+use super::audit_file::{self, ExportArgs, VerifyArgs};
+use super::client::{Client, Role, brief};
+use super::errors::{Done, Failure};
+use super::output::{Output, View, note};
+use super::state::Globals;
+use super::table::{self, Cell, cell, fixed, flexible, toned};
+use super::text::{safe, short};
+use super::{asking, look, records, when, words};
+use crate::call::ids::RequestId;
+use crate::call::json;
+use crate::call::model::{Category, Status};
+use crate::call::time::Time;
+use crate::config::duration;
+use crate::proto::{AuditEntry, AuditFilter, QueryAuditRequest};
+
+/// Look back: who asked what, who decided, what ran.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    command: Option<AuditCommand>,
+    #[command(flatten)]
+    query: QueryArgs,
+}
+
+/// What else can be done with the history.
+#[derive(Debug, Clone, Subcommand)]
+enum AuditCommand {
+    /// Write all entries to a file that can be verified offline
+    Export(ExportArgs),
+    /// Recompute the hash chain, of the daemon or of an exported file
+    Verify(VerifyArgs),
+}
+
+/// Filters; those that are given must all fit.
+#[derive(Debug, Clone, Args)]
+struct QueryArgs {
+    /// From then on: an RFC 3339 time, or how long ago (2h, 7d)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Time>,
+    /// Before then: likewise
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Time>,
+    /// The program that held the call
+    #[arg(long, value_name = "NAME", default_value = "")]
+    caller: String,
+    /// Whom that program served
+    #[arg(long, value_name = "NAME", default_value = "")]
+    client: String,
+    /// The agent's name
+    #[arg(long, value_name = "NAME", default_value = "")]
+    agent: String,
+    /// The agent's session
+    #[arg(long, value_name = "SESSION", default_value = "")]
+    session: String,
+    /// The server
+    #[arg(long, value_name = "NAME", default_value = "")]
+    server: String,
+    /// The tool
+    #[arg(long, value_name = "NAME", default_value = "")]
+    tool: String,
+    /// read, write, execute, destructive or financial
+    #[arg(long, value_name = "CATEGORY", value_parser = asking::category)]
+    category: Option<Category>,
+    /// The request's status after the entry
+    #[arg(long, value_name = "STATUS", value_parser = look::status)]
+    status: Option<Status>,
+    /// Who decided, lifted or confirmed
+    #[arg(long, value_name = "NAME", default_value = "")]
+    operator: String,
+    /// Words that all occur, in any order
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    text: String,
+    /// One request: its id, or four or more digits of it
+    #[arg(long, value_name = "ID", default_value = "")]
+    request: String,
+    /// What happened: requested, approved, denied, use_granted, ...
+    #[arg(long, value_name = "KIND", default_value = "")]
+    kind: String,
+    /// At most so many entries
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Oldest first [default: newest first]
+    #[arg(long)]
+    asc: bool,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// An RFC 3339 time, or a duration before now.
+fn moment(text: &str) -> Result<Time, String> {
+    if let Some(at) = Time::parse(text) {
+        return Ok(at);
+    }
+    let ago = duration::parse(text).map_err(|_| "a time such as 2026-11-22T13:00:00Z, or how long ago, such as 2h")?;
+    Ok(when::now() - ago)
+}
+
+/// Runs the command.
+pub async fn run(globals: &Globals, args: AuditArgs) -> Done {
+    match args.command {
+        None => query(globals, args.query).await,
+        Some(AuditCommand::Export(args)) => audit_file::export(globals, args).await,
+        Some(AuditCommand::Verify(args)) => audit_file::verify(globals, args).await,
+    }
+}
+
+async fn query(globals: &Globals, args: QueryArgs) -> Done {
+    let client = Client::new(globals, Role::Operator)?;
+    let mut out = Output::stdout();
+    let view = out.view();
+    let filter = filter(&client, &args).await?;
+    let (mut shown, mut entries, mut page_token) = (0, Vec::new(), String::new());
+    while shown < args.limit {
+        let page_size = u32::try_from(args.limit - shown).unwrap_or(u32::MAX).min(500);
+        let filter = Some(filter.clone());
+        let message = QueryAuditRequest { filter, ascending: args.asc, page_size, page_token };
+        let answer = client.history().query_audit(brief(message)).await;
+        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+        shown += answer.entries.len();
+        // A program gets what there is as it comes; a person one table.
+        for entry in answer.entries {
+            if args.json {
+                out.line(&records::entry(&entry).to_text())?;
+            } else if !view.terminal {
+                out.line(&plain(&entry))?;
+            } else {
+                entries.push(entry);
+            }
+        }
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if view.terminal && !args.json {
+        if entries.is_empty() {
+            note("no entry fits");
+        } else {
+            out.paged(&render(&entries, &view))?;
+        }
+    }
+    out.flush()?;
+    if shown >= args.limit && !page_token.is_empty() && view.terminal {
+        note(&format!("there may be more: --limit {} shows the next ones too", args.limit * 2));
+    }
+    Ok(())
+}
+
+async fn filter(client: &Client, args: &QueryArgs) -> Done<AuditFilter> {
+    let time = |time: Option<Time>| time.map(Time::rfc3339).unwrap_or_default();
+    let request_id = match args.request.as_str() {
+        "" => String::new(),
+        id if id.parse::<RequestId>().is_ok() => id.to_owned(),
+        part => look::find(client, part).await?.request.unwrap_or_default().id,
+    };
+    if args.text.len() > 200 {
+        return Err(Failure::usage("--text is longer than 200 bytes", "Give fewer words."));
+    }
+    Ok(AuditFilter {
+        since: time(args.since),
+        until: time(args.until),
+        caller: args.caller.clone(),
+        client: args.client.clone(),
+        agent: args.agent.clone(),
+        session: args.session.clone(),
+        server: args.server.clone(),
+        tool: args.tool.clone(),
+        category: args.category.map_or(0, Category::number),
+        status: args.status.map_or(0, Status::number),
+        operator: args.operator.clone(),
+        text: args.text.clone(),
+        request_id,
+        kind: args.kind.clone(),
+    })
+}
+
+/// Entries as a table.
+pub fn render(entries: &[AuditEntry], view: &View) -> String {
+    let columns = [
+        fixed("WHEN", 0),
+        fixed("WHAT", 0),
+        fixed("ID", 1),
+        flexible("CALL", 2, 12),
+        flexible("WHO", 3, 6),
+        flexible("DETAIL", 4, 10),
+    ];
+    let rows: Vec<Vec<Cell>> = entries
+        .iter()
+        .map(|e| {
+            vec![
+                cell(when::clock_text(&e.at, view.now, &view.zone)),
+                toned(safe(&e.kind.replace('_', " ")), words::entry(&e.kind)),
+                cell(short(&e.request_id)),
+                cell(call(e)),
+                cell(safe(who(e))),
+                cell(detail(e)),
+            ]
+        })
+        .collect();
+    table::fitted(&columns, &rows, view.width, view.colour)
+}
+
+fn call(e: &AuditEntry) -> String {
+    if e.tool.is_empty() { String::new() } else { format!("{} on {}", safe(&e.tool), safe(&e.server)) }
+}
+
+fn who(e: &AuditEntry) -> &str {
+    let names = [&e.operator, &e.agent, &e.client, &e.caller];
+    names.into_iter().find(|name| !name.is_empty()).map_or("", |name| name)
+}
+
+/// What the payload says that a person wants to know at once.
+fn detail(e: &AuditEntry) -> String {
+    let Ok(payload) = json::parse_envelope(e.payload.as_bytes()) else { return String::new() };
+    let words = ["outcome", "reason", "detail", "to", "problem"];
+    let found = words.iter().filter_map(|name| payload.get(name)?.as_str()).filter(|text| !text.is_empty());
+    found.map(safe).collect::<Vec<_>>().join(": ")
+}
+
+/// Columns with tabs between them: sequence, at, kind, request id, status,
+/// server, tool, caller, client, agent, operator, payload (JSON).
+fn plain(e: &AuditEntry) -> String {
+    let status = if e.status == 0 { "" } else { records::status(e.status) };
+    table::plain(&[
+        e.sequence.to_string(),
+        safe(&e.at),
+        safe(&e.kind),
+        safe(&e.request_id),
+        status.to_owned(),
+        safe(&e.server),
+        safe(&e.tool),
+        safe(&e.caller),
+        safe(&e.client),
+        safe(&e.agent),
+        safe(&e.operator),
+        safe(&e.payload),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago() {
+        assert_eq!(moment("2026-11-22T13:00:00Z"), Ok(Time::parse("2026-11-22T13:00:00Z").expect("valid")));
+        let ago = when::now().0 - moment("2h").expect("valid").0;
+        assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
+        assert!(moment("yesterday").is_err());
+    }
+}

@@ -1,0 +1,323 @@
+//! The connection to the daemon: where it is, who we are there, how we speak.
+//!
+//! Promises: a token leaves this machine only over TLS, and the tokens of local
+//! mode only over the state directory's own socket. Must never: print a token.
+
+use std::env;
+use std::error::Error as _;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::Interceptor;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+
+use super::errors::{self, Done, Failure};
+use super::state::{Globals, token_file};
+use super::text::safe;
+use crate::config::StatePaths;
+use crate::proto::caller_service_client::CallerServiceClient;
+use crate::proto::history_service_client::HistoryServiceClient;
+use crate::proto::operator_service_client::OperatorServiceClient;
+
+/// Whose token local mode offers to a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `request`, `exec`, `mine`, `withdraw`.
+    Caller,
+    /// Everything that looks at what others asked, or decides.
+    Operator,
+}
+
+/// A channel that sends who we are with every call.
+pub type Authenticated = InterceptedService<Channel, Bearer>;
+
+/// Where the daemon is and who we are there.
+#[derive(Debug, Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+    channel: Channel,
+    bearer: Bearer,
+    /// The address, for messages.
+    pub address: String,
+}
+
+/// Pings on the connection, so that one that died in silence is noticed.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+/// How long a ping may go unanswered.
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
+/// A connection that is not made by then will not be.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// The window of one stream: a call's arguments may have 256 KiB, and the
+/// usual 64 KiB would cost round trips.
+const WINDOW: u32 = 1 << 20;
+/// The largest answer: a page of 50 requests with 256 KiB of arguments each,
+/// which grow a little when they are masked.
+const MAX_ANSWER: usize = 32 << 20;
+/// For calls that do not wait for people.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// Reads flags and environment. Connects when the first call is made.
+    pub fn new(globals: &Globals, role: Role) -> Done<Self> {
+        let named = globals.connect.clone().or_else(|| variable("HOLDPOINT_SERVER"));
+        // Who names another daemon does not need a state directory.
+        let paths = match (globals.paths(), &named) {
+            (Ok(paths), _) => Some(paths),
+            (Err(_), Some(_)) => None,
+            (Err(failure), None) => return Err(failure),
+        };
+        let address = match (named, &paths) {
+            (Some(address), _) => address,
+            (None, Some(paths)) => format!("unix:{}", utf8(&paths.socket)?),
+            (None, None) => unreachable!("without an address the paths are there"),
+        };
+        let bearer = bearer(&address, paths.as_ref(), role)?;
+        let endpoint = endpoint(&address, bearer.0.is_some())?;
+        let channel = endpoint.connect_lazy();
+        Ok(Client { endpoint, channel, bearer, address: safe(&address) })
+    }
+
+    /// Whether a token is sent.
+    pub fn has_token(&self) -> bool {
+        self.bearer.0.is_some()
+    }
+
+    /// Connects now, or says why not.
+    pub async fn connect(&self) -> Done {
+        match self.endpoint.connect().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.unreachable(&root_cause(&error))),
+        }
+    }
+
+    /// The service for programs that hold calls.
+    pub fn caller(&self) -> CallerServiceClient<Authenticated> {
+        CallerServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The service for people who decide.
+    pub fn operator(&self) -> OperatorServiceClient<Authenticated> {
+        OperatorServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The history.
+    pub fn history(&self) -> HistoryServiceClient<Authenticated> {
+        HistoryServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// What an error of a call means; one that came from the transport names
+    /// the address and the cause.
+    pub fn failure(&self, status: Status) -> Failure {
+        let transport = errors::reason_of(&status).is_none();
+        match (&status.code(), status.source()) {
+            (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
+                self.unreachable(&root_cause(source))
+            }
+            _ => Failure::from(status),
+        }
+    }
+
+    fn unreachable(&self, cause: &str) -> Failure {
+        let what = format!("no daemon answers at {}: {}", self.address, safe(cause));
+        let next = if cause.contains("CaUsedAsEndEntity") {
+            "The server's certificate is itself a CA: make one that is not, signed by the CA in HOLDPOINT_CA."
+        } else if cause.contains("UnknownIssuer") {
+            "Set HOLDPOINT_CA to the certificate (PEM) of the CA that signed the server's."
+        } else if self.address.starts_with("unix:") {
+            "Start it with `holdpoint serve`, or say where it is with HOLDPOINT_SERVER."
+        } else {
+            "Check HOLDPOINT_SERVER, and that the daemon runs."
+        };
+        Failure::unreachable(what, next)
+    }
+}
+
+/// A message for a call that does not wait for people.
+pub fn brief<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ANSWER_WITHIN);
+    request
+}
+
+fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
+    let wrong = |why: &str| {
+        Failure::usage(
+            format!("the daemon's address {} {why}", safe(address)),
+            "Write unix:PATH, http://HOST:PORT or https://HOST:PORT in HOLDPOINT_SERVER or --connect.",
+        )
+    };
+    let known = ["unix:", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
+    if !known {
+        return Err(wrong("has no scheme that is known here"));
+    }
+    let mut endpoint =
+        Endpoint::from_shared(address.to_owned()).map_err(|_| wrong("cannot be read"))?;
+    if !address.starts_with("unix:") {
+        let uri = endpoint.uri().clone();
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() || uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+            return Err(wrong("cannot be read"));
+        }
+        if uri.scheme_str() == Some("https") {
+            endpoint = endpoint.tls_config(tls()?).map_err(|error| wrong(&root_cause(&error)))?;
+        } else if with_token && !is_loopback(host) {
+            return Err(Failure::usage(
+                format!("the token would travel to {} in clear text", safe(host)),
+                "Use https:// (with HOLDPOINT_CA for a CA of your own), or a tunnel to a loopback address.",
+            ));
+        }
+    }
+    let agent = concat!("holdpoint/", env!("CARGO_PKG_VERSION"));
+    let endpoint = endpoint.user_agent(agent).map_err(|_| wrong("cannot be used"))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_WITHIN)
+        .http2_keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_WITHIN)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(2 * WINDOW))
+}
+
+fn tls() -> Done<ClientTlsConfig> {
+    let config = ClientTlsConfig::new();
+    match variable("HOLDPOINT_CA") {
+        None => Ok(config.with_native_roots()),
+        Some(path) => {
+            let pem = read(Path::new(&path), "HOLDPOINT_CA")?;
+            if !pem.contains("-----BEGIN CERTIFICATE-----") {
+                return Err(Failure::usage(
+                    format!("HOLDPOINT_CA: {} holds no certificate in PEM", safe(&path)),
+                    "Name the file with the CA's certificate (-----BEGIN CERTIFICATE-----).",
+                ));
+            }
+            Ok(config.ca_certificate(Certificate::from_pem(pem)))
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Who we are: `HOLDPOINT_TOKEN`, else the file in `HOLDPOINT_TOKEN_FILE`, else
+/// local mode's token, if it is local mode's own socket that we speak to.
+fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer> {
+    let is_own = |paths: &&StatePaths| {
+        address.strip_prefix("unix:").is_some_and(|path| Path::new(path) == paths.socket)
+    };
+    let token = if let Some(token) = variable("HOLDPOINT_TOKEN") {
+        Some((token, "HOLDPOINT_TOKEN".to_owned()))
+    } else if let Some(path) = variable("HOLDPOINT_TOKEN_FILE") {
+        Some((read(Path::new(&path), "HOLDPOINT_TOKEN_FILE")?, path))
+    } else if let Some(paths) = paths.filter(is_own) {
+        let path = token_file(paths, role);
+        match std::fs::read_to_string(path) {
+            Ok(token) => Some((token, path.display().to_string())),
+            // Not local mode, or nothing was started here yet: the daemon's
+            // answer (or its absence) says more than we could.
+            Err(_) => None,
+        }
+    } else {
+        None
+    };
+    let Some((token, source)) = token else { return Ok(Bearer(None)) };
+    let value = format!("Bearer {}", token.trim());
+    let mut value: MetadataValue<Ascii> = value.parse().map_err(|_| {
+        Failure::usage(
+            format!("the token in {} holds characters that no token has", safe(&source)),
+            "Copy it again, whole and on one line.",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(Bearer(Some(value)))
+}
+
+/// Adds `authorization: Bearer` to every call.
+#[derive(Clone)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Bearer(hidden)" } else { "Bearer(none)" })
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The innermost cause: "connection refused" rather than "transport error".
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// A variable that is set to something.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn read(path: &Path, variable: &str) -> Done<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(
+            format!("{variable}: cannot read {}: {error}", safe(&path.to_string_lossy())),
+            "Check the path and its permissions.",
+        )
+    })
+}
+
+fn utf8(path: &PathBuf) -> Done<&str> {
+    path.to_str().ok_or_else(|| {
+        Failure::usage(
+            format!("the path {} is not UTF-8", safe(&path.to_string_lossy())),
+            "Set HOLDPOINT_STATE_DIR to a path that is.",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_never_travels_in_clear_text_beyond_this_machine() {
+        let refused = endpoint("http://holdpoint.example:4653", true).expect_err("refused");
+        assert!(refused.what.contains("clear text"), "{refused}");
+        assert!(endpoint("http://127.0.0.1:4653", true).is_ok());
+        assert!(endpoint("http://[::1]:4653", true).is_ok());
+        assert!(endpoint("http://localhost:4653", true).is_ok());
+        assert!(endpoint("http://127.0.0.1.evil.example:4653", true).is_err());
+        assert!(endpoint("http://localhost@evil.example:4653", true).is_err());
+        assert!(endpoint("http://holdpoint.example:4653", false).is_ok());
+    }
+
+    #[test]
+    fn an_address_without_a_known_scheme_is_a_usage_error() {
+        for address in ["127.0.0.1:4653", "ftp://x", "", "http://"] {
+            assert_eq!(endpoint(address, false).expect_err(address).exit, errors::exit::USAGE);
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let value = "Bearer secret".parse().expect("ascii");
+        assert_eq!(format!("{:?}", Bearer(Some(value))), "Bearer(hidden)");
+    }
+}

@@ -1,0 +1,310 @@
+//! `approve` and `deny`: one person's decision on exactly what that person saw.
+//!
+//! On a terminal the whole call is shown and a question asked, and the decision
+//! names the digest of what was just shown. Elsewhere the full id and the
+//! digest have to be given: a script that decides says what it decides.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::client::{Client, Role, brief};
+use super::errors::{self, Done, Failure};
+use super::look::{find, json_lines};
+use super::output::{Output, note};
+use super::page::{self, Wanted};
+use super::records;
+use super::state::Globals;
+use super::text::{safe, short};
+use crate::call::ids::RequestId;
+use crate::call::model::{Category, Status, Verdict};
+use crate::call::safe_text::name_notice;
+use crate::proto;
+
+/// Flags of `approve` and `deny`.
+#[derive(Debug, Clone, Args)]
+pub struct DecideArgs {
+    /// The request's id
+    id: String,
+    /// The digest of what you saw, its first 16 hex digits or more; needed
+    /// unless you are asked on a terminal
+    #[arg(long, value_name = "HEX")]
+    digest: Option<String>,
+    /// Why; the agent is told. Needed to deny
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Ask nothing, and print the request as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Forget a denial, so that the same call may be asked again.
+#[derive(Debug, Clone, Args)]
+pub struct LiftArgs {
+    /// The denied request's full id
+    id: String,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+/// A decision that may or may not be recorded is repeated so often: repeating
+/// it is safe.
+const ATTEMPTS: u32 = 4;
+
+/// What will be sent.
+#[derive(Debug, PartialEq, Eq)]
+struct Decided {
+    id: String,
+    digest: String,
+    reason: String,
+}
+
+/// `holdpoint approve` and `holdpoint deny`
+pub async fn run(globals: &Globals, verdict: Verdict, args: DecideArgs) -> Done {
+    let asks = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
+    let client = Client::new(globals, Role::Operator)?;
+    let decided = if asks { ask(&client, verdict, &args).await? } else { given(verdict, &args)? };
+    let message = proto::DecideRequest {
+        id: decided.id.clone(),
+        verdict: verdict.number(),
+        reason: decided.reason,
+        digest: decided.digest,
+    };
+    let request = send(&client, message).await.map_err(|failure| failure.about(&decided.id))?;
+    if args.json {
+        let mut out = Output::stdout();
+        json_lines(&mut out, &[request])?;
+        return out.flush();
+    }
+    note(&said(verdict, &request));
+    Ok(())
+}
+
+/// Without a terminal: everything has to be given.
+fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
+    let word = verdict.word();
+    let id = args.id.parse::<RequestId>().ok().map(|id| id.to_string());
+    let digest = args.digest.clone().filter(|d| is_digest_prefix(d));
+    let reason = args.reason.clone().unwrap_or_default();
+    let reason_missing = verdict == Verdict::Deny && reason.trim().is_empty();
+    let missing = match (&id, &args.digest, &digest) {
+        (None, ..) => Some("the full id"),
+        (_, None, _) => Some("--digest, what you saw"),
+        (_, Some(_), None) => Some("at least 16 (at most 64) hex digits of the digest"),
+        _ if reason_missing => Some("--reason, which the agent is told"),
+        _ => None,
+    };
+    let (Some(id), Some(digest), None) = (&id, &digest, missing) else {
+        let id = id.unwrap_or_else(|| "FULL-ID".to_owned());
+        let digest = digest.unwrap_or_else(|| "DIGEST".to_owned());
+        let reason = if verdict == Verdict::Deny { " --reason TEXT" } else { "" };
+        return Err(Failure::usage(
+            format!("nobody can be asked here, so {} is needed to {word}", missing.unwrap_or_default()),
+            format!(
+                "`holdpoint show {}` shows the call, its full id and digest; then: \
+                 holdpoint {word} {id} --digest {digest}{reason}",
+                safe(&args.id)
+            ),
+        ));
+    };
+    Ok(Decided { id: id.clone(), digest: digest.clone(), reason })
+}
+
+fn is_digest_prefix(digest: &str) -> bool {
+    let hex = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    hex && (16..=64).contains(&digest.len())
+}
+
+/// On a terminal: shows the whole call, then asks.
+async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
+    if args.id == "latest" {
+        return Err(Failure::usage(
+            "`latest` may be another request by the time you answer",
+            "Give the id; `holdpoint pending` lists them.",
+        ));
+    }
+    let shown = find(client, &args.id).await?;
+    let Some(r) = shown.request.clone() else { return Err(Failure::quiet(errors::exit::OTHER)) };
+    let mut out = Output::stdout();
+    let view = out.view();
+    let wanted = Wanted { all_arguments: true, commands: false };
+    out.paged(&page::page(&shown, wanted, &view))?;
+    let refused = |what: String, next: &str| Err(Failure::new(what, next).about(&r.id));
+    if r.status != Status::Pending.number() {
+        let what = format!("it is {} already", records::status(r.status));
+        return refused(what, "There is nothing left to decide.");
+    }
+    if !shown.may_decide {
+        return refused(
+            format!("you cannot decide it: {}", safe(&shown.may_not_decide_because)),
+            "Ask one of those who are asked.",
+        );
+    }
+    if let Some(digest) = &args.digest
+        && !(is_digest_prefix(digest) && r.digest.starts_with(digest))
+    {
+        return refused(
+            "what is shown above is not what --digest names".to_owned(),
+            "Read it again, and leave --digest out to decide what is shown.",
+        );
+    }
+    out.line("")?;
+    let reason = match (&args.reason, verdict) {
+        (Some(reason), _) => reason.clone(),
+        (None, Verdict::Deny) => question(&mut out, "Why not? (the agent is told) ").await?,
+        (None, Verdict::Approve) => String::new(),
+    };
+    if verdict == Verdict::Deny && reason.trim().is_empty() {
+        return refused("a denial needs a reason; nothing was decided".to_owned(), "Give one with --reason.");
+    }
+    // Who has just typed why not has answered.
+    let typed = verdict == Verdict::Deny && args.reason.is_none();
+    if !typed && !agreed(&mut out, verdict, &r).await? {
+        return refused("nothing was decided".to_owned(), "It waits until its deadline.");
+    }
+    Ok(Decided { id: r.id, digest: r.digest, reason })
+}
+
+/// The last question. What destroys or pays is not approved by one key.
+async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<bool> {
+    let grave = [Category::Destructive, Category::Financial].map(Category::number);
+    if verdict == Verdict::Approve && grave.contains(&r.category) {
+        // A name with hidden or foreign letters cannot be typed as it is.
+        let (what, word) = match name_notice(&r.tool) {
+            None => ("the tool's name", r.tool.clone()),
+            Some(_) => ("the short id", short(&r.id)),
+        };
+        let text = format!("Approve? It is {}: type {what} ({}) ", records::category(r.category), safe(&word));
+        return Ok(question(out, &text).await?.trim() == word);
+    }
+    let ask = if verdict == Verdict::Approve { "Approve? [y/N] " } else { "Deny? [y/N] " };
+    let answer = question(out, ask).await?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Asks on the terminal; no answer (end of input) is an empty one.
+async fn question(out: &mut Output, text: &str) -> Done<String> {
+    out.text(text)?;
+    out.flush()?;
+    // On a thread of its own, so that the connection is kept alive meanwhile.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        read.map(|_| line)
+    });
+    let answer = answer.await.map_err(io::Error::other).and_then(|answer| answer);
+    let answer = answer.map_err(|error| Failure::new(format!("cannot read the answer: {error}"), "Nothing was decided."))?;
+    if answer.is_empty() {
+        let _ = writeln!(io::stderr());
+    }
+    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Request> {
+    let mut attempt = 1;
+    loop {
+        let status = match client.operator().decide(brief(message.clone())).await {
+            Ok(answer) => return Ok(answer.into_inner().request.unwrap_or_default()),
+            Err(status) => status,
+        };
+        if attempt == ATTEMPTS || !errors::worth_retrying(&status) {
+            return Err(client.failure(status));
+        }
+        tokio::time::sleep(Duration::from_millis(200) * attempt).await;
+        attempt += 1;
+    }
+}
+
+/// "approved [2b4d5e6f] write_file on fs", or how many are still missing.
+fn said(verdict: Verdict, r: &proto::Request) -> String {
+    let call = format!("[{}] {} on {}", short(&r.id), safe(&r.tool), safe(&r.server));
+    if r.status != Status::Pending.number() {
+        return format!("{} {call}", records::status(r.status));
+    }
+    let missing: Vec<String> = (r.clauses.iter())
+        .filter(|clause| clause.approved < clause.approvals)
+        .map(|clause| {
+            let groups: Vec<String> = clause.groups.iter().map(|g| safe(g)).collect();
+            let whom = if groups.is_empty() { "any operator".to_owned() } else { groups.join(" or ") };
+            format!("{} more from {whom}", clause.approvals - clause.approved)
+        })
+        .collect();
+    format!("your {} counts; {call} still needs {}", if verdict == Verdict::Approve { "approval" } else { "denial" }, missing.join(" and "))
+}
+
+/// `holdpoint lift`
+pub async fn lift(globals: &Globals, args: LiftArgs) -> Done {
+    let Ok(id) = args.id.parse::<RequestId>() else {
+        return Err(Failure::usage(
+            format!("{} is not a full request id", safe(&args.id)),
+            "`holdpoint show` prints it.",
+        ));
+    };
+    let client = Client::new(globals, Role::Operator)?;
+    let message = proto::LiftDenialRequest { id: id.to_string(), reason: args.reason };
+    let lifted = client.operator().lift_denial(brief(message)).await;
+    lifted.map_err(|status| client.failure(status).about(&args.id))?;
+    note(&format!("[{}] the denial is forgotten: the same call may be asked again", id.short()));
+    Ok(())
+}
+
+/// `holdpoint confirm-clock`
+pub async fn confirm_clock(globals: &Globals) -> Done {
+    let client = Client::new(globals, Role::Operator)?;
+    let answer = client.operator().confirm_clock(brief(proto::ConfirmClockRequest {})).await;
+    let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+    note(&format!("confirmed: the daemon's clock is right, it is {}", safe(&answer.now)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f";
+    const DIGEST: &str = "0123456789abcdef";
+
+    fn args(id: &str, digest: Option<&str>, reason: Option<&str>) -> DecideArgs {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        DecideArgs { id: id.to_owned(), digest: owned(digest), reason: owned(reason), json: false }
+    }
+
+    #[test]
+    fn a_script_has_to_say_exactly_what_it_decides() {
+        let refused = |verdict, args: DecideArgs| given(verdict, &args).expect_err("refused");
+        for args in [
+            args(ID, None, None),
+            args(ID, Some("0123456789abcde"), None),
+            args(ID, Some("0123456789ABCDEF"), None),
+            args("2b4d5e6f", Some(DIGEST), None),
+            args("latest", Some(DIGEST), None),
+        ] {
+            let failure = refused(Verdict::Approve, args);
+            assert_eq!(failure.exit, errors::exit::USAGE);
+            assert!(failure.next.contains("holdpoint approve "), "{failure}");
+        }
+        assert!(given(Verdict::Approve, &args(ID, Some(DIGEST), None)).is_ok());
+        assert!(given(Verdict::Deny, &args(ID, Some(DIGEST), Some("no"))).is_ok());
+        let failure = refused(Verdict::Deny, args(ID, Some(DIGEST), None));
+        assert!(failure.to_string().contains("--reason TEXT"), "{failure}");
+    }
+
+    #[test]
+    fn an_approval_that_is_not_the_last_says_what_is_missing() {
+        let clause = proto::Clause { groups: vec!["ops".to_owned()], approvals: 2, approved: 1, ..Default::default() };
+        let r = proto::Request {
+            id: ID.to_owned(),
+            status: 1,
+            server: "fs".to_owned(),
+            tool: "rm".to_owned(),
+            clauses: vec![clause],
+            ..Default::default()
+        };
+        assert_eq!(
+            said(Verdict::Approve, &r),
+            "your approval counts; [2b4d5e6f] rm on fs still needs 1 more from ops"
+        );
+    }
+}

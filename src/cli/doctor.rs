@@ -1,0 +1,190 @@
+//! `holdpoint doctor`: what is there, what answers, and what to mend.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::client::{Client, Role, brief};
+use super::errors::{Done, Failure, exit};
+use super::output::{Output, Tone, View};
+use super::state::{Globals, token_file};
+use super::text::safe;
+use crate::config::{Config, StatePaths};
+use crate::proto::{WhoAmIRequest, WhoAmIResponse};
+
+/// How one thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Check {
+    level: Level,
+    what: &'static str,
+    found: String,
+    /// What to do; empty where nothing has to be done.
+    remedy: String,
+}
+
+fn check(level: Level, what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+    Check { level, what, found: found.into(), remedy: remedy.into() }
+}
+
+/// Runs the command: exit code 1 if anything failed.
+pub async fn run(globals: &Globals) -> Done {
+    let mut checks = Vec::new();
+    let paths = globals.paths();
+    match &paths {
+        Ok(paths) => checks.push(state_directory(&paths.dir)),
+        Err(failure) => checks.push(failed("state", failure)),
+    }
+    checks.extend(configuration(globals));
+    daemon(globals, paths.ok().as_ref(), &mut checks).await;
+    let mut out = Output::stdout();
+    let view = out.view();
+    out.text(&render(&checks, &view))?;
+    out.flush()?;
+    let any = checks.iter().any(|check| check.level == Level::Fail);
+    if any { Err(Failure::quiet(exit::OTHER)) } else { Ok(()) }
+}
+
+fn failed(what: &'static str, failure: &Failure) -> Check {
+    check(Level::Fail, what, failure.what.clone(), failure.next.clone())
+}
+
+fn state_directory(dir: &Path) -> Check {
+    let shown = safe(&dir.to_string_lossy());
+    let meta = match dir.metadata() {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let remedy = "`holdpoint serve` makes it. Where the daemon is another machine's or user's, none is needed.";
+            return check(Level::Warn, "state", format!("{shown} is not there"), remedy);
+        }
+        Err(error) => {
+            return check(Level::Fail, "state", format!("{shown}: {error}"), "Make it readable for this user.");
+        }
+    };
+    let mode = meta.permissions().mode() & 0o777;
+    if !meta.is_dir() {
+        check(Level::Fail, "state", format!("{shown} is not a folder"), "Move it away, or set HOLDPOINT_STATE_DIR.")
+    } else if meta.uid() != rustix::process::geteuid().as_raw() {
+        check(Level::Warn, "state", format!("{shown} belongs to another user"), "Set HOLDPOINT_SERVER and HOLDPOINT_TOKEN_FILE to speak to that user's daemon.")
+    } else if mode & 0o077 != 0 {
+        let remedy = format!("Others may enter it: chmod 700 {}", super::text::shell_word(&shown));
+        check(Level::Fail, "state", format!("{shown} has mode {mode:03o}"), remedy)
+    } else {
+        check(Level::Ok, "state", shown, "")
+    }
+}
+
+fn configuration(globals: &Globals) -> Vec<Check> {
+    let (config, warnings) = match Config::load(globals.overrides()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let one = |p: &crate::config::Problem| {
+                check(Level::Fail, "config", safe(&format!("{}: {}", p.place, p.message)), safe(&p.remedy))
+            };
+            return error.problems.iter().map(one).collect();
+        }
+    };
+    let file = match &config.file {
+        Some(file) => safe(&file.to_string_lossy()),
+        None => "no file, which is fine: defaults".to_owned(),
+    };
+    let mode = if config.local_mode() {
+        "local mode".to_owned()
+    } else {
+        let (callers, operators) = (config.callers.len() as u64, config.operators.len() as u64);
+        use super::text::count;
+        format!("{}, {}", count(callers, "caller", "callers"), count(operators, "operator", "operators"))
+    };
+    let mut checks = vec![check(Level::Ok, "config", format!("{file}; {mode}"), "")];
+    checks.extend(warnings.iter().map(|warning| check(Level::Warn, "config", safe(warning), "")));
+    checks
+}
+
+async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<Check>) {
+    let client = match Client::new(globals, Role::Operator) {
+        Ok(client) => client,
+        Err(failure) => return checks.push(failed("daemon", &failure)),
+    };
+    if let Err(failure) = client.connect().await {
+        return checks.push(failed("daemon", &failure));
+    }
+    checks.push(check(Level::Ok, "daemon", format!("answers at {}", client.address), ""));
+    let me = match identity(&client).await {
+        Ok(me) => me,
+        Err(failure) => return checks.push(failed("token", &failure)),
+    };
+    checks.push(check(Level::Ok, "token", format!("{} ({})", safe(&me.name), safe(&me.roles.join(", "))), ""));
+    if me.server_version != env!("CARGO_PKG_VERSION") {
+        let found = format!("the daemon is {}, this program {}", safe(&me.server_version), env!("CARGO_PKG_VERSION"));
+        checks.push(check(Level::Warn, "version", found, "Bring both to the same version."));
+    }
+    checks.push(match me.server_state.as_str() {
+        "serving" => check(Level::Ok, "store", "serving", ""),
+        other => check(Level::Fail, "store", safe(other), "See the daemon's log: disk, permissions, clock."),
+    });
+    checks.push(match me.mail.as_str() {
+        "smtp" => check(Level::Ok, "mail", "through SMTP", ""),
+        "" => check(Level::Warn, "mail", "the daemon does not say", ""),
+        folder => {
+            let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
+            check(Level::Warn, "mail", format!("as files in {}", safe(folder)), remedy)
+        }
+    });
+    // In local mode there is a second token, for what asks.
+    if let Some(paths) = paths.filter(|paths| token_file(paths, Role::Caller).exists()) {
+        let caller = match Client::new(globals, Role::Caller) {
+            Ok(client) => identity(&client).await,
+            Err(failure) => Err(failure),
+        };
+        let shown = safe(&token_file(paths, Role::Caller).to_string_lossy());
+        checks.push(match caller {
+            Ok(_) => check(Level::Ok, "caller", shown, ""),
+            Err(failure) => failed("caller", &failure),
+        });
+    }
+}
+
+async fn identity(client: &Client) -> Done<WhoAmIResponse> {
+    let answer = client.operator().who_am_i(brief(WhoAmIRequest {})).await;
+    Ok(answer.map_err(|status| client.failure(status))?.into_inner())
+}
+
+fn render(checks: &[Check], view: &View) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let (word, tone) = match check.level {
+            Level::Ok => ("ok  ", Tone::Good),
+            Level::Warn => ("warn", Tone::Caution),
+            Level::Fail => ("fail", Tone::Alarm),
+        };
+        text.push_str(&format!("{}  {:<8}{}\n", view.paint(tone, word), check.what, check.found));
+        if !check.remedy.is_empty() {
+            text.push_str(&format!("              -> {}\n", check.remedy));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_directory_that_others_may_enter_fails_and_says_how_to_mend_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode));
+        mode(0o755).expect("changed");
+        let found = state_directory(folder.path());
+        assert_eq!(found.level, Level::Fail);
+        assert!(found.remedy.contains("chmod 700"), "{found:?}");
+        mode(0o700).expect("changed");
+        assert_eq!(state_directory(folder.path()).level, Level::Ok);
+        assert_eq!(state_directory(&folder.path().join("none")).level, Level::Warn);
+    }
+}

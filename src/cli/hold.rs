@@ -1,0 +1,350 @@
+//! Holding one call from the caller's side: ask, wait, take the use, once.
+//!
+//! ```text
+//!   reach ──> ask ──> wait ──────> approved ──> take ──> run it
+//!     │        └──<── daemon away ──┘             │
+//!     └── 10 s ──> refused      deadline ──> refused, never run
+//! ```
+//!
+//! One [`Hold`] has one call id, and only this process knows it. Asking again
+//! with it continues the same request, through restarts of the daemon too.
+//!
+//! Promises: [`Hold::take`] says yes at most once, and only for the digest of
+//! the call that is about to run. Must never: take `approved` for permission.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tonic::Status as Answer;
+
+use super::client::{Client, brief};
+use super::errors::{self, Failure};
+use super::signals::Stop;
+use super::waiting::Waiting;
+use super::when;
+use crate::call::digest::Digest;
+use crate::call::model::Status;
+use crate::proto;
+
+/// How long a daemon that was never reached is looked for.
+const FIRST_CONNECTION: Duration = Duration::from_secs(10);
+/// Between attempts: doubled each time, from the first to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// How often the waiting line counts down.
+const TICK: Duration = Duration::from_secs(1);
+/// The first answer comes at once, because it has what the waiting line says.
+const FIRST_WAIT_MS: i64 = 1;
+/// The daemon's own "expired" is waited for a little longer than our deadline.
+const GRACE: Duration = Duration::from_secs(5);
+/// The contract's default, for a daemon that never told us its deadline.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long a withdrawal may take before we give up telling the daemon.
+const WITHDRAW_WITHIN: Duration = Duration::from_secs(5);
+
+/// One attempt at one call.
+#[derive(Debug)]
+pub struct Hold {
+    client: Client,
+    question: proto::RequestApprovalRequest,
+    digest: Digest,
+    /// The newest answer; none until the daemon took the call.
+    pub answer: Option<proto::ApprovalAnswer>,
+    /// When the request expires, on [`when::boot`]'s clock.
+    until: Duration,
+    /// Whether the daemon may have heard of the call.
+    sent: bool,
+    waiting: Waiting,
+}
+
+/// How a held call ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Approved: now the use can be taken. Not a permission.
+    Approved,
+    /// An operator said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// Taken back, by a signal to this process or otherwise.
+    Withdrawn,
+    /// The daemon did not take it, or cannot be reached.
+    Refused(Failure),
+}
+
+impl Hold {
+    /// A new attempt, under a call id of its own.
+    pub fn new(client: Client, call: proto::Call, digest: Digest, timeout: Option<Duration>) -> Self {
+        let waiting = Waiting::new(&call.tool, &call.server);
+        let timeout_ms = timeout.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
+        let question = proto::RequestApprovalRequest {
+            call_id: uuid::Uuid::new_v4().to_string(),
+            call: Some(call),
+            timeout_ms,
+            max_wait_ms: FIRST_WAIT_MS,
+        };
+        let until = when::boot() + timeout.unwrap_or(DEFAULT_TIMEOUT);
+        Hold { client, question, digest, answer: None, until, sent: false, waiting }
+    }
+
+    /// Asks, and waits until people have answered, time is up or a signal comes.
+    pub async fn wait(&mut self, stop: &mut Stop) -> Ending {
+        let ending = tokio::select! {
+            biased;
+            ending = self.until_it_ends() => ending,
+            () = stop.asked() => Ending::Withdrawn,
+        };
+        self.waiting.clear();
+        let open = self.answer.as_ref().is_none_or(|a| a.status == Status::Pending.number());
+        match ending {
+            Ending::Withdrawn if open => self.withdraw("interrupted", stop).await,
+            other => other,
+        }
+    }
+
+    async fn until_it_ends(&mut self) -> Ending {
+        if let Err(failure) = self.reach().await {
+            return Ending::Refused(failure);
+        }
+        let mut pause = BACK_OFF.0;
+        let begun = when::boot();
+        loop {
+            match self.ask().await {
+                Ok(answer) => {
+                    pause = BACK_OFF.0;
+                    if let Some(ending) = self.heard(answer) {
+                        return ending;
+                    }
+                }
+                Err(status) if errors::worth_retrying(&status) => {
+                    // Nothing of it was recorded, so nobody was asked: to wait
+                    // for an answer would be waiting for nothing.
+                    let nothing_there = self.answer.is_none() && errors::certainly_not_done(&status);
+                    let too_long = nothing_there && when::boot() > begun + FIRST_CONNECTION;
+                    if too_long || when::boot() > self.until + GRACE {
+                        return Ending::Refused(self.client.failure(status));
+                    }
+                    let (id, left) = (self.id().map(str::to_owned), self.left()); self.waiting.away(id.as_deref(), Some(left));
+                    back_off(&mut pause).await;
+                }
+                Err(status) => return Ending::Refused(self.client.failure(status)),
+            }
+        }
+    }
+
+    /// Tries for a while to reach a daemon that may be about to start.
+    async fn reach(&mut self) -> Result<(), Failure> {
+        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        loop {
+            match self.client.connect().await {
+                Ok(()) => return Ok(()),
+                Err(failure) if when::boot() > begun + FIRST_CONNECTION => return Err(failure),
+                Err(_) => {
+                    if when::boot() > begun + TICK {
+                        self.waiting.away(None, None);
+                    }
+                    back_off(&mut pause).await;
+                }
+            }
+        }
+    }
+
+    /// Asks, counting down while the daemon holds the call.
+    async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
+        self.sent = true;
+        let mut service = self.client.caller();
+        let question = self.question.clone();
+        let asking = service.request_approval(question);
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                answer = &mut asking => return answer.map(tonic::Response::into_inner),
+                () = sleep(TICK) => {
+                    if let Some(answer) = &self.answer {
+                        self.waiting.held(answer, self.until.saturating_sub(when::boot()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes note of an answer; the ending, if it is one.
+    fn heard(&mut self, answer: proto::ApprovalAnswer) -> Option<Ending> {
+        if answer.digest != self.digest.to_string() {
+            return Some(Ending::Refused(Failure::unreachable(
+                "the daemon holds another call under this id: its digest differs",
+                "Nothing was run. Check that HOLDPOINT_SERVER is a daemon you trust, and report this.",
+            )));
+        }
+        let ending = match Status::from_number(answer.status) {
+            Some(Status::Pending) => None,
+            Some(Status::Approved) => Some(Ending::Approved),
+            Some(Status::Denied) => Some(Ending::Denied),
+            Some(Status::Expired) => Some(Ending::Expired),
+            Some(Status::Withdrawn) => Some(Ending::Withdrawn),
+            None => Some(Ending::Refused(Failure::unreachable(
+                "the daemon answered with a status that is not known here",
+                "Nothing was run. Bring this program to the daemon's version.",
+            ))),
+        };
+        if ending.is_none() {
+            self.until = when::boot() + Duration::from_millis(answer.time_left_ms.max(0) as u64);
+            self.waiting.held(&answer, self.left());
+            // From now on the daemon may block until the end.
+            self.question.max_wait_ms = 0;
+        }
+        self.answer = Some(answer);
+        ending
+    }
+
+    /// Takes the use. `Ok` is the permission to run the call now, once; it
+    /// carries the length of the lease.
+    ///
+    /// An attempt whose answer was lost may have taken the use. When the daemon
+    /// then says ALREADY_GRANTED, it was granted to this call id, which only
+    /// this process has, and this process has not begun the call: that is a yes.
+    pub async fn take(&mut self, expect_outcome: bool, stop: &mut Stop) -> Result<Duration, Ending> {
+        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        let mut may_be_taken = false;
+        let message = proto::TakeUseRequest {
+            id: self.id().unwrap_or_default().to_owned(),
+            call_id: self.question.call_id.clone(),
+            digest: self.digest.to_string(),
+            expect_outcome,
+        };
+        loop {
+            let mut service = self.client.caller();
+            let taking = service.take_use(brief(message.clone()));
+            let answer = tokio::select! {
+                answer = taking => answer,
+                () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
+            };
+            let status = match answer {
+                Ok(granted) => return Ok(lease(granted.into_inner().lease_ms)),
+                Err(status) => status,
+            };
+            let reason = errors::reason_of(&status);
+            if may_be_taken && reason.as_deref() == Some("ALREADY_GRANTED") {
+                return Ok(Duration::ZERO);
+            }
+            let patient = when::boot() < (self.until + GRACE).max(begun + FIRST_CONNECTION);
+            if !errors::worth_retrying(&status) || !patient {
+                return Err(Ending::Refused(self.client.failure(status)));
+            }
+            may_be_taken |= !errors::certainly_not_done(&status);
+            let id = self.id().map(str::to_owned); self.waiting.away(id.as_deref(), None);
+            tokio::select! {
+                () = back_off(&mut pause) => {}
+                () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
+            }
+        }
+    }
+
+    /// Takes the request back, so that nobody decides what nobody will run.
+    pub async fn withdraw(&mut self, reason: &str, stop: &mut Stop) -> Ending {
+        self.waiting.clear();
+        if !self.sent {
+            return Ending::Withdrawn;
+        }
+        let telling = async {
+            if self.id().is_none() {
+                // The daemon may have it although we never heard of it: the same
+                // call id says which request that is.
+                match self.client.caller().request_approval(brief(self.question.clone())).await {
+                    Ok(answer) => self.answer = Some(answer.into_inner()),
+                    Err(status) => return Err(status),
+                }
+            }
+            let id = self.id().unwrap_or_default().to_owned();
+            let message = proto::WithdrawApprovalRequest { id, reason: reason.to_owned() };
+            self.client.caller().withdraw_approval(brief(message)).await
+        };
+        let told = tokio::select! {
+            told = telling => Some(told),
+            () = sleep(WITHDRAW_WITHIN) => None,
+            () = stop.asked() => None,
+        };
+        let failure = match told {
+            Some(Ok(_)) => {
+                if let Some(answer) = &mut self.answer {
+                    answer.status = Status::Withdrawn.number();
+                }
+                return Ending::Withdrawn;
+            }
+            Some(Err(status)) => self.client.failure(status),
+            None => Failure::unreachable("the daemon did not answer", ""),
+        };
+        let Some(id) = self.id() else { return Ending::Withdrawn };
+        let what = format!("interrupted, but the request could not be withdrawn: {}", failure.what);
+        let next = format!("Nothing was run. Withdraw it with: holdpoint withdraw {id}");
+        Ending::Refused(Failure { what, next, ..failure })
+    }
+
+    /// Keeps the lease of a use whose call runs. Never returns: drop it when
+    /// the call has ended.
+    pub async fn keep_lease(&self, mut lease: Duration) {
+        let message = proto::RenewUseRequest {
+            id: self.id().unwrap_or_default().to_owned(),
+            call_id: self.question.call_id.clone(),
+        };
+        // A lease that we did not hear the length of (its answer was lost) is
+        // renewed at once.
+        let mut warned = false;
+        loop {
+            sleep(lease / 3).await;
+            match self.client.caller().renew_use(brief(message.clone())).await {
+                Ok(renewed) => {
+                    lease = Duration::from_millis(renewed.into_inner().lease_ms.max(0) as u64)
+                        .max(3 * BACK_OFF.1);
+                }
+                Err(status) if errors::worth_retrying(&status) => lease = 3 * BACK_OFF.1,
+                Err(status) => {
+                    if !warned {
+                        let why = self.client.failure(status).what;
+                        super::output::note(&format!("holdpoint: the daemon no longer follows this run: {why}"));
+                    }
+                    warned = true;
+                    lease = Duration::from_secs(180);
+                }
+            }
+        }
+    }
+
+    /// Tells the daemon how the call ended, for at most `within`.
+    pub async fn report(&self, outcome: proto::Outcome, detail: &str, within: Duration) -> Result<(), Failure> {
+        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        let message = proto::ReportOutcomeRequest {
+            id: self.id().unwrap_or_default().to_owned(),
+            call_id: self.question.call_id.clone(),
+            outcome: outcome.into(),
+            detail: detail.to_owned(),
+        };
+        loop {
+            let status = match self.client.caller().report_outcome(brief(message.clone())).await {
+                Ok(_) => return Ok(()),
+                Err(status) => status,
+            };
+            if !errors::worth_retrying(&status) || when::boot() > begun + within {
+                return Err(self.client.failure(status));
+            }
+            back_off(&mut pause).await;
+        }
+    }
+
+    /// The request's id, once the daemon told it.
+    pub fn id(&self) -> Option<&str> {
+        self.answer.as_ref().map(|answer| answer.id.as_str())
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_sub(when::boot())
+    }
+}
+
+fn lease(ms: i64) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
+}
+
+async fn back_off(pause: &mut Duration) {
+    sleep(*pause).await;
+    *pause = (*pause * 2).min(BACK_OFF.1);
+}

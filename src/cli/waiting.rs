@@ -1,0 +1,133 @@
+//! What a person at the caller's side sees while a call is held: on a terminal
+//! one line that counts down in place, elsewhere a line now and then.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use super::output::{self, note};
+use super::table::cut;
+use super::text::{count, safe, short};
+use super::when;
+use crate::proto::ApprovalAnswer;
+
+/// How often the line is said again where it cannot be updated in place.
+const REMIND_EVERY: Duration = Duration::from_secs(600);
+
+/// The waiting line on standard error.
+#[derive(Debug)]
+pub struct Waiting {
+    terminal: bool,
+    /// "write_file on fs".
+    call: String,
+    /// What the line said last, without the time, so that a change is noticed.
+    said: String,
+    /// On [`when::boot`]'s clock.
+    said_at: Duration,
+    /// Whether a line stands on the terminal that has to go before the next.
+    standing: bool,
+}
+
+impl Waiting {
+    /// For a call to this tool on this server.
+    pub fn new(tool: &str, server: &str) -> Self {
+        Waiting {
+            terminal: io::stderr().is_terminal() && output::colours_wanted(),
+            call: format!("{} on {}", safe(tool), safe(server)),
+            said: String::new(),
+            said_at: Duration::ZERO,
+            standing: false,
+        }
+    }
+
+    /// The call is held; so much time is left.
+    pub fn held(&mut self, answer: &ApprovalAnswer, left: Duration) {
+        let (what, how) = (holding(&self.call, answer), decide_with(&answer.id));
+        let left = format!("{} left", when::duration(left));
+        if self.terminal {
+            if self.said != what {
+                self.clear();
+                note(&how);
+            }
+            self.in_place(&format!("{what}, {left}"));
+        } else if self.said != what || when::boot() > self.said_at + REMIND_EVERY {
+            note(&format!("{what}, {left}; {how}"));
+            self.said_at = when::boot();
+        }
+        self.said = what;
+    }
+
+    /// The daemon does not answer at the moment.
+    pub fn away(&mut self, id: Option<&str>, left: Option<Duration>) {
+        let short = id.map(|id| format!(" [{}]", short(id))).unwrap_or_default();
+        let what = format!("holding: {}{short}: the daemon does not answer; trying again", self.call);
+        let left = left.map(|left| format!(", {} left", when::duration(left))).unwrap_or_default();
+        if self.terminal {
+            self.in_place(&format!("{what}{left}"));
+        } else if self.said != what {
+            note(&format!("{what}{left}"));
+        }
+        self.said = what;
+    }
+
+    fn in_place(&mut self, line: &str) {
+        let line = cut(line, output::width().saturating_sub(1));
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        self.standing = true;
+    }
+
+    /// Takes the line away, so that what follows begins at the margin.
+    pub fn clear(&mut self) {
+        if self.standing {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+            self.standing = false;
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)".
+fn holding(call: &str, answer: &ApprovalAnswer) -> String {
+    let asked = if answer.asked.is_empty() { "an answer".to_owned() } else { safe(&answer.asked) };
+    let people = match answer.asked_count {
+        0 => String::new(),
+        n => format!(" ({})", count(n.into(), "person", "people")),
+    };
+    let approved: Vec<String> = answer.decisions.iter().map(|d| safe(&d.operator)).collect();
+    let so_far = match &approved[..] {
+        [] => String::new(),
+        names => format!(", approved so far by {}", names.join(", ")),
+    };
+    format!("holding: {call} [{}] waits for {asked}{people}{so_far}", short(&answer.id))
+}
+
+fn decide_with(id: &str) -> String {
+    format!("decide with: holdpoint show {}", short(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Decision;
+
+    #[test]
+    fn the_waiting_line_says_who_is_asked_and_where_to_decide() {
+        let mut answer = ApprovalAnswer {
+            id: "019ac5a2-7d5c-7cc3-98a5-3f1c1a2b3c4d".to_owned(),
+            asked: "ops".to_owned(),
+            asked_count: 2,
+            ..Default::default()
+        };
+        assert_eq!(
+            holding("write_file on fs", &answer),
+            "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)"
+        );
+        assert_eq!(decide_with(&answer.id), "decide with: holdpoint show 1a2b3c4d");
+        answer.decisions.push(Decision { operator: "ana".to_owned(), ..Default::default() });
+        assert!(holding("x", &answer).ends_with(", approved so far by ana"));
+    }
+}
