@@ -188,7 +188,7 @@ fn what_is_cut_is_said_and_counted() {
             "block: (5 lines)",
             "  | 1",
             "  | 2",
-            "  | «cut: 3 more lines, 4 characters»"
+            "  «cut: 3 more lines, 4 characters»"
         ]
     );
     assert_eq!(arguments(&block, &limits).cut, 1);
