@@ -19,6 +19,8 @@ mod patterns;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod text_tests;
 
 use std::collections::HashMap;
 use std::ops::Range;
