@@ -172,7 +172,10 @@ impl Smtp {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(Failure {
                 transient: !error.is_permanent(),
-                text: self.one_line(&format!("mail server {server}, at {what}: {error}")),
+                text: self.one_line(&format!(
+                    "mail server {server}, at {what}: {}",
+                    cause(&error)
+                )),
             }),
             Err(_) => Err(Failure {
                 transient: true,
@@ -210,6 +213,19 @@ impl Smtp {
             .take(LONGEST_ANSWER)
             .chain("…".chars())
             .collect()
+    }
+}
+
+/// What the server said, with its code, or what is at the bottom of the error:
+/// lettre's own words around it say the same once more.
+fn cause(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    match error.status() {
+        Some(code) => format!("{code} {cause}"),
+        None => cause.to_string(),
     }
 }
 
