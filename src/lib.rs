@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod call;
+pub mod cli;
 pub mod config;
 pub mod desk;
 pub mod store;
