@@ -4,7 +4,10 @@
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod desk;
+pub mod grpc;
+pub mod mail;
 pub mod store;
 pub mod telemetry;
 

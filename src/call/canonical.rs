@@ -59,3 +59,7 @@ pub(super) fn write(out: &mut String, value: &Json) {
 pub(super) fn string(out: &mut String, text: &str) {
     write_string(out, text, |_| false);
 }
+
+#[cfg(test)]
+#[path = "canonical_tests.rs"]
+mod tests;

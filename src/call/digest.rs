@@ -146,3 +146,139 @@ impl Covered<'_> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::call::json::tests::{any_json, any_text};
+    use crate::call::json::{parse, parse_object};
+
+    const VECTORS: &str = include_str!("../../tests/vectors/digest.jsonl");
+
+    fn digest_of(server: &str, tool: &str, arguments: &Json) -> Digest {
+        covered(server, tool, arguments).digest()
+    }
+
+    fn covered<'a>(server: &'a str, tool: &'a str, arguments: &'a Json) -> Covered<'a> {
+        Covered {
+            server,
+            tool,
+            arguments,
+            input_responses: None,
+            request_state: None,
+        }
+    }
+
+    #[test]
+    fn published_vectors_hold() {
+        for line in VECTORS.lines() {
+            let vector = parse(line.as_bytes()).expect("a vector is JSON");
+            let text = |name: &str| vector.get(name).and_then(Json::as_str);
+            let arguments = parse_object(text("arguments").expect(line).as_bytes()).expect(line);
+            let responses = text("inputResponses").map(|t| parse(t.as_bytes()).expect(line));
+            let call = Covered {
+                server: text("server").expect(line),
+                tool: text("tool").expect(line),
+                arguments: &arguments,
+                input_responses: responses.as_ref(),
+                request_state: text("requestState"),
+            };
+            assert_eq!(Some(call.canonical().as_str()), text("canonical"), "{line}");
+            assert_eq!(
+                Some(call.digest().to_string().as_str()),
+                text("digest"),
+                "{line}"
+            );
+        }
+        assert!(VECTORS.lines().count() >= 12);
+    }
+
+    #[test]
+    fn what_is_covered_is_canonical_json_itself() {
+        let arguments = parse(br#"{"b":1.0,"a":"x"}"#).unwrap();
+        let call = Covered {
+            input_responses: Some(&arguments),
+            request_state: Some("s\""),
+            ..covered("server", "tool", &arguments)
+        };
+        let text = call.canonical();
+        assert_eq!(parse(text.as_bytes()).unwrap().canonical(), text);
+        assert!(!format!("{call:?}").contains('x'));
+    }
+
+    #[test]
+    fn absent_and_empty_are_different() {
+        let empty = Json::Object(vec![]);
+        let plain = covered("s", "t", &empty);
+        let all = [
+            plain,
+            Covered {
+                input_responses: Some(&empty),
+                ..plain
+            },
+            Covered {
+                request_state: Some(""),
+                ..plain
+            },
+            covered("t", "s", &empty),
+            covered("", "st", &empty),
+        ];
+        let digests: std::collections::HashSet<_> = all.iter().map(Covered::digest).collect();
+        assert_eq!(digests.len(), all.len());
+    }
+
+    #[test]
+    fn a_digest_has_one_spelling() {
+        let hex = "00ff".repeat(16);
+        let digest: Digest = hex.parse().unwrap();
+        assert_eq!(digest.to_string(), hex);
+        assert_eq!(format!("{digest:?}"), hex);
+        assert_eq!(digest.short(), hex[..16]);
+        assert_eq!(Digest::from_bytes(*digest.as_bytes()), digest);
+        for wrong in [
+            "",
+            "00",
+            &hex.to_uppercase(),
+            &format!("{hex}0"),
+            &hex[1..],
+            &"é".repeat(32),
+        ] {
+            assert_eq!(wrong.parse::<Digest>(), Err(NotADigest), "{wrong}");
+        }
+        assert!("g".repeat(64).parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn a_prefix_stands_for_a_digest_from_16_digits_on() {
+        let hex = "0123456789abcdef".repeat(4);
+        let digest: Digest = hex.parse().unwrap();
+        assert!(digest.matches_prefix(&hex[..16]) && digest.matches_prefix(&hex));
+        assert!(!digest.matches_prefix("") && !digest.matches_prefix(&hex[..15]));
+        assert!(!digest.matches_prefix("0123456789abcdee"));
+        assert!(!digest.matches_prefix("0123456789ABCDEF"));
+        assert!(!digest.matches_prefix(&format!("{hex}0")));
+    }
+
+    proptest! {
+        #[test]
+        fn different_calls_have_different_digests(
+            a in (any_text(), any_text(), any_json()),
+            b in (any_text(), any_text(), any_json()),
+        ) {
+            let same = a.0 == b.0 && a.1 == b.1 && a.2.canonical() == b.2.canonical();
+            prop_assert_eq!(digest_of(&a.0, &a.1, &a.2) == digest_of(&b.0, &b.1, &b.2), same);
+        }
+
+        #[test]
+        fn moving_a_letter_from_server_to_tool_changes_the_digest(a in "[a-z\"]{1,6}", b in any_text()) {
+            let arguments = Json::Object(vec![]);
+            let (head, tail) = a.split_at(a.len() - 1);
+            prop_assert_ne!(
+                digest_of(&a, &b, &arguments),
+                digest_of(head, &format!("{tail}{b}"), &arguments)
+            );
+        }
+    }
+}

@@ -14,7 +14,7 @@
 mod number;
 mod parse;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt;
 

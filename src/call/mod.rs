@@ -6,6 +6,8 @@
 
 pub mod canonical;
 pub mod digest;
+#[cfg(test)]
+pub(crate) mod hostile;
 pub mod ids;
 pub mod json;
 pub mod model;

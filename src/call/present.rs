@@ -115,7 +115,7 @@ impl Line {
         }
         debug_assert_eq!(line.columns(), self.depth * INDENT, "one width per level");
         line.push(&self.text);
-        line
+        line.trimmed_end()
     }
 }
 
@@ -186,17 +186,17 @@ impl Tree<'_> {
     ) {
         if let Json::String(text) = value
             && budget > 1
-            && text.trim_end_matches('\n').contains('\n')
+            && text.trim_end_matches(['\r', '\n']).contains('\n')
         {
             return self.lines_of(label, text, depth, budget, out);
         }
         if let Some(text) = inline(value, MAX_INLINE_COLUMNS) {
             label.push(&text);
         } else if self.opens(value, depth, budget) {
-            out.push(Line::at(depth, label.trimmed_end()));
+            out.push(Line::at(depth, label));
             return match value {
                 Json::Object(members) => self.members(members, depth + 1, budget - 1, out),
-                Json::Array(items) => self.items(items, depth, budget - 1, out),
+                Json::Array(items) => self.items(items, depth + 1, budget - 1, out),
                 _ => (),
             };
         } else if let Some((text, cut)) = scalar(value, self.limits.max_value_columns) {
@@ -253,14 +253,24 @@ impl Tree<'_> {
         budget: usize,
         out: &mut Vec<Line>,
     ) {
-        let lines: Vec<&str> = text.lines().collect();
-        label.push(&SafeText::line(&format!("({} lines)", lines.len())));
+        // Line ends are not seen in a block: the label says what is not as usual.
+        let returns = text.matches('\n').count() == text.matches("\r\n").count();
+        let (body, closed) = match text.strip_suffix(if returns { "\r\n" } else { "\n" }) {
+            Some(body) => (body, ", the last one ended"),
+            None => (text, ""),
+        };
+        let lines: Vec<&str> = body.split(if returns { "\r\n" } else { "\n" }).collect();
+        let kind = if returns { ", CRLF" } else { "" };
+        label.push(&SafeText::line(&format!(
+            "({} lines{kind}{closed})",
+            lines.len()
+        )));
         out.push(Line::at(depth, label));
         let shown = how_many(lines.len(), budget - 1);
         let mut cut = shown < lines.len();
         for line in &lines[..shown] {
             let mut bar = ours("| ");
-            let (text, rest) = SafeText::cut_line(line, self.limits.max_value_columns);
+            let (text, rest) = SafeText::cut_block_line(line, self.limits.max_value_columns);
             bar.push(&text);
             if rest > 0 {
                 cut = true;

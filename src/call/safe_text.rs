@@ -64,6 +64,12 @@ impl SafeText {
         SafeText::shown(s, Lines::Escaped, max_columns)
     }
 
+    /// As [`SafeText::cut_line`] for one line of a block: tabs are four spaces.
+    pub fn cut_block_line(s: &str, max_columns: usize) -> (SafeText, usize) {
+        debug_assert!(!s.contains('\n'), "one line");
+        SafeText::shown(s, Lines::Kept, max_columns)
+    }
+
     /// Several texts as one, with `between` between them.
     pub fn join<'a>(
         texts: impl IntoIterator<Item = &'a SafeText>,

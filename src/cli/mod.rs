@@ -34,6 +34,7 @@ mod page;
 mod program;
 pub mod records;
 mod request;
+mod serve;
 mod signals;
 pub mod state;
 mod table;
@@ -119,6 +120,7 @@ enum Command {
     Lift(decide::LiftArgs),
     Audit(audit::AuditArgs),
     Whoami(whoami::WhoamiArgs),
+    Serve(serve::ServeArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
     /// As an admin: state that the daemon's wall clock is right
@@ -141,6 +143,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Lift(args) => decide::lift(globals, args).await?,
         Command::Audit(args) => audit::run(globals, args).await?,
         Command::Whoami(args) => whoami::run(globals, args).await?,
+        Command::Serve(args) => serve::run(globals, args).await?,
         Command::Doctor => doctor::run(globals).await?,
         Command::ConfirmClock => decide::confirm_clock(globals).await?,
     }

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::{Place, Problems};
-use super::names::meant;
+use super::names::{meant, shortened};
 
 /// Variables that are read elsewhere: by clients, or before there is a file.
 const ELSEWHERE: [&str; 7] = [
@@ -39,7 +39,12 @@ impl Environment {
 
     /// These and no others.
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Environment {
-        Environment(variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+        Environment(
+            variables
+                .into_iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+        )
     }
 
     /// A variable that holds a path, unless it is empty.
@@ -50,11 +55,18 @@ impl Environment {
 
     /// A variable's text, unless it is empty. Values are never quoted: some are secret.
     pub(super) fn text(&self, name: &str, problems: &mut Problems) -> Option<&str> {
-        let value = self.0.get(&OsString::from(name)).filter(|value| !value.is_empty())?;
+        let value = self
+            .0
+            .get(&OsString::from(name))
+            .filter(|value| !value.is_empty())?;
         let text = value.to_str();
         if text.is_none() {
             let place = Place::Variable(name.to_owned());
-            problems.error(&place, "the value is not valid UTF-8", "set it to UTF-8 text");
+            problems.error(
+                &place,
+                "the value is not valid UTF-8",
+                "set it to UTF-8 text",
+            );
         }
         text
     }
@@ -74,7 +86,7 @@ impl Environment {
                 Some(word) => format!("did you mean HOLDPOINT_{}?", word.to_uppercase()),
                 None => "unset it, or rename it if it belongs to another program".to_owned(),
             };
-            let place = Place::Variable(name.escape_debug().to_string());
+            let place = Place::Variable(shortened(&name));
             problems.warning(&place, "nothing reads this environment variable", remedy);
         }
     }

@@ -8,6 +8,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::call::safe_text::SafeText;
+
 /// Where a setting was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Place {
@@ -44,7 +46,7 @@ impl fmt::Display for Place {
 
 /// A path without what could drive a terminal.
 pub(crate) fn printable(path: &Path) -> String {
-    path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    SafeText::line(&path.to_string_lossy()).to_string()
 }
 
 /// One thing to mend.
@@ -78,8 +80,14 @@ impl ConfigError {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> ConfigError {
-        let problem = Problem { place, message: message.into(), remedy: remedy.into() };
-        ConfigError { problems: vec![problem] }
+        let problem = Problem {
+            place,
+            message: message.into(),
+            remedy: remedy.into(),
+        };
+        ConfigError {
+            problems: vec![problem],
+        }
     }
 }
 
@@ -106,14 +114,13 @@ pub(crate) struct Problems {
 
 impl Problems {
     /// Something that makes the configuration unusable.
-    pub fn error(
-        &mut self,
-        place: &Place,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         let place = place.clone();
-        self.errors.push(Problem { place, message: message.into(), remedy: remedy.into() });
+        self.errors.push(Problem {
+            place,
+            message: message.into(),
+            remedy: remedy.into(),
+        });
     }
 
     /// Something that works but is probably not what was meant.
@@ -124,7 +131,11 @@ impl Problems {
         remedy: impl Into<String>,
     ) {
         let place = place.clone();
-        self.warnings.push(Problem { place, message: message.into(), remedy: remedy.into() });
+        self.warnings.push(Problem {
+            place,
+            message: message.into(),
+            remedy: remedy.into(),
+        });
     }
 
     /// Whether an error was found so far.
@@ -142,6 +153,8 @@ impl Problems {
             Place::File { line, column, .. } => (1, line, column),
             _ => (0, 0, 0),
         });
-        Err(ConfigError { problems: self.errors })
+        Err(ConfigError {
+            problems: self.errors,
+        })
     }
 }

@@ -23,6 +23,8 @@ mod paths;
 mod routing;
 mod scalars;
 mod smtp;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -32,13 +34,15 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 
+use crate::call::time::Time;
+
 pub use environment::Environment;
 pub(crate) use error::printable;
 pub use error::{ConfigError, Place, Problem};
 pub use identities::{CallerConfig, OperatorConfig, Roles, TokenConfig};
 pub use paths::{ConfigFile, StatePaths};
 pub use routing::{BUILT_IN, RouteConfig};
-pub use smtp::{Secret, Smtp, SmtpSecurity};
+pub use smtp::{BadSmtpUrl, Protection, SmtpUrl};
 
 use document::{Document, Section};
 use error::Problems;
@@ -63,7 +67,7 @@ pub struct Config {
     /// Certificate and key for it.
     pub tls: Option<TlsFiles>,
     /// The mail server; `None`: mails become files in the state directory.
-    pub smtp: Option<Smtp>,
+    pub smtp: Option<SmtpUrl>,
     /// The sender of mails; always there when `smtp` is.
     pub from: Option<Mailbox>,
     /// How long people have when neither caller nor route says.
@@ -132,7 +136,9 @@ impl Config {
         let file = ConfigFile::find(overrides, environment)?;
         let text = read(&file)?;
         let path = text.is_some().then_some(file.path);
-        Config::read(path, text.as_deref().unwrap_or_default(), state_dir, environment)
+        let now = Time(chrono::Utc::now().timestamp_millis());
+        let text = text.as_deref().unwrap_or_default();
+        Config::read(path, text, state_dir, environment, now)
     }
 
     /// Without any identity the daemon serves only its own user.
@@ -151,6 +157,7 @@ impl Config {
         text: &str,
         state_dir: PathBuf,
         environment: &Environment,
+        now: Time,
     ) -> Result<(Config, Vec<String>), ConfigError> {
         let mut problems = Problems::default();
         let document = Document::new(file.as_deref().unwrap_or(Path::new("")), text);
@@ -178,10 +185,11 @@ impl Config {
             file,
             state_dir,
         };
-        // An identity or route that could not be read is missing here, and
-        // checks between them would report what follows from that as well.
+        // An identity or route that could not be read is missing here, and who
+        // could decide what would be misjudged.
+        check::identities(&config, &mut problems);
         if !problems.any_error() {
-            check::all(&config, &mut problems);
+            check::whole(&config, now, &mut problems);
         }
         let warnings = problems.finish()?;
         Ok((config, warnings))
@@ -213,7 +221,9 @@ impl Parts {
             parts.callers.extend(identities::caller(&section, problems));
         }
         for section in top.sections("operators", "[[operators]]", problems) {
-            parts.operators.extend(identities::operator(&section, problems));
+            parts
+                .operators
+                .extend(identities::operator(&section, problems));
         }
         for section in top.sections("routes", "[[routes]]", problems) {
             parts.routes.extend(routing::route(&section, problems));
@@ -230,7 +240,10 @@ fn read(file: &ConfigFile) -> Result<Option<String>, ConfigError> {
             Ok(None)
         }
         Err(error) => {
-            let named = file.named_by.map(|by| format!(", named by {by},")).unwrap_or_default();
+            let named = file
+                .named_by
+                .map(|by| format!(", named by {by},"))
+                .unwrap_or_default();
             Err(ConfigError::one(
                 Place::Path(file.path.clone()),
                 format!("the configuration file{named} cannot be read: {error}"),

@@ -1,6 +1,8 @@
 //! Names of people, programs, groups and routes: which are allowed, and when
 //! two spellings mean the same person.
 
+use crate::call::safe_text::{SafeText, is_hidden};
+
 /// A name as it is compared: without surrounding space and invisible
 /// characters, and without case.
 ///
@@ -8,21 +10,21 @@
 /// taken for the one on whose behalf a call is made may not decide it, and
 /// the other mistake would let somebody sign for themselves.
 pub fn fold(text: &str) -> String {
+    let spaced = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c });
+    let seen = spaced.filter(|c| !is_hidden(*c));
     // Up and down again is close to Unicode's full case folding: it unites
     // ß with SS and both small sigmas.
-    let seen = text.chars().filter(|c| !invisible(*c));
-    let folded: String = seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-    folded.trim().to_owned()
-}
-
-/// Characters that change a text but not how it looks.
-fn invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    let folded: String = seen
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect();
+    folded
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// What is wrong with a name of a caller, operator, group or route, if anything.
@@ -34,7 +36,7 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
         Some("is longer than 100 bytes")
     } else if name.trim() != name {
         Some("begins or ends with space")
-    } else if !name.chars().all(allowed) || name.chars().any(invisible) {
+    } else if !name.chars().all(allowed) || name.contains(is_hidden) {
         Some("has characters other than letters, digits, spaces and . - _ @ + '")
     } else {
         None
@@ -48,29 +50,30 @@ pub(crate) fn alias_fault(alias: &str) -> Option<&'static str> {
         Some("is empty")
     } else if alias.len() > 320 {
         Some("is longer than 320 bytes")
-    } else if alias.trim() != alias || alias.chars().any(invisible) {
+    } else if alias.trim() != alias || alias.contains(is_hidden) {
         Some("has control or invisible characters, or space at an end")
     } else {
         None
     }
 }
 
-/// A value as it is quoted in a message: escaped, and not pages long.
+/// A value as it is quoted in a message: safe to look at, and not pages long.
 pub(crate) fn shortened(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+    let (shown, cut) = SafeText::cut_line(text, 80);
+    if cut == 0 {
+        shown.to_string()
+    } else {
+        format!("{shown}…")
     }
-    shown.escape_debug().to_string()
 }
 
 /// The word of `known` that was probably meant.
-pub(crate) fn meant<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn meant<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
-    let nearest = known.into_iter().map(|word| (distance(&wrong, word), word)).min()?;
+    let nearest = known
+        .into_iter()
+        .map(|word| (distance(&wrong, word), word))
+        .min()?;
     // A third of the letters may be wrong; more than that is another word.
     (nearest.0 <= nearest.1.len().max(3) / 3).then_some(nearest.1)
 }
@@ -97,9 +100,16 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_fold_to_one() {
-        for text in ["Alice", " ALICE ", "ali\u{200b}ce", "\u{202e}alice\u{feff}", "alice\r\n"] {
+        for text in [
+            "Alice",
+            " ALICE ",
+            "ali\u{200b}ce",
+            "\u{202e}alice\u{feff}",
+            "alice\r\n",
+        ] {
             assert_eq!(fold(text), "alice", "{text:?}");
         }
+        assert_eq!(fold("Alice\u{a0} \u{3000}Liddell"), "alice liddell");
         assert_eq!(fold("STRASSE"), fold("straße"));
         assert_eq!(fold("ΟΔΥΣΣΕΥΣ"), fold("οδυσσευς"));
         assert_ne!(fold("alice"), fold("alicia"));
@@ -108,14 +118,33 @@ mod tests {
     #[test]
     fn hostile_names_are_refused() {
         for name in [
-            "", " ", "a\r\nBcc: x", "a\u{1b}[31m", "a\u{202e}b", "a\u{200b}b", "<b>", "a\"b", " a",
-            "a;b", "a\u{0}", "=1+1", "a\tb", "a/b", "x\u{2028}y",
+            "",
+            " ",
+            "a\r\nBcc: x",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "<b>",
+            "a\"b",
+            " a",
+            "a;b",
+            "a\u{0}",
+            "=1+1",
+            "a\tb",
+            "a/b",
+            "x\u{2028}y",
         ] {
             assert!(name_fault(name).is_some(), "{name:?}");
         }
         assert!(name_fault(&"a".repeat(101)).is_some());
-        for name in ["alice", "proxy-1", "Zoë O'Neill", "李雷", "a.liddell@example.com", "आलिया"]
-        {
+        for name in [
+            "alice",
+            "proxy-1",
+            "Zoë O'Neill",
+            "李雷",
+            "a.liddell@example.com",
+            "आलिया",
+        ] {
             assert_eq!(name_fault(name), None, "{name:?}");
         }
     }

@@ -45,7 +45,14 @@ pub struct RouteConfig {
 
 pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<RouteConfig> {
     let known = [
-        "name", "servers", "tools", "categories", "risks", "ask", "approvals", "timeout",
+        "name",
+        "servers",
+        "tools",
+        "categories",
+        "risks",
+        "ask",
+        "approvals",
+        "timeout",
     ];
     section.only(&known, problems);
     for key in ["servers", "tools", "categories", "risks"] {
@@ -54,7 +61,9 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
     let timeout = section
         .text("timeout", problems)
         .and_then(|(text, place)| span_within("timeout", text, &place, TIMEOUT, problems));
-    let approvals = section.item("approvals").map(|item| item.number(1..=100, problems));
+    let approvals = section
+        .item("approvals")
+        .map(|item| item.number(1..=100, problems));
     let servers = globs("servers", section, problems);
     let tools = globs("tools", section, problems);
     let categories = categories(section, problems);
@@ -63,7 +72,11 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
     let name = name(section, "name = \"deletes\"", problems)?;
     if name.to_lowercase() == BUILT_IN {
         let message = format!("the name \"{name}\" belongs to the route for all other calls");
-        problems.error(&section.place, message, "choose another name for this route");
+        problems.error(
+            &section.place,
+            message,
+            "choose another name for this route",
+        );
     }
     Some(RouteConfig {
         name,
@@ -80,10 +93,16 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
 
 /// An empty filter could be meant as "none" or as "all": neither is guessed.
 fn not_empty(key: &str, section: &Section<'_>, problems: &mut Problems) {
-    let Some(item) = section.item(key) else { return };
+    let Some(item) = section.item(key) else {
+        return;
+    };
     if item.is_empty_list() {
         let message = format!("`{key}` lists nothing");
-        problems.error(&item.place(), message, format!("take `{key}` away to match all of them"));
+        problems.error(
+            &item.place(),
+            message,
+            format!("take `{key}` away to match all of them"),
+        );
     }
 }
 
@@ -93,7 +112,11 @@ fn globs(key: &str, section: &Section<'_>, problems: &mut Problems) -> Vec<Glob>
         let shown = shortened(text);
         if text.is_empty() || text.len() > GLOB_MAX {
             let message = format!("the pattern \"{shown}\" in `{key}` is empty or too long");
-            problems.error(&place, message, format!("write 1 to {GLOB_MAX} bytes, such as \"*delete*\""));
+            problems.error(
+                &place,
+                message,
+                format!("write 1 to {GLOB_MAX} bytes, such as \"*delete*\""),
+            );
             continue;
         }
         match GlobBuilder::new(text).literal_separator(false).build() {
@@ -112,7 +135,14 @@ fn globs(key: &str, section: &Section<'_>, problems: &mut Problems) -> Vec<Glob>
 
 fn categories(section: &Section<'_>, problems: &mut Problems) -> Vec<Category> {
     let known: Vec<&str> = Category::ALL.iter().skip(1).map(|c| c.word()).collect();
-    words("category", "categories", section, &known, Category::from_word, problems)
+    words(
+        "category",
+        "categories",
+        section,
+        &known,
+        Category::from_word,
+        problems,
+    )
 }
 
 fn risks(section: &Section<'_>, problems: &mut Problems) -> Vec<Risk> {

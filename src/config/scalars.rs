@@ -13,7 +13,8 @@ use lettre::message::Mailbox;
 use super::document::Section;
 use super::environment::Environment;
 use super::error::{Place, Problems, printable};
-use super::smtp::{Secret, Smtp};
+use super::names::shortened;
+use super::smtp::{BadSmtpUrl, SmtpUrl};
 use super::{Limits, TlsFiles, duration};
 
 const DAY: u64 = 86_400;
@@ -42,9 +43,21 @@ const SETTINGS: [Setting; 13] = [
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
-    ("limits.max_arguments_bytes", Kind::Count(1_024, 1_048_576), "262144"),
-    ("limits.max_pending_per_caller", Kind::Count(1, 1_000_000), "20000"),
-    ("limits.max_pending_per_client", Kind::Count(1, 1_000_000), "2000"),
+    (
+        "limits.max_arguments_bytes",
+        Kind::Count(1_024, 1_048_576),
+        "262144",
+    ),
+    (
+        "limits.max_pending_per_caller",
+        Kind::Count(1, 1_000_000),
+        "20000",
+    ),
+    (
+        "limits.max_pending_per_client",
+        Kind::Count(1, 1_000_000),
+        "2000",
+    ),
     ("limits.max_held", Kind::Count(1, 1_000_000), "150000"),
 ];
 
@@ -60,10 +73,12 @@ pub(super) fn variables() -> Vec<String> {
 
 /// The names of the settings of one section (empty: the top).
 pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
-    SETTINGS.iter().filter_map(move |(name, ..)| match name.split_once('.') {
-        Some((within, key)) => (within == section).then_some(key),
-        None => section.is_empty().then_some(*name),
-    })
+    SETTINGS
+        .iter()
+        .filter_map(move |(name, ..)| match name.split_once('.') {
+            Some((within, key)) => (within == section).then_some(key),
+            None => section.is_empty().then_some(*name),
+        })
 }
 
 /// The longest and shortest time-out of a request.
@@ -78,7 +93,9 @@ impl Given {
     pub fn from_file(&mut self, section: &Section<'_>, within: &str, problems: &mut Problems) {
         for (name, kind, _) in SETTINGS {
             let (inside, key) = name.split_once('.').unwrap_or(("", name));
-            let Some(item) = section.item(key).filter(|_| inside == within) else { continue };
+            let Some(item) = section.item(key).filter(|_| inside == within) else {
+                continue;
+            };
             let text = match kind {
                 Kind::Count(..) => item.digits(problems),
                 Kind::Text | Kind::Span(..) => item.text(problems).map(str::to_owned),
@@ -94,14 +111,18 @@ impl Given {
         for (name, ..) in SETTINGS {
             let variable = variable(name);
             if let Some(text) = environment.text(&variable, problems) {
-                self.0.insert(name, (text.to_owned(), Place::Variable(variable)));
+                self.0
+                    .insert(name, (text.to_owned(), Place::Variable(variable)));
             }
         }
     }
 
     /// Where each setting that was given stands.
     pub fn places(&self) -> BTreeMap<&'static str, Place> {
-        self.0.iter().map(|(name, (_, place))| (*name, place.clone())).collect()
+        self.0
+            .iter()
+            .map(|(name, (_, place))| (*name, place.clone()))
+            .collect()
     }
 
     fn text(&self, name: &str) -> Option<(&str, &Place)> {
@@ -128,11 +149,13 @@ impl Given {
             unreachable!("{name} is a count in SETTINGS")
         };
         let default: usize = default.parse().expect("the defaults are numbers");
-        let Some((text, place)) = self.text(name) else { return default };
+        let Some((text, place)) = self.text(name) else {
+            return default;
+        };
         match text.parse::<u64>() {
             Ok(number) if (*least..=*most).contains(&number) => number as usize,
             _ => {
-                let message = format!("`{name}` is \"{}\", out of range", text.escape_debug());
+                let message = format!("`{name}` is \"{}\", out of range", shortened(text));
                 let remedy = format!("write a whole number from {least} to {most}");
                 problems.error(place, message, remedy);
                 default
@@ -180,7 +203,7 @@ impl Given {
         let (text, place) = self.text("listen")?;
         let address = text.parse();
         if address.is_err() {
-            let message = format!("`listen` is \"{}\", not an address", text.escape_debug());
+            let message = format!("`listen` is \"{}\", not an address", shortened(text));
             let remedy = "write an IP address and a port, for example 127.0.0.1:4653 or [::]:4653";
             problems.error(place, message, remedy);
         }
@@ -191,12 +214,24 @@ impl Given {
     pub fn tls(&self, problems: &mut Problems) -> Option<TlsFiles> {
         let (cert, key) = (self.path("tls_cert_file"), self.path("tls_key_file"));
         for (name, other, alone) in [
-            ("tls_cert_file", "tls_key_file", cert.as_ref().filter(|_| key.is_none())),
-            ("tls_key_file", "tls_cert_file", key.as_ref().filter(|_| cert.is_none())),
+            (
+                "tls_cert_file",
+                "tls_key_file",
+                cert.as_ref().filter(|_| key.is_none()),
+            ),
+            (
+                "tls_key_file",
+                "tls_cert_file",
+                key.as_ref().filter(|_| cert.is_none()),
+            ),
         ] {
             if let Some((_, place)) = alone {
                 let message = format!("`{name}` is set, but `{other}` is not");
-                problems.error(place, message, format!("set `{other}`, or take `{name}` away"));
+                problems.error(
+                    place,
+                    message,
+                    format!("set `{other}`, or take `{name}` away"),
+                );
             }
         }
         for (name, file) in [("tls_cert_file", &cert), ("tls_key_file", &key)] {
@@ -206,66 +241,63 @@ impl Given {
                 problems.error(place, message, "name a PEM file that this user can read");
             }
         }
-        Some(TlsFiles { cert_file: cert?.0, key_file: key?.0 })
+        Some(TlsFiles {
+            cert_file: cert?.0,
+            key_file: key?.0,
+        })
     }
 
     /// The mail server, with its password from wherever it is.
-    pub fn smtp(&self, problems: &mut Problems) -> Option<Smtp> {
+    pub fn smtp(&self, problems: &mut Problems) -> Option<SmtpUrl> {
         let file = self.path("smtp_password_file");
         let Some((url, place)) = self.text("smtp_url") else {
             if let Some((_, place)) = file {
                 let message = "`smtp_password_file` is set, but `smtp_url` is not";
-                problems.error(place, message, "set `smtp_url`, or take the password file away");
+                problems.error(
+                    place,
+                    message,
+                    "set `smtp_url`, or take the password file away",
+                );
             }
             return None;
         };
-        let form = "write smtps://USER@HOST:465, smtp+starttls://USER@HOST:587 or smtp://HOST:25, \
-                    and the password into a file that `smtp_password_file` names";
-        let mut smtp = match Smtp::parse(url) {
-            Ok(smtp) => smtp,
-            Err(fault) => {
-                let message = format!("`smtp_url` (not shown, it may hold a password): {fault}");
-                problems.error(place, message, form);
-                return None;
-            }
-        };
-        match (&smtp.user, &smtp.password, file) {
-            (_, Some(_), Some((_, place))) => problems.error(
-                place,
-                "the password stands in `smtp_url` and in `smtp_password_file`",
-                "keep one of the two, best the file",
-            ),
-            (None, _, Some((_, place))) => problems.error(
-                place,
-                "`smtp_password_file` is set, but `smtp_url` names no user",
-                "write the user into the URL: smtps://USER@HOST",
-            ),
-            (Some(_), None, None) => problems.error(
-                place,
-                "`smtp_url` names a user but no password",
-                "write the password into a file and set `smtp_password_file`",
-            ),
-            (Some(_), None, Some((path, place))) => {
-                smtp.password = password(&path, place, problems);
-            }
-            (_, _, None) => {}
-        }
         if self.text("from").is_none() {
             let message = "`smtp_url` is set, but `from` is not";
             let remedy = "add from = \"Holdpoint <holdpoint@example.com>\", with an address that \
                           the server accepts";
             problems.error(place, message, remedy);
         }
-        Some(smtp)
+        let alone = SmtpUrl::parse(url, None);
+        let read = match (&alone, &file) {
+            (Ok(SmtpUrl { login: Some(_), .. }), Some((_, place))) => {
+                problems.error(
+                    place,
+                    "the password stands in `smtp_url` and in `smtp_password_file`",
+                    "keep one of the two, best the file",
+                );
+                alone
+            }
+            (_, Some((path, place))) => {
+                SmtpUrl::parse(url, Some(&password(path, place, problems)?))
+            }
+            (_, None) => alone,
+        };
+        let fault = |fault: BadSmtpUrl| {
+            let message = format!("`smtp_url` (not shown, it may hold a password): {fault}");
+            problems.error(place, message, fault.remedy());
+        };
+        read.map_err(fault).ok()
     }
 
     /// The sender of mails.
     pub fn from(&self, problems: &mut Problems) -> Option<Mailbox> {
         let (text, place) = self.text("from")?;
-        let mailbox: Option<Mailbox> =
-            text.parse().ok().filter(|_| !text.chars().any(char::is_control));
+        let mailbox: Option<Mailbox> = text
+            .parse()
+            .ok()
+            .filter(|_| !text.chars().any(char::is_control));
         if mailbox.is_none() {
-            let message = format!("`from` is \"{}\", not a mail address", text.escape_debug());
+            let message = format!("`from` is \"{}\", not a mail address", shortened(text));
             let remedy = "write for example Holdpoint <holdpoint@example.com>";
             problems.error(place, message, remedy);
         }
@@ -281,7 +313,7 @@ pub(super) fn span_within(
     (least, most): (u64, u64),
     problems: &mut Problems,
 ) -> Option<Duration> {
-    let shown = text.escape_debug();
+    let shown = shortened(text);
     let limits = [least, most].map(|seconds| duration::text(Duration::from_secs(seconds)));
     let remedy = format!(
         "write a number and a unit (s, m, h, d), for example 90s, 15m, 2h; from {} to {}",
@@ -289,28 +321,34 @@ pub(super) fn span_within(
     );
     match duration::parse(text) {
         Ok(found) if (least..=most).contains(&found.as_secs()) => return Some(found),
-        Ok(_) => problems.error(place, format!("`{name}` is \"{shown}\", out of range"), remedy),
-        Err(_) => problems.error(place, format!("`{name}` is \"{shown}\", not a duration"), remedy),
+        Ok(_) => problems.error(
+            place,
+            format!("`{name}` is \"{shown}\", out of range"),
+            remedy,
+        ),
+        Err(_) => problems.error(
+            place,
+            format!("`{name}` is \"{shown}\", not a duration"),
+            remedy,
+        ),
     }
     None
 }
 
-fn password(path: &Path, place: &Place, problems: &mut Problems) -> Option<Secret> {
+/// The password in a file, if it can be one.
+fn password(path: &Path, place: &Place, problems: &mut Problems) -> Option<String> {
     let shown = printable(path);
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            if line.is_empty() || line.chars().any(char::is_control) {
-                let message = format!("`smtp_password_file` {shown} is not one line of text");
-                problems.error(place, message, "let it hold the password and nothing else");
-            }
-            Some(Secret::new(line.to_owned()))
-        }
-        Err(error) => {
-            let message = format!("`smtp_password_file` {shown} cannot be read: {error}");
-            problems.error(place, message, "name a file that this user can read");
-            None
-        }
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("`smtp_password_file` {shown} cannot be read: {error}");
+        problems.error(place, message, "name a file that this user can read");
+    });
+    let text = text.ok()?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.chars().any(char::is_control) {
+        let message = format!("`smtp_password_file` {shown} is not one line of text");
+        problems.error(place, message, "let it hold the password and nothing else");
+        return None;
     }
+    Some(line.to_owned())
 }

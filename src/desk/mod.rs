@@ -1,3 +1,450 @@
-//! Local stand-in.
+//! The service itself: who may ask, who may decide, and who waits for what.
+//!
+//! ```text
+//!  caller ── request_approval ──> intake ─> routes ─> ticket ─> store (submit)
+//!                 │ waits on its ticket                            │
+//!  operator ── decide ──────────> people, at the transition ─> store (decide)
+//!                                                                  │ committed
+//!                 └── woken <── waiters <──────── events ──────────┘
+//! ```
+//!
+//! Promises: a waiter is registered before what it waits for can happen, so no
+//! decision is lost; a request outlives every connection; identity comes from a
+//! credential only. Waiters are an index over what the store holds: losing them
+//! all, in a crash, loses nothing.
+//!
+//! Must never: answer before the store has committed, or keep the unmasked
+//! arguments of a call once it has been digested.
+
+pub mod entitlement;
+pub mod error;
+pub mod intake;
 pub mod people;
 pub mod routes;
+pub mod waiters;
+pub mod watch;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch as state};
+
+use crate::call::digest::Digest;
+use crate::call::ids::RequestId;
+use crate::call::model::{Outcome, Request, Status, Verdict};
+use crate::call::redact::mask_text;
+use crate::call::time::Time;
+use crate::config::Config;
+use crate::store::clock::{self, Clock};
+use crate::store::decide::{self, Decide, Lift};
+use crate::store::record::{self, Recorded};
+use crate::store::schema::OpenError;
+use crate::store::submit::{self, PendingLimits, Submit, Submitted, Taken};
+use crate::store::uses::{self, ReportOutcome, TakeUse};
+use crate::store::{Event, Store, StoreOptions, ending, read};
+use entitlement::Entitlement;
+use error::DeskError;
+use intake::{Incoming, Intake};
+use people::{Caller, Identity, Operator, People};
+use routes::{Facts, Routes};
+use waiters::{Ticket, Waiters};
+
+/// Shortest and longest time that people can be given.
+pub const TIMEOUT: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(5)..=Duration::from_secs(7 * 24 * 3600);
+
+/// How many committed events a watcher may be behind before it is sent
+/// everything again. Some 5 MB if all of them are small requests.
+const EVENTS_KEPT: usize = 4096;
+
+/// The settings that the desk acts on.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long an approval may stay unused.
+    pub lapse_after: Duration,
+    /// How long a use runs before it has to be renewed.
+    pub lease: Duration,
+    /// How many may be pending.
+    pub pending: PendingLimits,
+    /// How many calls may wait at once.
+    pub max_held: usize,
+    /// Bytes of a call's arguments.
+    pub max_arguments: usize,
+}
+
+impl Settings {
+    /// As the configuration says.
+    pub fn of(config: &Config) -> Self {
+        let limits = &config.limits;
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Settings {
+            lapse_after: config.lapse_after,
+            lease: config.lease,
+            pending: PendingLimits {
+                per_caller: narrow(limits.max_pending_per_caller),
+                per_client: narrow(limits.max_pending_per_client),
+            },
+            max_held: limits.max_held,
+            max_arguments: limits.max_arguments_bytes,
+        }
+    }
+}
+
+/// What a caller is told.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The request as it stands.
+    pub request: Arc<Request>,
+    /// It continues an earlier request of its scope.
+    pub resumed: bool,
+    /// A remembered denial was told again.
+    pub remembered: bool,
+}
+
+/// Everything behind the doors.
+pub struct Desk {
+    store: Store,
+    people: Arc<RwLock<Arc<People>>>,
+    routes: Routes,
+    settings: Settings,
+    waiters: Arc<Waiters>,
+    events: broadcast::Sender<Event>,
+    closing: state::Sender<bool>,
+    mail: Arc<tokio::sync::Notify>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Opens the store and takes up what is pending in it.
+    pub fn open(
+        database: std::path::PathBuf,
+        clock: Arc<dyn Clock>,
+        people: People,
+        routes: Routes,
+        settings: Settings,
+    ) -> Result<Arc<Self>, OpenError> {
+        let waiters = Arc::new(Waiters::new(settings.max_held));
+        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let mail = Arc::new(tokio::sync::Notify::new());
+        let (wake, tell, ring) = (waiters.clone(), events.clone(), mail.clone());
+        let store = Store::open(StoreOptions {
+            path: database,
+            clock,
+            on_commit: Box::new(move |committed| {
+                for event in committed {
+                    if event.request.status != Status::Pending {
+                        wake.wake(&event.request);
+                    }
+                    // Nobody watching is not an error.
+                    let _ = tell.send(event);
+                }
+                ring.notify_one();
+            }),
+            before_commit: None,
+        })?;
+        Ok(Arc::new(Desk {
+            store,
+            people: Arc::new(RwLock::new(Arc::new(people))),
+            routes,
+            settings,
+            waiters,
+            events,
+            closing: state::Sender::new(false),
+            mail,
+        }))
+    }
+
+    /// The store, for questions.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Rings after commits that may have queued mail.
+    pub fn mail_bell(&self) -> Arc<tokio::sync::Notify> {
+        self.mail.clone()
+    }
+
+    /// Everybody, as they are configured now.
+    pub fn people(&self) -> Arc<People> {
+        self.people.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Exchanges everybody at once; what is in flight is judged by the new ones.
+    pub fn set_people(&self, people: People) {
+        *self.people.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(people);
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Who a token belongs to.
+    pub fn authenticate(&self, token: &str) -> Option<Identity> {
+        self.people().authenticate(token, self.store.now())
+    }
+
+    fn entitlement(&self) -> Entitlement {
+        Entitlement::new(self.people.clone())
+    }
+
+    /// Holds a call until it is decided, its time is up, or `max_wait` passes.
+    pub async fn request_approval(
+        &self,
+        caller: &Caller,
+        call_id: String,
+        incoming: Incoming,
+        timeout: Option<Duration>,
+        max_wait: Option<Duration>,
+    ) -> Result<Answer, DeskError> {
+        self.refuse_if_closing()?;
+        let call = Intake { max_arguments: self.settings.max_arguments }.take(caller, incoming)?;
+        let facts = Facts {
+            server: &call.server,
+            tool: &call.tool,
+            category: call.category,
+            risk: call.risk,
+        };
+        let (requirement, timeout) = self.routes.requirement(&facts, timeout);
+        let people = self.people();
+        let on_behalf_of = call.agent.on_behalf_of.as_str();
+        people
+            .can_be_satisfied(&requirement, on_behalf_of)
+            .map_err(DeskError::NotEnoughOperators)?;
+        let asked = people.asked(&requirement, on_behalf_of);
+        let id = RequestId::new(self.store.now().0);
+        let ticket = self.waiters.register(id)?;
+        let attach = ticket.attach();
+        let submit = Submit {
+            id,
+            call_id,
+            call,
+            requirement,
+            mail_to: asked.iter().map(|operator| operator.name.clone()).collect(),
+            timeout: timeout.clamp(*TIMEOUT.start(), *TIMEOUT.end()),
+            limits: self.settings.pending,
+        };
+        let Submitted { request, taken } =
+            self.store.write(move |tx| submit::submit(tx, submit, &attach)).await?;
+        let resumed = matches!(taken, Taken::Resumed | Taken::Repeated) || request.resumed > 0;
+        let remembered = taken == Taken::Remembered;
+        if request.status != Status::Pending {
+            return Ok(Answer { request: Arc::new(request), resumed, remembered });
+        }
+        // What waits is small: an id and a ticket. The call itself is on disk.
+        let id = request.id;
+        drop(request);
+        self.wait(id, ticket, max_wait, resumed).await
+    }
+
+    /// Waits for a request by its id.
+    pub async fn await_approval(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        max_wait: Option<Duration>,
+    ) -> Result<Answer, DeskError> {
+        self.refuse_if_closing()?;
+        // Registered first, looked at second: a decision in between is not missed.
+        let ticket = self.waiters.register(id)?;
+        let request = self.own(caller, id).await?;
+        if request.status != Status::Pending {
+            return Ok(Answer { request: Arc::new(request), resumed: true, remembered: false });
+        }
+        drop(request);
+        self.wait(id, ticket, max_wait, true).await
+    }
+
+    async fn wait(
+        &self,
+        id: RequestId,
+        mut ticket: Ticket,
+        max_wait: Option<Duration>,
+        resumed: bool,
+    ) -> Result<Answer, DeskError> {
+        let mut closing = self.closing.subscribe();
+        let patience = async {
+            match max_wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What is decided is told even if something else happens as well.
+            biased;
+            ended = ticket.ended() => {
+                if let Some(request) = ended {
+                    return Ok(Answer { request, resumed, remembered: false });
+                }
+            }
+            _ = closing.wait_for(|closing| *closing) => return Err(DeskError::ShuttingDown),
+            () = patience => {}
+        }
+        let request = self.store.read(move |conn| read::request(conn, id)).await?;
+        let request = Arc::new(request.ok_or(DeskError::not_found())?);
+        Ok(Answer { request, resumed, remembered: false })
+    }
+
+    fn refuse_if_closing(&self) -> Result<(), DeskError> {
+        if *self.closing.borrow() { Err(DeskError::ShuttingDown) } else { Ok(()) }
+    }
+
+    /// A caller's own request.
+    pub async fn own(&self, caller: &Caller, id: RequestId) -> Result<Request, DeskError> {
+        let found = self.store.read(move |conn| read::request(conn, id)).await?;
+        found.filter(|request| request.call.caller == caller.name).ok_or(DeskError::not_found())
+    }
+
+    /// Hands over the one use. `Ok` is the permission to run the call.
+    pub async fn take_use(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        call_id: String,
+        digest: Digest,
+        expect_outcome: bool,
+    ) -> Result<Request, DeskError> {
+        let lease = expect_outcome.then_some(self.settings.lease);
+        let input = TakeUse { caller: caller.name.clone(), id, call_id, digest, lease };
+        Ok(self.store.write(move |tx| uses::take_use(tx, &input)).await?)
+    }
+
+    /// The call still runs.
+    pub async fn renew_use(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        call_id: String,
+    ) -> Result<Duration, DeskError> {
+        let (caller, lease) = (caller.name.clone(), self.settings.lease);
+        self.store.write(move |tx| uses::renew_use(tx, &caller, id, &call_id, lease)).await?;
+        Ok(lease)
+    }
+
+    /// How the call ended.
+    pub async fn report_outcome(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        call_id: String,
+        outcome: Outcome,
+        detail: &str,
+    ) -> Result<(), DeskError> {
+        let detail = mask_text(detail).0;
+        let input = ReportOutcome { caller: caller.name.clone(), id, call_id, outcome, detail };
+        self.store.write(move |tx| uses::report_outcome(tx, &input)).await?;
+        Ok(())
+    }
+
+    /// The caller takes a request back.
+    pub async fn withdraw(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        reason: &str,
+    ) -> Result<Request, DeskError> {
+        let (caller, reason) = (caller.name.clone(), mask_text(reason).0);
+        Ok(self.store.write(move |tx| ending::withdraw(tx, &caller, id, &reason)).await?)
+    }
+
+    /// Puts calls that were not held into the history.
+    pub async fn record_calls(&self, calls: Vec<Recorded>) -> Result<(), DeskError> {
+        Ok(self.store.write(move |tx| record::record_calls(tx, &calls)).await?)
+    }
+
+    /// An operator approves or denies.
+    pub async fn decide(
+        &self,
+        operator: &Operator,
+        id: RequestId,
+        verdict: Verdict,
+        reason: &str,
+        shown: String,
+    ) -> Result<Request, DeskError> {
+        let request = self.visible(operator, id).await?;
+        let input = Decide {
+            id,
+            operator: operator.name.clone(),
+            strength: operator.strength,
+            own_call: operator.is(&request.call.agent.on_behalf_of),
+            verdict,
+            reason: mask_text(reason).0,
+            shown,
+            lapse_after: self.settings.lapse_after,
+        };
+        let entitled = self.entitlement();
+        Ok(self.store.write(move |tx| decide::decide(tx, &input, &entitled)).await?)
+    }
+
+    /// An operator forgets a denial.
+    pub async fn lift_denial(
+        &self,
+        operator: &Operator,
+        id: RequestId,
+        reason: &str,
+    ) -> Result<Request, DeskError> {
+        self.visible(operator, id).await?;
+        let input = Lift { id, operator: operator.name.clone(), reason: mask_text(reason).0 };
+        let entitled = self.entitlement();
+        Ok(self.store.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await?)
+    }
+
+    /// A request, if this person may see it; otherwise it does not exist for them.
+    pub async fn visible(
+        &self,
+        operator: &Operator,
+        id: RequestId,
+    ) -> Result<Request, DeskError> {
+        let found = self.store.read(move |conn| read::request(conn, id)).await?;
+        found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
+    }
+
+    /// An admin vouches for the clock.
+    pub async fn confirm_clock(&self, admin: &Operator) -> Result<Time, DeskError> {
+        let name = admin.name.clone();
+        Ok(self.store.write(move |tx| clock::confirm(tx, &name)).await?)
+    }
+
+    /// Whether anyone waits on a request right now.
+    pub fn waited_on(&self, id: RequestId) -> bool {
+        self.waiters.waits(id)
+    }
+
+    /// How many calls wait right now.
+    pub fn held(&self) -> usize {
+        self.waiters.held()
+    }
+
+    /// Committed events from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Becomes true when the daemon stops.
+    pub fn closing(&self) -> state::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Sends everyone who waits away, in a way that they resume on. Their
+    /// requests stay.
+    pub fn start_closing(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Finishes what is queued and closes the store.
+    pub async fn close(&self) {
+        self.start_closing();
+        self.store.close().await;
+    }
+}
+
+/// Whether a request is this person's business.
+pub fn sees(operator: &Operator, request: &Request) -> bool {
+    operator.sees_all() || (operator.can_decide() && request.requirement.asks(&operator.groups))
+}

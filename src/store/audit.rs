@@ -323,3 +323,8 @@ pub(super) fn head(conn: &Connection) -> rusqlite::Result<Head> {
         .optional()?;
     Ok(newest.unwrap_or(Head { sequence: 0, hash: [0; 32], at: Time(0), high: Time(0) }))
 }
+
+/// Sequence number of the newest entry; 0 before the first.
+pub fn newest_sequence(conn: &Connection) -> Result<u64, StoreError> {
+    Ok(head(conn)?.sequence)
+}

@@ -95,7 +95,8 @@ fn given(masked: &Json, columns: usize) -> SafeText {
         return ours(" with no arguments");
     }
     let mut order: Vec<&(String, Json)> = members.iter().collect();
-    order.sort_by_cached_key(|(name, _)| rank(name));
+    // What is hidden tells nothing: last.
+    order.sort_by_cached_key(|(name, value)| (value.as_str().is_some_and(is_masked), rank(name)));
     let (mut text, mut width, mut shown) = (SafeText::default(), 0, 0);
     for (name, value) in order {
         // Each one takes eight columns at least: no need to try a thousand.
@@ -145,8 +146,25 @@ fn short(value: &Json) -> SafeText {
         Json::String(text) if is_literal(text) => quoted_short(text, VALUE_COLUMNS),
         Json::String(text) => masked_or_word(text, VALUE_COLUMNS),
         Json::Number(number) => word(number.as_str(), VALUE_COLUMNS),
+        Json::Object(members) => inline_object(members).unwrap_or_else(|| size(value)),
         value => inline(value, VALUE_COLUMNS).unwrap_or_else(|| size(value)),
     }
+}
+
+/// `{queue: orders, if_empty: true}`, if it is short and no deeper.
+fn inline_object(members: &[(String, Json)]) -> Option<SafeText> {
+    let mut text = ours("{");
+    for (i, (name, value)) in members.iter().enumerate() {
+        if matches!(value, Json::Object(_)) || text.columns() > VALUE_COLUMNS {
+            return None;
+        }
+        text.push_ours(if i > 0 { ", " } else { "" });
+        text.push(&masked_or_word(name, NAME_COLUMNS));
+        text.push_ours(": ");
+        text.push(&short(value));
+    }
+    text.push_ours("}");
+    (text.columns() <= VALUE_COLUMNS).then_some(text)
 }
 
 /// What is too large to be shown in a sentence.

@@ -51,10 +51,13 @@ pub(super) fn secret_parts(text: &str) -> Vec<Range<usize>> {
     patterns::find(text, &mut parts);
     find_assignments(text, &mut parts);
     find_flags(text, &mut parts);
-    parts.retain(|part| !part.is_empty() && !is_marker(&text[part.clone()]));
+    // What starts with a marker has been masked before. (Who writes a marker in
+    // front of a secret of their own could as well have called it otherwise.)
+    parts.retain(|part| !part.is_empty() && marker_length(&text[part.clone()]).is_none());
     parts.sort_by_key(|part| (part.start, part.end));
     parts.dedup_by(|later, earlier| {
-        let joined = later.start < earlier.end;
+        // Neighbours too: one marker, where the end of the first is not seen.
+        let joined = later.start <= earlier.end;
         if joined {
             earlier.end = earlier.end.max(later.end);
         }
@@ -204,9 +207,8 @@ fn line_length(rest: &str) -> usize {
 
 /// How much of `rest` is a value without quotes.
 fn bare_length(rest: &str) -> usize {
-    let marker = marker_length(rest).unwrap_or(0);
     let mut end = rest.len();
-    for (i, c) in rest.char_indices().skip_while(|(i, _)| *i < marker) {
+    for (i, c) in rest.char_indices() {
         let after = &rest[i + c.len_utf8()..];
         let ends = match c {
             c if c.is_whitespace() => true,
@@ -222,10 +224,9 @@ fn bare_length(rest: &str) -> usize {
         }
     }
     // A sentence's own punctuation is no part of the value.
-    rest[marker..end]
+    rest[..end]
         .trim_end_matches([',', ';', '.', ')', '}', ']'])
         .len()
-        + marker
 }
 
 /// Whether what comes after a delimiter shows that it was one.

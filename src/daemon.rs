@@ -1,0 +1,208 @@
+//! The daemon put together: state directory, people, store, doors, mail; started
+//! in an order in which nothing is served before it is safe, and stopped in one
+//! in which nothing that was acknowledged is lost.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tonic::transport::Identity as TlsIdentity;
+
+use crate::config::{Config, StatePaths, token};
+use crate::desk::people::People;
+use crate::desk::routes::Routes;
+use crate::desk::{Desk, Settings};
+use crate::grpc::auth::Door;
+use crate::grpc::server;
+use crate::store::clock::{self, SystemClock};
+use crate::store::schema::DaemonLock;
+
+/// How long open connections may take to end once the daemon stops. Everyone who
+/// waits has been sent away by then; this is for their goodbyes.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the daemon does not start. Says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotStart(String);
+
+impl CannotStart {
+    fn because(what: impl std::fmt::Display) -> Self {
+        CannotStart(what.to_string())
+    }
+}
+
+/// A daemon that serves.
+#[derive(Debug)]
+pub struct Daemon {
+    desk: Arc<Desk>,
+    paths: StatePaths,
+    doors: JoinSet<Result<(), tonic::transport::Error>>,
+    mail: Option<tokio::task::JoinHandle<()>>,
+    /// Where it listens, in the form that clients take.
+    pub addresses: Vec<String>,
+    /// Where mails go, in words.
+    pub mail_goes: String,
+    // Let go of last.
+    _lock: DaemonLock,
+}
+
+impl Daemon {
+    /// Starts everything; when this returns, clients can connect.
+    pub async fn start(config: &Config) -> Result<Self, CannotStart> {
+        // Socket, database, tokens and mails: for this user only.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        let paths = config.paths().map_err(CannotStart::because)?;
+        state_dir(&paths.dir)?;
+        let lock = DaemonLock::take(&paths.lock).map_err(CannotStart::because)?;
+        let people = people(config, &paths)?;
+        let routes = Routes::new(&config.routes, config.default_timeout);
+        let tls = tls(config)?;
+        let desk = Desk::open(
+            paths.database.clone(),
+            Arc::new(SystemClock),
+            people,
+            routes,
+            Settings::of(config),
+        )
+        .map_err(CannotStart::because)?;
+        desk.store().write(clock::daemon_started).await.map_err(CannotStart::because)?;
+        let (mail, mail_goes) = (tokio::spawn(async {}), String::new());
+        let door = Door { desk: desk.clone(), mail: mail_goes.as_str().into() };
+        let mut daemon = Daemon {
+            desk,
+            paths,
+            doors: JoinSet::new(),
+            mail: Some(mail),
+            addresses: Vec::new(),
+            mail_goes,
+            _lock: lock,
+        };
+        daemon.open_doors(config, &door, tls).await?;
+        Ok(daemon)
+    }
+
+    async fn open_doors(
+        &mut self,
+        config: &Config,
+        door: &Door,
+        tls: Option<TlsIdentity>,
+    ) -> Result<(), CannotStart> {
+        let stop = || {
+            let mut closing = self.desk.closing();
+            async move {
+                let _ = closing.wait_for(|closing| *closing).await;
+            }
+        };
+        let (stop_socket, stop_tcp) = (stop(), stop());
+        let socket = server::bind_socket(&self.paths.socket).map_err(CannotStart::because)?;
+        let router = server::router(door, None).await.map_err(CannotStart::because)?;
+        self.doors.spawn(server::serve_socket(router, socket, stop_socket));
+        self.addresses.push(format!("unix:{}", self.paths.socket.display()));
+        if let Some(address) = config.listen {
+            let listener = server::bind_tcp(address).await.map_err(CannotStart::because)?;
+            let address = listener.local_addr().unwrap_or(address);
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            let router = server::router(door, tls).await.map_err(CannotStart::because)?;
+            self.doors.spawn(server::serve_tcp(router, listener, stop_tcp));
+            self.addresses.push(format!("{scheme}://{address}"));
+        }
+        Ok(())
+    }
+
+    /// Everything behind the doors.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// Stops: everyone who waits is told to come back, what is queued is
+    /// committed, the socket goes.
+    pub async fn stop(mut self) {
+        self.desk.start_closing();
+        let ended = async { while self.doors.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut");
+            self.doors.abort_all();
+        }
+        if let Some(mail) = self.mail.take() {
+            let _ = mail.await;
+        }
+        self.desk.close().await;
+        // Whoever connects now is told at once that nobody is there.
+        let _ = fs::remove_file(&self.paths.socket);
+    }
+}
+
+fn state_dir(dir: &Path) -> Result<(), CannotStart> {
+    let fail = |e| {
+        CannotStart::because(format!(
+            "cannot use the state directory {}: {e}; choose another with --state-dir, or mend its owner and mode",
+            dir.display()
+        ))
+    };
+    let existed = dir.is_dir();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)?;
+    if !existed {
+        return Ok(());
+    }
+    let mode = fs::metadata(dir).map_err(fail)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        // It holds tokens, and the socket: what others can enter, others can use.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        tracing::warn!(dir = %dir.display(), "the state directory was open to others; it is 0700 now");
+    }
+    Ok(())
+}
+
+fn people(config: &Config, paths: &StatePaths) -> Result<People, CannotStart> {
+    if !config.local_mode() {
+        return Ok(People::new(&config.callers, &config.operators));
+    }
+    let caller = local_token(&paths.caller_token)?;
+    let operator = local_token(&paths.operator_token)?;
+    Ok(People::local(&caller, &operator, &user_name()))
+}
+
+/// The token in a file of the state directory, made on first use.
+fn local_token(path: &Path) -> Result<String, CannotStart> {
+    let fail = |e: std::io::Error| {
+        CannotStart::because(format!(
+            "cannot use {}: {e}; mend its owner and mode, or remove it to get a new token",
+            path.display()
+        ))
+    };
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Ok(_) => fs::remove_file(path).map_err(fail)?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(fail(e)),
+    }
+    let token = token::generate().map_err(CannotStart::because)?;
+    let mut file = (fs::OpenOptions::new().write(true).create_new(true).mode(0o600))
+        .open(path)
+        .map_err(fail)?;
+    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
+    Ok(token)
+}
+
+/// What the system calls the person whose daemon this is.
+fn user_name() -> String {
+    let named = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
+    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "local-operator".to_owned())
+}
+
+fn tls(config: &Config) -> Result<Option<TlsIdentity>, CannotStart> {
+    let Some(files) = &config.tls else { return Ok(None) };
+    let read = |key: &str, path: &Path| {
+        fs::read(path).map_err(|e| {
+            CannotStart::because(format!("cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read", path.display()))
+        })
+    };
+    let certificate = read("tls_cert_file", &files.cert_file)?;
+    let key = read("tls_key_file", &files.key_file)?;
+    Ok(Some(TlsIdentity::from_pem(certificate, key)))
+}

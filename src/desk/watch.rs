@@ -1,0 +1,98 @@
+//! A watcher's stream: what is pending, then every change, missing none.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::error::DeskError;
+use super::people::Operator;
+use super::{Desk, sees};
+use crate::call::model::Request;
+use crate::store::read::{self, PendingAfter};
+use crate::store::{Event, audit};
+
+/// Requests read at once for the beginning of a stream.
+const PAGE: usize = 500;
+
+/// What a watcher is sent.
+#[derive(Debug, Clone)]
+pub enum Sight {
+    /// It was pending when the stream began.
+    Pending(Arc<Request>),
+    /// All that was pending has been sent.
+    Ready,
+    /// Something happened.
+    Changed(Event),
+    /// The watcher was too slow: everything comes again.
+    Reset,
+}
+
+/// One watcher.
+#[derive(Debug)]
+pub struct Watch {
+    desk: Arc<Desk>,
+    operator: Arc<Operator>,
+    events: Receiver<Event>,
+    ready: VecDeque<Sight>,
+    /// Where the beginning stands; `None` once it has been sent.
+    page: Option<PendingAfter>,
+    /// Newest audit entry when the beginning was read: events up to it are in it.
+    seen: u64,
+}
+
+impl Watch {
+    /// Begins to watch. Subscribed first, read second.
+    pub async fn begin(desk: Arc<Desk>, operator: Arc<Operator>) -> Result<Self, DeskError> {
+        let events = desk.subscribe();
+        let seen = newest(&desk).await?;
+        let (ready, page) = (VecDeque::new(), Some(PendingAfter::default()));
+        Ok(Watch { desk, operator, events, ready, page, seen })
+    }
+
+    /// What comes next; `None` when the daemon stops.
+    pub async fn next(&mut self) -> Result<Option<Sight>, DeskError> {
+        loop {
+            if let Some(sight) = self.ready.pop_front() {
+                return Ok(Some(sight));
+            }
+            if let Some(after) = self.page {
+                self.read_page(after).await?;
+                continue;
+            }
+            match self.events.recv().await {
+                Ok(event) if event.sequence <= self.seen => {}
+                Ok(event) => {
+                    if sees(&self.operator, &event.request) {
+                        return Ok(Some(Sight::Changed(event)));
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {
+                    self.events = self.desk.subscribe();
+                    self.seen = newest(&self.desk).await?;
+                    self.page = Some(PendingAfter::default());
+                    return Ok(Some(Sight::Reset));
+                }
+                Err(RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    /// A request that ends while the beginning is being read is either still in
+    /// a page (and its ending comes as an event) or in none; both are right.
+    async fn read_page(&mut self, after: PendingAfter) -> Result<(), DeskError> {
+        let page =
+            self.desk.store().read(move |conn| read::pending(conn, after, PAGE)).await?;
+        self.page = page.last().map(|(at, _)| *at).filter(|_| page.len() == PAGE);
+        let mine = page.into_iter().filter(|(_, request)| sees(&self.operator, request));
+        self.ready.extend(mine.map(|(_, request)| Sight::Pending(Arc::new(request))));
+        if self.page.is_none() {
+            self.ready.push_back(Sight::Ready);
+        }
+        Ok(())
+    }
+}
+
+async fn newest(desk: &Desk) -> Result<u64, DeskError> {
+    Ok(desk.store().read(|conn| Ok(audit::newest_sequence(conn)?)).await?)
+}

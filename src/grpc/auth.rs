@@ -1,0 +1,67 @@
+//! Who is calling: from the bearer token, and from nothing else.
+
+use std::sync::Arc;
+
+use tonic::{Code, Request, Status};
+
+use super::caller::wrong_role;
+use super::errors::refuse;
+use crate::desk::Desk;
+use crate::desk::people::{Caller, Identity, Operator};
+
+/// What every service needs.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// Everything behind it.
+    pub desk: Arc<Desk>,
+    /// Where mails go, in words, for `WhoAmI`.
+    pub mail: Arc<str>,
+}
+
+/// Longest token that is even hashed.
+const LONGEST_TOKEN: usize = 512;
+
+/// The identity whose token a request carries.
+pub fn identity<T>(desk: &Desk, request: &Request<T>) -> Result<Identity, Status> {
+    let refuse = |reason, message| Err(refuse(Code::Unauthenticated, reason, message));
+    let mut headers = request.metadata().get_all("authorization").iter();
+    let (header, more) = (headers.next(), headers.next());
+    let Some(header) = header else {
+        return refuse("NO_TOKEN", "no token; send the metadata \"authorization: Bearer TOKEN\"");
+    };
+    if more.is_some() {
+        return refuse("BAD_TOKEN", "more than one authorization header; send exactly one token");
+    }
+    let token = header.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    let Some(token) = token.filter(|t| !t.is_empty() && t.len() <= LONGEST_TOKEN) else {
+        return refuse("BAD_TOKEN", "the authorization header is not \"Bearer TOKEN\"");
+    };
+    match desk.authenticate(token) {
+        Some(identity) => Ok(identity),
+        None => refuse(
+            "BAD_TOKEN",
+            "this token is not known here, or has expired; ask whoever runs the daemon for a new one",
+        ),
+    }
+}
+
+/// The caller whose token a request carries; operators cannot ask.
+pub fn caller<T>(desk: &Desk, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+    match identity(desk, request)? {
+        Identity::Caller(caller) => Ok(caller),
+        Identity::Operator(_) => Err(wrong_role("an operator's token cannot hold calls")),
+    }
+}
+
+/// The operator whose token a request carries; callers cannot decide.
+pub fn operator<T>(desk: &Desk, request: &Request<T>) -> Result<Arc<Operator>, Status> {
+    match identity(desk, request)? {
+        Identity::Operator(operator) => Ok(operator),
+        Identity::Caller(_) => {
+            Err(wrong_role("a caller's token cannot see or decide other callers' requests"))
+        }
+    }
+}

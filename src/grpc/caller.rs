@@ -1,0 +1,223 @@
+//! The callers' door.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::auth::{self, Door};
+use super::errors::{bad_field, refuse, status};
+use super::convert;
+use crate::call::model::{Outcome, Status as CallStatus};
+use crate::desk::intake::{Check, Intake, NAME, REASON};
+use crate::desk::people::Caller;
+use crate::proto::{self, caller_service_server::CallerService};
+use crate::store::read;
+use crate::store::record::Recorded;
+
+/// Calls in one `RecordCalls`.
+const BATCH: usize = 1000;
+/// Requests that one page of `ListMyRequests` looks at.
+const EXAMINED: usize = 2000;
+
+/// Serves callers.
+#[derive(Debug, Clone)]
+pub struct CallerDoor(pub Door);
+
+fn call_id(text: &str) -> Result<(), Status> {
+    let mut check = Check::default();
+    check.required("call_id", text, NAME);
+    check.finish().map_err(status)
+}
+
+fn short(field: &str, text: &str) -> Result<(), Status> {
+    let mut check = Check::default();
+    check.text(field, text, REASON);
+    check.finish().map_err(status)
+}
+
+impl CallerDoor {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
+        auth::caller(&self.0.desk, request)
+    }
+}
+
+#[tonic::async_trait]
+impl CallerService for CallerDoor {
+    async fn request_approval(
+        &self,
+        request: Request<proto::RequestApprovalRequest>,
+    ) -> Result<Response<proto::ApprovalAnswer>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        call_id(&message.call_id)?;
+        let timeout = convert::timeout(message.timeout_ms)?;
+        let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
+        let call = message.call.ok_or_else(|| bad_field("call", "required, and missing"))?;
+        let incoming = convert::incoming(call);
+        let answer = self
+            .0
+            .desk
+            .request_approval(&caller, message.call_id, incoming, timeout, max_wait)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(convert::answer(&self.0.desk, &answer)))
+    }
+
+    async fn await_approval(
+        &self,
+        request: Request<proto::AwaitApprovalRequest>,
+    ) -> Result<Response<proto::ApprovalAnswer>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
+        let answer = self.0.desk.await_approval(&caller, id, max_wait).await.map_err(status)?;
+        Ok(Response::new(convert::answer(&self.0.desk, &answer)))
+    }
+
+    async fn take_use(
+        &self,
+        request: Request<proto::TakeUseRequest>,
+    ) -> Result<Response<proto::TakeUseResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        call_id(&message.call_id)?;
+        let digest = message.digest.parse().map_err(|_| {
+            bad_field("digest", "64 lower-case hex digits are expected: the whole digest of the call that is about to run")
+        })?;
+        let expect = message.expect_outcome;
+        let desk = &self.0.desk;
+        let granted =
+            desk.take_use(&caller, id, message.call_id, digest, expect).await.map_err(status)?;
+        let lease = expect.then_some(desk.settings().lease);
+        Ok(Response::new(convert::use_granted(&granted, lease)))
+    }
+
+    async fn renew_use(
+        &self,
+        request: Request<proto::RenewUseRequest>,
+    ) -> Result<Response<proto::RenewUseResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        let lease = self.0.desk.renew_use(&caller, id, message.call_id).await.map_err(status)?;
+        Ok(Response::new(convert::lease(lease)))
+    }
+
+    async fn report_outcome(
+        &self,
+        request: Request<proto::ReportOutcomeRequest>,
+    ) -> Result<Response<proto::ReportOutcomeResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        short("detail", &message.detail)?;
+        let outcome = match Outcome::from_number(message.outcome) {
+            None | Some(Outcome::None) => {
+                return Err(bad_field("outcome", "required: succeeded, failed or unknown"));
+            }
+            Some(outcome) => outcome,
+        };
+        self.0
+            .desk
+            .report_outcome(&caller, id, message.call_id, outcome, &message.detail)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(proto::ReportOutcomeResponse {}))
+    }
+
+    async fn withdraw_approval(
+        &self,
+        request: Request<proto::WithdrawApprovalRequest>,
+    ) -> Result<Response<proto::WithdrawApprovalResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        short("reason", &message.reason)?;
+        let ended = self.0.desk.withdraw(&caller, id, &message.reason).await.map_err(status)?;
+        Ok(Response::new(proto::WithdrawApprovalResponse { status: ended.status.number() }))
+    }
+
+    async fn list_my_requests(
+        &self,
+        request: Request<proto::ListMyRequestsRequest>,
+    ) -> Result<Response<proto::ListMyRequestsResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        let statuses: Option<Vec<CallStatus>> =
+            message.statuses.iter().map(|n| CallStatus::from_number(*n)).collect();
+        let statuses = statuses
+            .ok_or_else(|| bad_field("statuses", "one of them is no status that can be asked for"))?;
+        let most = super::page_size(message.page_size)?;
+        let before = match message.page_token.as_str() {
+            "" => i64::MAX,
+            token => i64::from_str_radix(token, 16).map_err(|_| super::bad_page_token())?,
+        };
+        let desk = &self.0.desk;
+        let name = caller.name.clone();
+        let (found, next) = desk
+            .store()
+            .read(move |conn| read::of_caller(conn, &name, &statuses, before, most, EXAMINED))
+            .await
+            .map_err(|e| status(e.into()))?;
+        Ok(Response::new(proto::ListMyRequestsResponse {
+            requests: found.iter().map(|request| convert::request(desk, request)).collect(),
+            next_page_token: next.map(|n| format!("{n:x}")).unwrap_or_default(),
+        }))
+    }
+
+    async fn record_calls(
+        &self,
+        request: Request<proto::RecordCallsRequest>,
+    ) -> Result<Response<proto::RecordCallsResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let message = request.into_inner();
+        if message.calls.is_empty() || message.calls.len() > BATCH {
+            let why = format!("{} calls; 1 to {BATCH} are taken", message.calls.len());
+            return Err(bad_field("calls", &why));
+        }
+        let desk = &self.0.desk;
+        let intake = Intake { max_arguments: desk.settings().max_arguments };
+        let mut calls = Vec::with_capacity(message.calls.len());
+        for (n, recorded) in message.calls.into_iter().enumerate() {
+            calls.push(taken(&intake, &caller, recorded).map_err(|mut error| {
+                // Which of a thousand it was is half of the message.
+                let text = format!("calls[{n}]: {}", error.message());
+                let details = error.details().to_vec();
+                error = Status::with_details(error.code(), text, details.into());
+                error
+            })?);
+        }
+        let recorded = u32::try_from(calls.len()).unwrap_or(u32::MAX);
+        desk.record_calls(calls).await.map_err(status)?;
+        Ok(Response::new(proto::RecordCallsResponse { recorded }))
+    }
+}
+
+fn taken(
+    intake: &Intake,
+    caller: &Caller,
+    recorded: proto::RecordedCall,
+) -> Result<Recorded, Status> {
+    use proto::RecordedVerdict::{Allowed, Denied};
+    short("reason", &recorded.reason)?;
+    let allowed = match proto::RecordedVerdict::try_from(recorded.verdict) {
+        Ok(Allowed) => true,
+        Ok(Denied) => false,
+        _ => return Err(bad_field("verdict", "required: allowed or denied")),
+    };
+    let call = recorded.call.ok_or_else(|| bad_field("call", "required, and missing"))?;
+    let call = intake.take(caller, convert::incoming(call)).map_err(status)?;
+    let reason = crate::call::redact::mask_text(&recorded.reason).0;
+    Ok(Recorded { call, allowed, reason, digest_only: recorded.digest_only })
+}
+
+/// The caller's identity is no operator's: said in one place, for all its methods.
+pub(super) fn wrong_role(what: &str) -> Status {
+    refuse(
+        tonic::Code::PermissionDenied,
+        "WRONG_ROLE",
+        format!("{what}; use the token of an identity with the right role"),
+    )
+}

@@ -1,0 +1,330 @@
+//! The operators' door.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::auth::{self, Door};
+use super::caller::wrong_role;
+use super::convert;
+use super::errors::{bad_field, refuse, status};
+use crate::call::ids::RequestId;
+use crate::call::model::{Request as HeldCall, Status as CallStatus, Verdict};
+use crate::desk::intake::{Check, REASON};
+use crate::desk::people::{Identity, Operator};
+use crate::desk::watch::{Sight, Watch};
+use crate::desk::{Desk, sees};
+use crate::proto::{self, operator_service_server::OperatorService};
+use crate::store::Health;
+use crate::store::read::{self, PendingAfter};
+
+/// Pending requests that are counted for the total.
+const COUNTED: usize = 1000;
+/// Pending requests read at once while a page is filled.
+const READ_AT_ONCE: usize = 500;
+/// Messages that a watcher's stream holds ready.
+const STREAM: usize = 16;
+
+/// Serves operators.
+#[derive(Debug, Clone)]
+pub struct OperatorDoor(pub Door);
+
+impl OperatorDoor {
+    fn operator<T>(&self, request: &Request<T>) -> Result<Arc<Operator>, Status> {
+        auth::operator(&self.0.desk, request)
+    }
+
+    /// What is routed to this person, from a place in the order on.
+    async fn routed(
+        &self,
+        operator: &Arc<Operator>,
+        mut after: PendingAfter,
+        most: usize,
+    ) -> Result<Vec<(PendingAfter, HeldCall)>, Status> {
+        let mut found = Vec::new();
+        loop {
+            let from = after;
+            let page = self
+                .0
+                .desk
+                .store()
+                .read(move |conn| read::pending(conn, from, READ_AT_ONCE))
+                .await
+                .map_err(|e| status(e.into()))?;
+            let last = page.last().map(|(at, _)| *at);
+            let full = page.len() == READ_AT_ONCE;
+            found.extend(page.into_iter().filter(|(_, request)| sees(operator, request)));
+            match last {
+                Some(last) if full && found.len() < most => after = last,
+                _ => break,
+            }
+        }
+        found.truncate(most);
+        Ok(found)
+    }
+
+    /// Finds a request by its full id, or by a unique beginning or end of it.
+    async fn find(&self, operator: &Arc<Operator>, text: &str) -> Result<HeldCall, Status> {
+        if let Ok(id) = text.parse::<RequestId>() {
+            return self.0.desk.visible(operator, id).await.map_err(status);
+        }
+        let hex: String = text.chars().filter(|c| *c != '-').collect();
+        let whole = "the full id, or at least 4 hex digits of its beginning or end, are expected";
+        if hex != "latest" && (hex.len() < 4 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+            return Err(bad_field("id", whole));
+        }
+        let latest = hex == "latest";
+        let found = self
+            .0
+            .desk
+            .store()
+            .read(move |conn| {
+                if latest { read::newest(conn, 200) } else { read::by_short_id(conn, &hex) }
+            })
+            .await
+            .map_err(|e| status(e.into()))?;
+        let mut mine: Vec<HeldCall> =
+            found.into_iter().filter(|request| sees(operator, request)).collect();
+        if latest {
+            mine.truncate(1);
+        }
+        match mine.as_slice() {
+            [] => Err(status(crate::desk::error::DeskError::not_found())),
+            [one] => self.0.desk.visible(operator, one.id).await.map_err(status),
+            several => {
+                let names: Vec<String> =
+                    several.iter().take(5).map(|request| request.id.to_string()).collect();
+                let why = format!("{} requests match, give more digits: {}", several.len(), names.join(", "));
+                Err(bad_field("id", &why))
+            }
+        }
+    }
+}
+
+fn short(field: &str, text: &str) -> Result<(), Status> {
+    let mut check = Check::default();
+    check.text(field, text, REASON);
+    check.finish().map_err(status)
+}
+
+fn page_token(after: PendingAfter) -> String {
+    format!("{:x}.{:x}", after.deadline, after.n)
+}
+
+fn read_page_token(token: &str) -> Result<PendingAfter, Status> {
+    if token.is_empty() {
+        return Ok(PendingAfter::default());
+    }
+    let read = || {
+        let (deadline, n) = token.split_once('.')?;
+        let number = |text| i64::from_str_radix(text, 16).ok();
+        Some(PendingAfter { deadline: number(deadline)?, n: number(n)? })
+    };
+    read().ok_or_else(super::bad_page_token)
+}
+
+#[tonic::async_trait]
+impl OperatorService for OperatorDoor {
+    async fn list_pending(
+        &self,
+        request: Request<proto::ListPendingRequest>,
+    ) -> Result<Response<proto::ListPendingResponse>, Status> {
+        let operator = self.operator(&request)?;
+        let message = request.into_inner();
+        let most = super::page_size(message.page_size)?;
+        let after = read_page_token(&message.page_token)?;
+        let all = self.routed(&operator, PendingAfter::default(), COUNTED).await?;
+        let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let place = |at: &PendingAfter| (at.deadline, at.n);
+        let rest: Vec<_> = if all.len() < COUNTED {
+            all.into_iter().filter(|(at, _)| place(at) > place(&after)).take(most + 1).collect()
+        } else {
+            self.routed(&operator, after, most + 1).await?
+        };
+        let next = if rest.len() > most { rest.get(most - 1) } else { None };
+        let next_page_token = next.map(|(at, _)| page_token(*at)).unwrap_or_default();
+        let desk = &self.0.desk;
+        let requests =
+            rest.iter().take(most).map(|(_, request)| convert::request(desk, request)).collect();
+        Ok(Response::new(proto::ListPendingResponse { requests, next_page_token, total }))
+    }
+
+    async fn get_request(
+        &self,
+        request: Request<proto::GetRequestRequest>,
+    ) -> Result<Response<proto::GetRequestResponse>, Status> {
+        let operator = self.operator(&request)?;
+        let found = self.find(&operator, &request.into_inner().id).await?;
+        let desk = &self.0.desk;
+        let entitled = desk.people().entitled(
+            &operator.name,
+            &found.requirement,
+            &found.call.agent.on_behalf_of,
+        );
+        let why = match entitled {
+            _ if found.status != CallStatus::Pending => {
+                crate::store::decide::how_it_ended(&found)
+            }
+            Err(no) => no.to_string(),
+            Ok(()) => String::new(),
+        };
+        Ok(Response::new(proto::GetRequestResponse {
+            request: Some(convert::request(desk, &found)),
+            may_decide: why.is_empty(),
+            may_not_decide_because: why,
+        }))
+    }
+
+    async fn decide(
+        &self,
+        request: Request<proto::DecideRequest>,
+    ) -> Result<Response<proto::DecideResponse>, Status> {
+        let operator = self.operator(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        short("reason", &message.reason)?;
+        let verdict = Verdict::from_number(message.verdict)
+            .ok_or_else(|| bad_field("verdict", "required: approve or deny"))?;
+        if verdict == Verdict::Deny && message.reason.trim().is_empty() {
+            return Err(bad_field("reason", "required to deny: the agent is told why"));
+        }
+        let digits = message.digest.len();
+        let hex = message.digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !(16..=64).contains(&digits) || !hex {
+            return Err(bad_field(
+                "digest",
+                "the first 16 to 64 lower-case hex digits of the digest that was shown are expected",
+            ));
+        }
+        let decided = self
+            .0
+            .desk
+            .decide(&operator, id, verdict, &message.reason, message.digest)
+            .await
+            .map_err(status)?;
+        let request = Some(convert::request(&self.0.desk, &decided));
+        Ok(Response::new(proto::DecideResponse { request }))
+    }
+
+    async fn lift_denial(
+        &self,
+        request: Request<proto::LiftDenialRequest>,
+    ) -> Result<Response<proto::LiftDenialResponse>, Status> {
+        let operator = self.operator(&request)?;
+        let message = request.into_inner();
+        let id = convert::request_id("id", &message.id)?;
+        short("reason", &message.reason)?;
+        let lifted =
+            self.0.desk.lift_denial(&operator, id, &message.reason).await.map_err(status)?;
+        let request = Some(convert::request(&self.0.desk, &lifted));
+        Ok(Response::new(proto::LiftDenialResponse { request }))
+    }
+
+    type WatchRequestsStream =
+        Pin<Box<dyn Stream<Item = Result<proto::WatchEvent, Status>> + Send + 'static>>;
+
+    async fn watch_requests(
+        &self,
+        request: Request<proto::WatchRequestsRequest>,
+    ) -> Result<Response<Self::WatchRequestsStream>, Status> {
+        let operator = self.operator(&request)?;
+        let desk = self.0.desk.clone();
+        let mut watch = Watch::begin(desk.clone(), operator).await.map_err(status)?;
+        let (sender, receiver) = tokio::sync::mpsc::channel(STREAM);
+        tokio::spawn(async move {
+            let mut closing = desk.closing();
+            loop {
+                // A slow reader blocks only its own task; when it has fallen too
+                // far behind, the watch starts over.
+                let item = tokio::select! {
+                    item = watch.next() => item,
+                    () = sender.closed() => return,
+                    _ = closing.wait_for(|closing| *closing) => {
+                        Err(crate::desk::error::DeskError::ShuttingDown)
+                    }
+                };
+                let (item, last) = match item {
+                    Ok(Some(sight)) => (Ok(event(&desk, sight)), false),
+                    Ok(None) => return,
+                    Err(error) => (Err(status(error)), true),
+                };
+                if sender.send(item).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn confirm_clock(
+        &self,
+        request: Request<proto::ConfirmClockRequest>,
+    ) -> Result<Response<proto::ConfirmClockResponse>, Status> {
+        let operator = self.operator(&request)?;
+        if !operator.roles.admin {
+            return Err(wrong_role("only an admin confirms the clock"));
+        }
+        let now = self.0.desk.confirm_clock(&operator).await.map_err(status)?;
+        Ok(Response::new(proto::ConfirmClockResponse { now: now.rfc3339() }))
+    }
+
+    async fn who_am_i(
+        &self,
+        request: Request<proto::WhoAmIRequest>,
+    ) -> Result<Response<proto::WhoAmIResponse>, Status> {
+        let state = match &*self.0.desk.store().health().borrow() {
+            Health::Serving => "serving".to_owned(),
+            Health::Failing(why) => format!("cannot write: {why}"),
+        };
+        let mut answer = proto::WhoAmIResponse {
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            server_state: state,
+            mail: self.0.mail.to_string(),
+            ..proto::WhoAmIResponse::default()
+        };
+        match auth::identity(&self.0.desk, &request)? {
+            Identity::Caller(caller) => {
+                answer.name.clone_from(&caller.name);
+                answer.roles = vec!["caller".to_owned()];
+            }
+            Identity::Operator(operator) => {
+                answer.name.clone_from(&operator.name);
+                answer.roles = operator.roles.words().into_iter().map(str::to_owned).collect();
+                answer.groups = operator.groups.iter().cloned().collect();
+                answer.strength = operator.strength.number();
+            }
+        }
+        Ok(Response::new(answer))
+    }
+}
+
+fn event(desk: &Desk, sight: Sight) -> proto::WatchEvent {
+    use proto::watch_event::{Event, Ready, Reset};
+    let (event, kind, sequence) = match sight {
+        Sight::Pending(request) => (Event::Request(convert::request(desk, &request)), "", 0),
+        Sight::Ready => (Event::Ready(Ready {}), "", 0),
+        Sight::Reset => (Event::Reset(Reset {}), "", 0),
+        Sight::Changed(event) => (
+            Event::Request(convert::request(desk, &event.request)),
+            event.kind.word(),
+            event.sequence,
+        ),
+    };
+    proto::WatchEvent { event: Some(event), kind: kind.to_owned(), sequence }
+}
+
+/// For methods that only auditors and admins may call.
+pub(super) fn auditor<T>(desk: &Desk, request: &Request<T>) -> Result<Arc<Operator>, Status> {
+    let operator = auth::operator(desk, request)?;
+    if operator.sees_all() {
+        return Ok(operator);
+    }
+    Err(refuse(
+        Code::PermissionDenied,
+        "WRONG_ROLE",
+        "only auditors and admins may do this; use `audit` queries for what is routed to you",
+    ))
+}

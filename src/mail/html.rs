@@ -1,0 +1,148 @@
+//! A letter as HTML: tables and inline styles, since that is what mail readers
+//! keep, and no image, link, script or anything from elsewhere.
+//!
+//! Colours are the reader's own, so that dark mode needs nothing; ours are a
+//! few borders and shades that read on both. All text from outside passes
+//! through `SafeText::html`.
+
+use super::content::{Body, Command, Content, Section};
+use super::plain::WHOSE_WORDS;
+use crate::call::safe_text::SafeText;
+
+/// Sans serif, without asking for a font from elsewhere.
+const SANS: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
+/// For what is read letter by letter.
+const MONO: &str = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace";
+/// Long words break rather than widen the page beyond a phone.
+const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
+
+pub(super) fn render(content: &Content) -> String {
+    let mut out = String::from(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"supported-color-schemes\" content=\"light dark\">\n\
+         <meta name=\"format-detection\" \
+         content=\"telephone=no, date=no, address=no, email=no, url=no\">\n\
+         <title>Approval needed</title>\n</head>\n",
+    );
+    out.push_str(&format!(
+        "<body style=\"margin:0;padding:0\">\n\
+         <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
+         border=\"0\"><tr><td align=\"center\" style=\"padding:16px 14px\">\n\
+         <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
+         border=\"0\" style=\"max-width:640px;text-align:left;{SANS};font-size:16px;\
+         line-height:1.5;{BREAK}\">\n"
+    ));
+    let sentence = content.sentence.html();
+    row(
+        &mut out,
+        "font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap",
+        &sentence,
+    );
+    for warning in &content.warnings {
+        let style = "padding-top:10px";
+        let marked = format!(
+            "<div style=\"border-left:4px solid #d9822b;padding:4px 0 4px 10px;\
+             white-space:pre-wrap\">{}</div>",
+            warning.html()
+        );
+        row(&mut out, style, &marked);
+    }
+    for section in &content.sections {
+        render_section(&mut out, section);
+    }
+    row(
+        &mut out,
+        "padding-top:28px;font-size:13px;opacity:.75",
+        &SafeText::line(WHOSE_WORDS).html(),
+    );
+    out.push_str("</table>\n</td></tr></table>\n</body>\n</html>\n");
+    out
+}
+
+/// One row of the letter's only column.
+fn row(out: &mut String, style: &str, html: &str) {
+    out.push_str(&format!("<tr><td style=\"{style}\">{html}</td></tr>\n"));
+}
+
+fn render_section(out: &mut String, section: &Section) {
+    let heading = SafeText::line(section.heading).html();
+    let style = "padding-top:26px;font-size:17px;line-height:1.35;font-weight:600";
+    row(out, style, &heading);
+    if !section.note.is_empty() {
+        let note = SafeText::line(&section.note).html();
+        row(out, "padding-top:2px;font-size:14px;opacity:.8", &note);
+    }
+    match &section.body {
+        Body::Facts(facts) => row(out, "padding-top:6px", &fact_table(facts)),
+        Body::Arguments(lines, all) => {
+            if !lines.is_empty() {
+                let lines: String = lines.iter().map(argument_line).collect();
+                row(out, "padding-top:8px", &boxed("1px solid #8886", &lines));
+            }
+            if let Some(all) = all {
+                row(out, "padding-top:10px", &with_command("All of them", all));
+            }
+        }
+        Body::Quote(lines) if lines.is_empty() => {}
+        Body::Quote(lines) => {
+            let lines: Vec<String> = lines.iter().map(SafeText::html).collect();
+            let quote = format!(
+                "<div style=\"border-left:4px solid #888;padding:2px 0 2px 12px;\
+                 font-style:italic;white-space:pre-wrap;{BREAK}\">{}</div>",
+                lines.join("<br>")
+            );
+            row(out, "padding-top:8px", &quote);
+        }
+        Body::Words(words) => row(out, "padding-top:2px", &words.html()),
+        Body::Commands(commands) => {
+            for (what_for, command) in commands {
+                row(out, "padding-top:12px", &with_command(what_for, command));
+            }
+        }
+    }
+}
+
+fn fact_table(facts: &[(&'static str, SafeText)]) -> String {
+    let rows = facts.iter().map(|(label, value)| {
+        format!(
+            "<tr><td width=\"100\" valign=\"top\" style=\"width:100px;padding:2px 10px 2px 0;\
+             font-size:14px;line-height:1.7;opacity:.8\">{label}</td><td valign=\"top\" \
+             style=\"padding:2px 0;white-space:pre-wrap;{BREAK}\">{}</td></tr>\n",
+            value.html()
+        )
+    });
+    format!(
+        "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
+         border=\"0\" style=\"font-size:16px;line-height:1.5;table-layout:fixed\">{}</table>",
+        rows.collect::<String>()
+    )
+}
+
+/// Continued lines hang and each line stands apart, so that a value which goes
+/// on does not look like another member.
+fn argument_line(line: &SafeText) -> String {
+    let text = line.as_str();
+    let indent = text.len() - text.trim_start_matches(' ').len() + 4;
+    let html = line.html();
+    format!("<div style=\"padding:1px 0 3px {indent}ch;text-indent:-{indent}ch\">{html}</div>")
+}
+
+fn boxed(border: &str, html: &str) -> String {
+    format!(
+        "<div style=\"border:{border};border-radius:6px;background:#8881;padding:8px 10px;{MONO};\
+         font-size:14px;line-height:1.5;white-space:pre-wrap;{BREAK}\">{html}</div>"
+    )
+}
+
+/// One line when it is copied; on a narrow screen each part begins a line.
+fn with_command(what_for: &str, command: &Command) -> String {
+    let part = |part: &SafeText| {
+        let html = part.html();
+        format!("<span style=\"display:inline-block\">{html}</span>")
+    };
+    let parts: Vec<String> = command.0.iter().map(part).collect();
+    let command = boxed("1px solid #888", &parts.join(" "));
+    format!("<div style=\"padding-bottom:4px\">{what_for}:</div>{command}")
+}

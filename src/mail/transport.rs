@@ -1,0 +1,167 @@
+//! How a letter leaves: to an SMTP server, or as a file into a folder.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::letter::Letter;
+use super::smtp::Smtp;
+use super::smtp_url::{BadSmtpUrl, SmtpUrl};
+
+/// How long each step with the server (connecting, TLS, each command) may take.
+/// Servers that greylist or look up senders answer within seconds; one that is
+/// silent for longer will not answer at all.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the daemon's configuration says about mail.
+#[derive(Clone)]
+pub struct MailConfig {
+    /// `smtps://`, `smtp+starttls://` or, to this machine only, `smtp://`.
+    /// None: letters become files.
+    pub smtp_url: Option<String>,
+    /// Comes before a password in the URL.
+    pub smtp_password: Option<String>,
+    /// PEM certificates to trust beside the system's own.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Where letters go as files while there is no server.
+    pub folder: PathBuf,
+    /// [`STEP_TIMEOUT`], except in tests.
+    pub step_timeout: Duration,
+}
+
+/// Without URL and password: both may hold a secret.
+impl std::fmt::Debug for MailConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MailConfig")
+            .field("tls_ca_file", &self.tls_ca_file)
+            .field("folder", &self.folder)
+            .field("step_timeout", &self.step_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why mail cannot be set up as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum BadMailConfig {
+    /// See [`BadSmtpUrl`].
+    #[error(transparent)]
+    Url(#[from] BadSmtpUrl),
+    /// The file of certificates to trust.
+    #[error("tls_ca_file {path}: {reason}; it must be a readable file of PEM certificates")]
+    CaFile {
+        /// The configured path.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS itself.
+    #[error(
+        "TLS for the mail server cannot be set up: {0}; are the system's CA certificates installed?"
+    )]
+    Tls(String),
+}
+
+/// The letter is with the server or on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The server's last answer, or where the file is.
+    pub answer: String,
+}
+
+/// The letter is not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether trying again later makes sense.
+    pub transient: bool,
+    /// What went wrong and, where we know, what to do. No secrets, one line.
+    pub text: String,
+}
+
+/// Where letters go.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    /// To a mail server.
+    Smtp(Smtp),
+    /// Into a folder, one `.eml` file each.
+    Folder(PathBuf),
+}
+
+impl Transport {
+    /// Checks the configuration; connects to nothing.
+    pub fn new(config: &MailConfig) -> Result<Self, BadMailConfig> {
+        let Some(url) = &config.smtp_url else {
+            return Ok(Transport::Folder(config.folder.clone()));
+        };
+        let url = SmtpUrl::parse(url, config.smtp_password.as_deref())?;
+        let ca = config.tls_ca_file.as_deref();
+        Ok(Transport::Smtp(Smtp::new(url, ca, config.step_timeout)?))
+    }
+
+    /// Where letters go, for a person: no user, no password.
+    pub fn describe(&self) -> String {
+        match self {
+            Transport::Smtp(smtp) => smtp.describe(),
+            Transport::Folder(path) => format!("files in {}", path.display()),
+        }
+    }
+
+    /// Hands the letter over. When this returns `Delivered`, the server has
+    /// taken responsibility for it, or the file is on disk. Delivering the same
+    /// letter twice leaves one file, and one `Message-ID` with the server.
+    pub async fn deliver(&self, letter: &Letter) -> Result<Delivered, Failure> {
+        match self {
+            Transport::Smtp(smtp) => smtp.deliver(letter).await,
+            Transport::Folder(folder) => {
+                let (folder, name) = (folder.clone(), letter.file_name.clone());
+                let bytes = letter.bytes.clone();
+                let written = tokio::task::spawn_blocking(move || write(&folder, &name, &bytes));
+                match written.await {
+                    Ok(Ok(path)) => Ok(Delivered {
+                        answer: format!("written to {}", path.display()),
+                    }),
+                    Ok(Err(failure)) => Err(failure),
+                    Err(_) => Err(Failure {
+                        transient: true,
+                        text: "writing was interrupted".to_owned(),
+                    }),
+                }
+            }
+        }
+    }
+}
+
+/// Writes under another name first, so that nobody ever reads half a letter.
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+    let path = folder.join(name);
+    let draft = folder.join(format!(".{name}.part"));
+    let attempt = || -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        // A draft of an attempt that was killed is of no use to anyone.
+        match std::fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    match attempt() {
+        Ok(()) => Ok(path),
+        // A full or read-only disk is mended sooner or later.
+        Err(error) => Err(Failure {
+            transient: true,
+            text: format!("cannot write a mail into {}: {error}", folder.display()),
+        }),
+    }
+}
