@@ -11,8 +11,10 @@ use super::identities::{OperatorConfig, TokenConfig};
 use super::names::{fold, meant};
 use super::routing::RouteConfig;
 
-/// Names, tokens and words for people mean one identity each.
-pub(super) fn identities(config: &Config, problems: &mut Problems) {
+/// What can be said even of a configuration with errors: names, tokens and
+/// words for people mean one identity each, and the doors are shut.
+pub(super) fn always(config: &Config, problems: &mut Problems) {
+    doors(config, problems);
     unique_names(config, problems);
     unique_tokens(config, problems);
     unique_words(&config.operators, problems);
@@ -29,9 +31,8 @@ pub(super) fn identities(config: &Config, problems: &mut Problems) {
     }
 }
 
-/// What concerns sections together.
+/// What needs every section to be there.
 pub(super) fn whole(config: &Config, now: Time, problems: &mut Problems) {
-    doors(config, problems);
     who_can_decide(config, problems);
     mail(config, problems);
     expired(config, now, problems);

@@ -90,7 +90,7 @@ pub(super) struct Given(BTreeMap<&'static str, (String, Place)>);
 
 impl Given {
     /// Reads the settings of one section of the file.
-    pub fn from_file(&mut self, section: &Section<'_>, within: &str, problems: &mut Problems) {
+    pub fn read_file(&mut self, section: &Section<'_>, within: &str, problems: &mut Problems) {
         for (name, kind, _) in SETTINGS {
             let (inside, key) = name.split_once('.').unwrap_or(("", name));
             let Some(item) = section.item(key).filter(|_| inside == within) else {
@@ -107,7 +107,7 @@ impl Given {
     }
 
     /// Reads the variables, which win over the file.
-    pub fn from_environment(&mut self, environment: &Environment, problems: &mut Problems) {
+    pub fn read_environment(&mut self, environment: &Environment, problems: &mut Problems) {
         for (name, ..) in SETTINGS {
             let variable = variable(name);
             if let Some(text) = environment.text(&variable, problems) {
@@ -287,6 +287,11 @@ impl Given {
             problems.error(place, message, fault.remedy());
         };
         read.map_err(fault).ok()
+    }
+
+    /// The file that holds the mail server's password.
+    pub fn smtp_password_file(&self) -> Option<PathBuf> {
+        Some(self.path("smtp_password_file")?.0)
     }
 
     /// The sender of mails.
