@@ -22,6 +22,7 @@ mod audit;
 mod audit_file;
 mod child;
 mod client;
+mod config;
 mod decide;
 mod doctor;
 pub mod errors;
@@ -39,6 +40,7 @@ mod signals;
 pub mod state;
 mod table;
 mod text;
+mod token;
 mod waiting;
 mod watch;
 mod when;
@@ -123,6 +125,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// As an admin: state that the daemon's wall clock is right
     ConfirmClock,
 }
@@ -145,6 +151,8 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Whoami(args) => whoami::run(globals, args).await?,
         Command::Serve(args) => serve::run(globals, args).await?,
         Command::Doctor => doctor::run(globals).await?,
+        Command::Config(command) => config::run(globals, command)?,
+        Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => decide::confirm_clock(globals).await?,
     }
     Ok(errors::exit::OK)
