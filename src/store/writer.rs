@@ -361,11 +361,11 @@ impl Writer {
                     (self.on_commit)(events);
                 }
                 fault("after-events");
+                self.wrote = Instant::now();
+                self.set_health(Health::Serving);
                 for job in jobs {
                     job.answer();
                 }
-                self.wrote = Instant::now();
-                self.set_health(Health::Serving);
                 fault("after-answer");
             }
             Err(error) => {
