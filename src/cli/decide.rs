@@ -97,9 +97,9 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
     let reason_missing = verdict == Verdict::Deny && reason.trim().is_empty();
     let missing = match (&id, &args.digest, &digest) {
         (None, ..) => Some("the full id"),
-        (_, None, _) => Some("--digest, what you saw"),
+        (_, None, _) => Some("the digest of what you saw (--digest)"),
         (_, Some(_), None) => Some("at least 16 (at most 64) hex digits of the digest"),
-        _ if reason_missing => Some("--reason, which the agent is told"),
+        _ if reason_missing => Some("a reason (--reason)"),
         _ => None,
     };
     let (Some(id), Some(digest), None) = (&id, &digest, missing) else {

@@ -24,12 +24,16 @@ mod child;
 mod client;
 mod config;
 mod decide;
+mod demo;
+mod demo_kv;
+mod demo_stage;
 mod doctor;
 pub mod errors;
 mod exec;
 mod hold;
 mod listing;
 mod look;
+mod mail_text;
 mod output;
 mod page;
 mod program;
@@ -125,6 +129,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
+    Demo(demo::DemoArgs),
+    /// The demo's key-value store
+    #[command(hide = true)]
+    DemoKv(demo_kv::KvArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -151,6 +159,8 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Whoami(args) => whoami::run(globals, args).await?,
         Command::Serve(args) => serve::run(globals, args).await?,
         Command::Doctor => doctor::run(globals).await?,
+        Command::Demo(args) => demo::run(args).await?,
+        Command::DemoKv(args) => demo_kv::run(args)?,
         Command::Config(command) => config::run(globals, command)?,
         Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => decide::confirm_clock(globals).await?,
