@@ -304,7 +304,7 @@ fn permissions(config: &Config, problems: &mut Problems) {
         && config
             .smtp
             .as_ref()
-            .is_some_and(|smtp| smtp.login.is_some());
+            .is_some_and(|smtp| smtp.password.is_some());
     if mode & 0o002 != 0 {
         let message = "every user of this machine can write this file, and so decide";
         problems.warning(&place, message, "chmod o-w it");

@@ -45,7 +45,7 @@ pub use paths::{ConfigFile, StatePaths};
 pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
 pub(crate) use settings::quoted;
-pub use smtp::{BadSmtpUrl, Protection, SmtpUrl};
+pub use smtp::{Secret, Smtp, SmtpSecurity};
 
 use document::{Document, Section};
 use error::Problems;
@@ -70,7 +70,7 @@ pub struct Config {
     /// Certificate and key for it.
     pub tls: Option<TlsFiles>,
     /// The mail server; `None`: mails become files in the state directory.
-    pub smtp: Option<SmtpUrl>,
+    pub smtp: Option<Smtp>,
     /// Where its password was read from, if not from the URL.
     pub smtp_password_file: Option<PathBuf>,
     /// The sender of mails; always there when `smtp` is.
