@@ -17,6 +17,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use super::errors::{self, Done, Failure};
+use super::reasons;
 use super::state::{Globals, token_file};
 use super::text::safe;
 use crate::config::StatePaths;
@@ -119,7 +120,7 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        let transport = errors::reason_of(&status).is_none();
+        let transport = reasons::reason_of(&status).is_none();
         match (&status.code(), status.source()) {
             (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
                 self.unreachable(&root_cause(source))

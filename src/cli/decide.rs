@@ -14,6 +14,7 @@ use super::errors::{self, Done, Failure};
 use super::look::{find, json_lines};
 use super::output::{Output, note};
 use super::page::{self, Wanted};
+use super::reasons;
 use super::records;
 use super::state::Globals;
 use super::text::{safe, short};
@@ -262,7 +263,7 @@ async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Req
             Ok(answer) => return Ok(answer.into_inner().request.unwrap_or_default()),
             Err(status) => status,
         };
-        if attempt == ATTEMPTS || !errors::worth_retrying(&status) {
+        if attempt == ATTEMPTS || !reasons::worth_retrying(&status) {
             return Err(client.failure(status));
         }
         tokio::time::sleep(Duration::from_millis(200) * attempt).await;

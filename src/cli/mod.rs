@@ -37,6 +37,7 @@ mod mail_text;
 mod output;
 mod page;
 mod program;
+mod reasons;
 pub mod records;
 mod request;
 mod serve;
