@@ -16,7 +16,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
-use super::errors::{self, Done, Failure};
+use super::errors::{Done, Failure};
 use super::reasons;
 use super::state::{Globals, token_file};
 use super::text::safe;
@@ -339,7 +339,7 @@ mod tests {
         for address in ["127.0.0.1:4653", "ftp://x", "", "http://"] {
             assert_eq!(
                 endpoint(address, false).expect_err(address).exit,
-                errors::exit::USAGE
+                crate::cli::errors::exit::USAGE
             );
         }
     }
