@@ -66,33 +66,33 @@ impl Clients {
 
     /// Local mode's caller.
     pub fn caller(&self) -> Caller {
-        Caller::with_interceptor(self.channel.clone(), self.local("caller.token"))
+        CallerServiceClient::with_interceptor(self.channel.clone(), self.local("caller.token"))
     }
 
     /// Local mode's person.
     pub fn operator(&self) -> Operator {
-        Operator::with_interceptor(self.channel.clone(), self.local("operator.token"))
+        OperatorServiceClient::with_interceptor(self.channel.clone(), self.local("operator.token"))
     }
 
     /// The history, as local mode's person.
     pub fn history(&self) -> History {
-        History::with_interceptor(self.channel.clone(), self.local("operator.token"))
+        HistoryServiceClient::with_interceptor(self.channel.clone(), self.local("operator.token"))
     }
 
     /// A configured caller.
     pub fn caller_named(&self, name: &str) -> Caller {
-        Caller::with_interceptor(self.channel.clone(), Self::named(name))
+        CallerServiceClient::with_interceptor(self.channel.clone(), Self::named(name))
     }
 
     /// A configured operator.
     pub fn operator_named(&self, name: &str) -> Operator {
-        Operator::with_interceptor(self.channel.clone(), Self::named(name))
+        OperatorServiceClient::with_interceptor(self.channel.clone(), Self::named(name))
             .max_decoding_message_size(32 << 20)
     }
 
     /// The history, as a configured person.
     pub fn history_named(&self, name: &str) -> History {
-        History::with_interceptor(self.channel.clone(), Self::named(name))
+        HistoryServiceClient::with_interceptor(self.channel.clone(), Self::named(name))
             .max_decoding_message_size(64 << 20)
     }
 }
