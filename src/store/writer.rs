@@ -275,7 +275,7 @@ fn now(shared: &Shared) -> Time {
 }
 
 /// What the writer knows, read from the database.
-fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
+pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
     let mut fresh = [0u8; 16];
     if getrandom::fill(&mut fresh).is_err() {
         return Err(rusqlite::Error::InvalidQuery);
@@ -363,11 +363,11 @@ impl Writer {
                     (self.on_commit)(events);
                 }
                 steps.reached("after-events");
+                self.wrote = Instant::now();
+                self.set_health(Health::Serving);
                 for job in jobs {
                     job.answer();
                 }
-                self.wrote = Instant::now();
-                self.set_health(Health::Serving);
                 steps.reached("after-answer");
             }
             Err(error) => {
