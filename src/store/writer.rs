@@ -406,6 +406,11 @@ impl Writer {
         }
         let mut batch = Batch { conn, now, state: &mut self.state, events };
         for job in jobs.iter_mut() {
+            if conn.is_autocommit() {
+                // The transaction is gone. Outside of one, releasing this job's
+                // savepoint would commit it, on top of entries that were lost.
+                break;
+            }
             job.run(&mut batch);
             Steps::of(batch.events).reached("after-transition");
         }
