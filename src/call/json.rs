@@ -11,6 +11,7 @@
 //! duplicate member quietly, or give any member name a meaning of its own
 //! (`__proto__` and `$serde_json::private::RawValue` are names like others).
 
+mod error;
 mod number;
 mod parse;
 #[cfg(test)]
@@ -18,8 +19,9 @@ pub(super) mod tests;
 
 use std::fmt;
 
+pub use error::{JsonError, JsonErrorKind};
 pub use number::Number;
-pub use parse::{JsonError, JsonErrorKind, MAX_DEPTH, parse, parse_envelope, parse_object};
+pub use parse::{MAX_DEPTH, parse, parse_envelope, parse_object};
 
 /// A JSON value, as it was sent.
 ///

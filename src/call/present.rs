@@ -161,9 +161,7 @@ impl Tree<'_> {
             let room = (end - out.len()).saturating_sub(following).max(1);
             let first = out.len();
             match value {
-                Json::Object(members)
-                    if !members.is_empty() && self.opens(value, depth + 1, room) =>
-                {
+                Json::Object(members) if !members.is_empty() && self.opens(value, depth, 2) => {
                     self.members(members, depth + 1, room, out);
                 }
                 value => self.value(SafeText::default(), value, depth + 1, room, out),
@@ -190,13 +188,15 @@ impl Tree<'_> {
         {
             return self.lines_of(label, text, depth, budget, out);
         }
-        if let Some(text) = inline(value, MAX_INLINE_COLUMNS) {
+        if let Some(text) = inline(value, self.inline_columns()) {
             label.push(&text);
         } else if self.opens(value, depth, budget) {
+            // The dashes stand one level in from a name, but below another dash.
+            let labelled = usize::from(!label.is_empty());
             out.push(Line::at(depth, label));
             return match value {
                 Json::Object(members) => self.members(members, depth + 1, budget - 1, out),
-                Json::Array(items) => self.items(items, depth + 1, budget - 1, out),
+                Json::Array(items) => self.items(items, depth + labelled, budget - 1, out),
                 _ => (),
             };
         } else if let Some((text, cut)) = scalar(value, self.limits.max_value_columns) {
@@ -213,7 +213,11 @@ impl Tree<'_> {
         let open = matches!(value, Json::Object(_) | Json::Array(_));
         open && budget > 1
             && depth < self.limits.max_depth
-            && inline(value, MAX_INLINE_COLUMNS).is_none()
+            && inline(value, self.inline_columns()).is_none()
+    }
+
+    fn inline_columns(&self) -> usize {
+        MAX_INLINE_COLUMNS.min(self.limits.max_value_columns)
     }
 
     /// A container that is not opened, for depth or for want of lines.

@@ -19,12 +19,17 @@ mod patterns;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod text_tests;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::json::Json;
 use keys::{is_secret_name, is_secret_pair_name};
+
+/// How often a text in which something was hidden is looked at again.
+const MAX_ROUNDS: usize = 4;
 
 /// A value whose secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +50,21 @@ pub fn mask(args: &Json) -> Masked {
 /// Masks the secrets in a free text (an error, an explanation, a command line),
 /// and says how many parts were hidden.
 pub fn mask_text(text: &str) -> (String, u32) {
-    let parts = text::secret_parts(text);
-    let hidden = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-    (replaced(text, &parts), hidden)
+    let mut parts = text::secret_parts(text);
+    let mut hidden = parts.len();
+    let mut shown = replaced(text, &parts, plain);
+    // What is hidden can lay bare what stood against it: `AKIA…sk-…` is one word
+    // until its first half is gone. The bound is for the time; the second round
+    // finds nothing in all but contrived texts.
+    for _ in 0..MAX_ROUNDS {
+        if parts.is_empty() {
+            break;
+        }
+        parts = text::secret_parts(&shown);
+        hidden += parts.len();
+        shown = replaced(&shown, &parts, str::to_owned);
+    }
+    (shown, u32::try_from(hidden).unwrap_or(u32::MAX))
 }
 
 /// Why a value may be masked.
@@ -84,9 +101,9 @@ fn walk_text(text: &str, secrecy: Secrecy, hidden: &mut u32) -> String {
         *hidden += 1;
         return hidden_text(text);
     }
-    let parts = text::secret_parts(text);
-    *hidden += u32::from(!parts.is_empty());
-    replaced(text, &parts)
+    let (shown, parts) = mask_text(text);
+    *hidden += u32::from(parts > 0);
+    shown
 }
 
 /// An array may be a command line (`["--password", "x"]`) or a header
@@ -135,9 +152,8 @@ fn walk_members(
         } else {
             Secrecy::ByShape
         };
-        let parts = text::secret_parts(name);
-        *hidden += u32::from(!parts.is_empty());
-        let shown = replaced(name, &parts);
+        let (shown, parts) = mask_text(name);
+        *hidden += u32::from(parts > 0);
         renamed |= shown != *name;
         masked.push((shown, walk(value, inside, hidden)));
     }
@@ -172,27 +188,22 @@ fn keep_apart(members: &mut [(String, Json)]) {
     }
 }
 
-/// `text` with a marker in place of each part, and its own guillemets made plain.
-fn replaced(text: &str, parts: &[Range<usize>]) -> String {
+/// `text` with a marker in place of each part, and the rest as `show` has it.
+fn replaced(text: &str, parts: &[Range<usize>], show: fn(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     for part in parts {
-        push_plain(&mut out, &text[at..part.start]);
+        out.push_str(&show(&text[at..part.start]));
         out.push_str(&hidden_text(&text[part.clone()]));
         at = part.end;
     }
-    push_plain(&mut out, &text[at..]);
+    out.push_str(&show(&text[at..]));
     out
 }
 
-fn push_plain(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '«' => out.push_str("<<"),
-            '»' => out.push_str(">>"),
-            c => out.push(c),
-        }
-    }
+/// An agent's own guillemets, which must not look like a marker's.
+fn plain(text: &str) -> String {
+    text.replace('«', "<<").replace('»', ">>")
 }
 
 fn hidden_text(text: &str) -> String {

@@ -95,15 +95,28 @@ fn label(text: &str) -> Result<(String, String), String> {
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration::parse(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_secs(5)..=Duration::from_secs(7 * 86_400);
-    if allowed.contains(&timeout) { Ok(timeout) } else { Err("5s to 7d are possible".to_owned()) }
+    if allowed.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("5s to 7d are possible".to_owned())
+    }
 }
 
 /// Says how a call ended that does not run: on standard error for a person, and
 /// as JSON where that is wanted. The exit code is that of `request`; `exec`
 /// adds its own offset.
-pub fn not_granted(hold: &Hold, ending: Ending, about: &About, call: (&str, &str), offset: u8) -> Failure {
+pub fn not_granted(
+    hold: &Hold,
+    ending: Ending,
+    about: &About,
+    call: (&str, &str),
+    offset: u8,
+) -> Failure {
     let failure = explain(hold, ending);
-    let failure = Failure { exit: failure.exit + offset, ..failure };
+    let failure = Failure {
+        exit: failure.exit + offset,
+        ..failure
+    };
     note(&format!("holdpoint: {failure}"));
     if about.json {
         print(&answer(hold, Some(&failure), call, failure.exit));
@@ -125,13 +138,22 @@ fn print(answer: &Json) {
 /// What happened, what to do next, and the exit code.
 fn explain(hold: &Hold, ending: Ending) -> Failure {
     let answer = hold.answer.clone().unwrap_or_default();
-    let denial = answer.decisions.iter().rfind(|d| d.verdict == Verdict::Deny.number());
+    let denial = answer
+        .decisions
+        .iter()
+        .rfind(|d| d.verdict == Verdict::Deny.number());
     let failure = match ending {
         Ending::Denied => {
             let who = denial.map_or("an operator".to_owned(), |d| safe(&d.operator));
             let why = denial.filter(|d| !d.reason.is_empty());
-            let why = why.map(|d| format!(": {}", safe(&d.reason))).unwrap_or_default();
-            let again = if answer.remembered { " (asked before, and remembered)" } else { "" };
+            let why = why
+                .map(|d| format!(": {}", safe(&d.reason)))
+                .unwrap_or_default();
+            let again = if answer.remembered {
+                " (asked before, and remembered)"
+            } else {
+                ""
+            };
             Failure::new(
                 format!("denied by {who}{again}{why}"),
                 "It must not run; ask again only if something has changed.",
@@ -143,7 +165,9 @@ fn explain(hold: &Hold, ending: Ending) -> Failure {
             "Ask again, with a longer --timeout or when the operators are there.",
         )
         .with_exit(exit::EXPIRED),
-        Ending::Withdrawn => Failure::new("withdrawn", "Nothing was run.").with_exit(exit::WITHDRAWN),
+        Ending::Withdrawn => {
+            Failure::new("withdrawn", "Nothing was run.").with_exit(exit::WITHDRAWN)
+        }
         // `Approved` never ends here; if it did, it would not be permission.
         Ending::Approved => Failure::unreachable("no use was taken", "Ask again."),
         Ending::Refused(failure) => failure.with_exit(exit::REFUSED),
@@ -161,7 +185,10 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
     Json::object([
         ("id", records::or_null(&a.id)),
         ("digest", records::or_null(&a.digest)),
-        ("status", if withdrawn { "withdrawn" } else { status }.into()),
+        (
+            "status",
+            if withdrawn { "withdrawn" } else { status }.into(),
+        ),
         ("granted", failure.is_none().into()),
         ("exit", u32::from(code).into()),
         ("server", server.into()),
@@ -170,8 +197,14 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
         ("decisions", records::decisions(&a.decisions)),
         ("resumed", a.resumed.into()),
         ("remembered", a.remembered.into()),
-        ("error", failure.map_or(Json::Null, |f| f.what.as_str().into())),
-        ("reason", failure.map_or(Json::Null, |f| records::or_null(&f.reason))),
+        (
+            "error",
+            failure.map_or(Json::Null, |f| f.what.as_str().into()),
+        ),
+        (
+            "reason",
+            failure.map_or(Json::Null, |f| records::or_null(&f.reason)),
+        ),
     ])
 }
 

@@ -97,7 +97,8 @@ fn moment(text: &str) -> Result<Time, String> {
     if let Some(at) = Time::parse(text) {
         return Ok(at);
     }
-    let ago = duration::parse(text).map_err(|_| "a time such as 2026-11-22T13:00:00Z, or how long ago, such as 2h")?;
+    let ago = duration::parse(text)
+        .map_err(|_| "a time such as 2026-11-22T13:00:00Z, or how long ago, such as 2h")?;
     Ok(when::now() - ago)
 }
 
@@ -117,11 +118,20 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
     let filter = filter(&client, &args).await?;
     let (mut shown, mut entries, mut page_token) = (0, Vec::new(), String::new());
     while shown < args.limit {
-        let page_size = u32::try_from(args.limit - shown).unwrap_or(u32::MAX).min(500);
+        let page_size = u32::try_from(args.limit - shown)
+            .unwrap_or(u32::MAX)
+            .min(500);
         let filter = Some(filter.clone());
-        let message = QueryAuditRequest { filter, ascending: args.asc, page_size, page_token };
+        let message = QueryAuditRequest {
+            filter,
+            ascending: args.asc,
+            page_size,
+            page_token,
+        };
         let answer = client.history().query_audit(brief(message)).await;
-        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+        let answer = answer
+            .map_err(|status| client.failure(status))?
+            .into_inner();
         shown += answer.entries.len();
         // A program gets what there is as it comes; a person one table.
         for entry in answer.entries {
@@ -147,7 +157,10 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
     }
     out.flush()?;
     if shown >= args.limit && !page_token.is_empty() && view.terminal {
-        note(&format!("there may be more: --limit {} shows the next ones too", args.limit * 2));
+        note(&format!(
+            "there may be more: --limit {} shows the next ones too",
+            args.limit * 2
+        ));
     }
     Ok(())
 }
@@ -157,10 +170,19 @@ async fn filter(client: &Client, args: &QueryArgs) -> Done<AuditFilter> {
     let request_id = match args.request.as_str() {
         "" => String::new(),
         id if id.parse::<RequestId>().is_ok() => id.to_owned(),
-        part => look::find(client, part).await?.request.unwrap_or_default().id,
+        part => {
+            look::find(client, part)
+                .await?
+                .request
+                .unwrap_or_default()
+                .id
+        }
     };
     if args.text.len() > 200 {
-        return Err(Failure::usage("--text is longer than 200 bytes", "Give fewer words."));
+        return Err(Failure::usage(
+            "--text is longer than 200 bytes",
+            "Give fewer words.",
+        ));
     }
     Ok(AuditFilter {
         since: time(args.since),
@@ -207,26 +229,42 @@ pub fn render(entries: &[AuditEntry], view: &View) -> String {
 }
 
 fn call(e: &AuditEntry) -> String {
-    if e.tool.is_empty() { String::new() } else { format!("{} on {}", safe(&e.tool), safe(&e.server)) }
+    if e.tool.is_empty() {
+        String::new()
+    } else {
+        format!("{} on {}", safe(&e.tool), safe(&e.server))
+    }
 }
 
 fn who(e: &AuditEntry) -> &str {
     let names = [&e.operator, &e.agent, &e.client, &e.caller];
-    names.into_iter().find(|name| !name.is_empty()).map_or("", |name| name)
+    names
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .map_or("", |name| name)
 }
 
 /// What the payload says that a person wants to know at once.
 fn detail(e: &AuditEntry) -> String {
-    let Ok(payload) = json::parse_envelope(e.payload.as_bytes()) else { return String::new() };
-    let words = ["outcome", "reason", "detail", "to", "problem"];
-    let found = words.iter().filter_map(|name| payload.get(name)?.as_str()).filter(|text| !text.is_empty());
+    let Ok(payload) = json::parse_envelope(e.payload.as_bytes()) else {
+        return String::new();
+    };
+    let words = ["outcome", "reason", "detail", "to", "answer", "late"];
+    let found = words
+        .iter()
+        .filter_map(|name| payload.get(name)?.as_str())
+        .filter(|text| !text.is_empty());
     found.map(safe).collect::<Vec<_>>().join(": ")
 }
 
 /// Columns with tabs between them: sequence, at, kind, request id, status,
 /// server, tool, caller, client, agent, operator, payload (JSON).
 fn plain(e: &AuditEntry) -> String {
-    let status = if e.status == 0 { "" } else { records::status(e.status) };
+    let status = if e.status == 0 {
+        ""
+    } else {
+        records::status(e.status)
+    };
     table::plain(&[
         e.sequence.to_string(),
         safe(&e.at),
@@ -249,7 +287,10 @@ mod tests {
 
     #[test]
     fn a_moment_is_a_time_or_how_long_ago() {
-        assert_eq!(moment("2026-11-22T13:00:00Z"), Ok(Time::parse("2026-11-22T13:00:00Z").expect("valid")));
+        assert_eq!(
+            moment("2026-11-22T13:00:00Z"),
+            Ok(Time::parse("2026-11-22T13:00:00Z").expect("valid"))
+        );
         let ago = when::now().0 - moment("2h").expect("valid").0;
         assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
         assert!(moment("yesterday").is_err());

@@ -2,19 +2,20 @@
 //! check, without the daemon and without trust in it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::client::{Client, Role, brief};
+use super::client::{Client, Role};
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, note};
 use super::state::Globals;
 use super::text::{count, safe};
 use crate::call::digest::Digest;
 use crate::proto;
+use crate::store::export;
 
 /// Write the history to a file that can be verified offline.
 #[derive(Debug, Clone, Args)]
@@ -42,12 +43,20 @@ pub struct VerifyArgs {
 /// `holdpoint audit export`
 pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
     let client = Client::new(globals, Role::Operator)?;
-    let message = proto::ExportAuditRequest { first: args.first, last: args.last };
+    let message = proto::ExportAuditRequest {
+        first: args.first,
+        last: args.last,
+    };
     let stream = client.history().export_audit(message).await;
-    let mut stream = stream.map_err(|status| client.failure(status))?.into_inner();
+    let mut stream = stream
+        .map_err(|status| client.failure(status))?
+        .into_inner();
     let failed = |status| {
         let failure = client.failure(status);
-        Failure { what: format!("the export broke off: {}", failure.what), ..failure }
+        Failure {
+            what: format!("the export broke off: {}", failure.what),
+            ..failure
+        }
     };
     if args.file == Path::new("-") {
         let mut out = Output::stdout();
@@ -64,7 +73,9 @@ pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
     }
     partial.finish()?;
     let shown = safe(&args.file.to_string_lossy());
-    note(&format!("exported to {shown} ({bytes} bytes); check it with: holdpoint audit verify {shown}"));
+    note(&format!(
+        "exported to {shown} ({bytes} bytes); check it with: holdpoint audit verify {shown}"
+    ));
     Ok(())
 }
 
@@ -81,19 +92,34 @@ impl Partial {
         name.push(format!(".{}.part", std::process::id()));
         let temporary = path.with_file_name(name);
         // The history says who did what: for its owner alone.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary);
         let file = file.map_err(|error| cannot_write(path, &error))?;
-        Ok(Partial { writer: Some(BufWriter::new(file)), temporary, path: path.to_owned() })
+        Ok(Partial {
+            writer: Some(BufWriter::new(file)),
+            temporary,
+            path: path.to_owned(),
+        })
     }
 
     fn write(&mut self, data: &[u8]) -> Done {
-        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.write_all(data));
+        let written = self
+            .writer
+            .as_mut()
+            .map_or(Ok(()), |writer| writer.write_all(data));
         written.map_err(|error| cannot_write(&self.path, &error))
     }
 
     fn finish(mut self) -> Done {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
-        let finished = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let Some(writer) = self.writer.take() else {
+            return Ok(());
+        };
+        let finished = writer
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error);
         let finished = finished.and_then(|file| file.sync_all());
         let finished = finished.and_then(|()| fs::rename(&self.temporary, &self.path));
         finished.map_err(|error| cannot_write(&self.path, &error))
@@ -116,26 +142,66 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
 
 /// `holdpoint audit verify`
 pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
-    let Some(file) = &args.file else { return verify_daemon(globals, args.head).await };
-    let _ = file;
-    Err(Failure::new("offline verification is not built in yet", ""))
+    let Some(path) = args.file else {
+        return verify_daemon(globals, args.head).await;
+    };
+    let shown = safe(&path.to_string_lossy());
+    let file = File::open(&path).map_err(|error| {
+        Failure::usage(
+            format!("cannot read {shown}: {error}"),
+            "Name a file that `holdpoint audit export` wrote.",
+        )
+    })?;
+    let head = args.head.map(|head| *head.as_bytes());
+    let checked = export::verify_export(BufReader::new(file), head).map_err(|error| {
+        Failure::new(
+            format!("cannot read {shown}: {error}"),
+            "Nothing was verified.",
+        )
+    })?;
+    match checked {
+        Ok(checked) => whole(
+            checked.entries,
+            &Digest::from_bytes(checked.head).to_string(),
+        ),
+        Err(problem) => {
+            let line = if problem.line > 0 {
+                format!("{shown}, line {}: ", problem.line)
+            } else {
+                String::new()
+            };
+            Err(broken(&format!("{line}{}", safe(&problem.what))))
+        }
+    }
 }
 
 async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
     let client = Client::new(globals, Role::Operator)?;
     let head = head.map(|head| head.to_string()).unwrap_or_default();
     // No time limit: a long history takes its time.
-    let answer = client.history().verify_audit(proto::VerifyAuditRequest { head }).await;
-    let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+    let answer = client
+        .history()
+        .verify_audit(proto::VerifyAuditRequest { head })
+        .await;
+    let answer = answer
+        .map_err(|status| client.failure(status))?
+        .into_inner();
     if !answer.whole {
-        return Err(broken(&format!("entry {}: {}", answer.broken_at, safe(&answer.problem))));
+        return Err(broken(&format!(
+            "entry {}: {}",
+            answer.broken_at,
+            safe(&answer.problem)
+        )));
     }
     whole(answer.entries, &safe(&answer.head))
 }
 
 fn whole(entries: u64, head: &str) -> Done {
     let mut out = Output::stdout();
-    out.line(&format!("the history is whole: {}, head {head}", count(entries, "entry", "entries")))?;
+    out.line(&format!(
+        "the history is whole: {}, head {head}",
+        count(entries, "entry", "entries")
+    ))?;
     out.flush()
 }
 

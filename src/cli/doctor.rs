@@ -29,8 +29,18 @@ struct Check {
     remedy: String,
 }
 
-fn check(level: Level, what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
-    Check { level, what, found: found.into(), remedy: remedy.into() }
+fn check(
+    level: Level,
+    what: &'static str,
+    found: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Check {
+    Check {
+        level,
+        what,
+        found: found.into(),
+        remedy: remedy.into(),
+    }
 }
 
 /// Runs the command: exit code 1 if anything failed.
@@ -48,11 +58,20 @@ pub async fn run(globals: &Globals) -> Done {
     out.text(&render(&checks, &view))?;
     out.flush()?;
     let any = checks.iter().any(|check| check.level == Level::Fail);
-    if any { Err(Failure::quiet(exit::OTHER)) } else { Ok(()) }
+    if any {
+        Err(Failure::quiet(exit::OTHER))
+    } else {
+        Ok(())
+    }
 }
 
 fn failed(what: &'static str, failure: &Failure) -> Check {
-    check(Level::Fail, what, failure.what.clone(), failure.next.clone())
+    check(
+        Level::Fail,
+        what,
+        failure.what.clone(),
+        failure.next.clone(),
+    )
 }
 
 fn state_directory(dir: &Path) -> Check {
@@ -61,20 +80,48 @@ fn state_directory(dir: &Path) -> Check {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let remedy = "`holdpoint serve` makes it. Where the daemon is another machine's or user's, none is needed.";
-            return check(Level::Warn, "state", format!("{shown} is not there"), remedy);
+            return check(
+                Level::Warn,
+                "state",
+                format!("{shown} is not there"),
+                remedy,
+            );
         }
         Err(error) => {
-            return check(Level::Fail, "state", format!("{shown}: {error}"), "Make it readable for this user.");
+            return check(
+                Level::Fail,
+                "state",
+                format!("{shown}: {error}"),
+                "Make it readable for this user.",
+            );
         }
     };
     let mode = meta.permissions().mode() & 0o777;
     if !meta.is_dir() {
-        check(Level::Fail, "state", format!("{shown} is not a folder"), "Move it away, or set HOLDPOINT_STATE_DIR.")
+        check(
+            Level::Fail,
+            "state",
+            format!("{shown} is not a folder"),
+            "Move it away, or set HOLDPOINT_STATE_DIR.",
+        )
     } else if meta.uid() != rustix::process::geteuid().as_raw() {
-        check(Level::Warn, "state", format!("{shown} belongs to another user"), "Set HOLDPOINT_SERVER and HOLDPOINT_TOKEN_FILE to speak to that user's daemon.")
+        check(
+            Level::Warn,
+            "state",
+            format!("{shown} belongs to another user"),
+            "Set HOLDPOINT_SERVER and HOLDPOINT_TOKEN_FILE to speak to that user's daemon.",
+        )
     } else if mode & 0o077 != 0 {
-        let remedy = format!("Others may enter it: chmod 700 {}", super::text::shell_word(&shown));
-        check(Level::Fail, "state", format!("{shown} has mode {mode:03o}"), remedy)
+        let remedy = format!(
+            "Others may enter it: chmod 700 {}",
+            super::text::shell_word(&shown)
+        );
+        check(
+            Level::Fail,
+            "state",
+            format!("{shown} has mode {mode:03o}"),
+            remedy,
+        )
     } else {
         check(Level::Ok, "state", shown, "")
     }
@@ -85,7 +132,12 @@ fn configuration(globals: &Globals) -> Vec<Check> {
         Ok(loaded) => loaded,
         Err(error) => {
             let one = |p: &crate::config::Problem| {
-                check(Level::Fail, "config", safe(&format!("{}: {}", p.place, p.message)), safe(&p.remedy))
+                check(
+                    Level::Fail,
+                    "config",
+                    safe(&format!("{}: {}", p.place, p.message)),
+                    safe(&p.remedy),
+                )
             };
             return error.problems.iter().map(one).collect();
         }
@@ -99,10 +151,18 @@ fn configuration(globals: &Globals) -> Vec<Check> {
     } else {
         let (callers, operators) = (config.callers.len() as u64, config.operators.len() as u64);
         use super::text::count;
-        format!("{}, {}", count(callers, "caller", "callers"), count(operators, "operator", "operators"))
+        format!(
+            "{}, {}",
+            count(callers, "caller", "callers"),
+            count(operators, "operator", "operators")
+        )
     };
     let mut checks = vec![check(Level::Ok, "config", format!("{file}; {mode}"), "")];
-    checks.extend(warnings.iter().map(|warning| check(Level::Warn, "config", safe(warning), "")));
+    checks.extend(
+        warnings
+            .iter()
+            .map(|warning| check(Level::Warn, "config", safe(warning), "")),
+    );
     checks
 }
 
@@ -114,19 +174,43 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
     if let Err(failure) = client.connect().await {
         return checks.push(failed("daemon", &failure));
     }
-    checks.push(check(Level::Ok, "daemon", format!("answers at {}", client.address), ""));
+    checks.push(check(
+        Level::Ok,
+        "daemon",
+        format!("answers at {}", client.address),
+        "",
+    ));
     let me = match identity(&client).await {
         Ok(me) => me,
         Err(failure) => return checks.push(failed("token", &failure)),
     };
-    checks.push(check(Level::Ok, "token", format!("{} ({})", safe(&me.name), safe(&me.roles.join(", "))), ""));
+    checks.push(check(
+        Level::Ok,
+        "token",
+        format!("{} ({})", safe(&me.name), safe(&me.roles.join(", "))),
+        "",
+    ));
     if me.server_version != env!("CARGO_PKG_VERSION") {
-        let found = format!("the daemon is {}, this program {}", safe(&me.server_version), env!("CARGO_PKG_VERSION"));
-        checks.push(check(Level::Warn, "version", found, "Bring both to the same version."));
+        let found = format!(
+            "the daemon is {}, this program {}",
+            safe(&me.server_version),
+            env!("CARGO_PKG_VERSION")
+        );
+        checks.push(check(
+            Level::Warn,
+            "version",
+            found,
+            "Bring both to the same version.",
+        ));
     }
     checks.push(match me.server_state.as_str() {
         "serving" => check(Level::Ok, "store", "serving", ""),
-        other => check(Level::Fail, "store", safe(other), "See the daemon's log: disk, permissions, clock."),
+        other => check(
+            Level::Fail,
+            "store",
+            safe(other),
+            "See the daemon's log: disk, permissions, clock.",
+        ),
     });
     checks.push(match me.mail.as_str() {
         "smtp" => check(Level::Ok, "mail", "through SMTP", ""),
@@ -152,7 +236,9 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
 
 async fn identity(client: &Client) -> Done<WhoAmIResponse> {
     let answer = client.operator().who_am_i(brief(WhoAmIRequest {})).await;
-    Ok(answer.map_err(|status| client.failure(status))?.into_inner())
+    Ok(answer
+        .map_err(|status| client.failure(status))?
+        .into_inner())
 }
 
 fn render(checks: &[Check], view: &View) -> String {
@@ -163,7 +249,12 @@ fn render(checks: &[Check], view: &View) -> String {
             Level::Warn => ("warn", Tone::Caution),
             Level::Fail => ("fail", Tone::Alarm),
         };
-        text.push_str(&format!("{}  {:<8}{}\n", view.paint(tone, word), check.what, check.found));
+        text.push_str(&format!(
+            "{}  {:<8}{}\n",
+            view.paint(tone, word),
+            check.what,
+            check.found
+        ));
         if !check.remedy.is_empty() {
             text.push_str(&format!("              -> {}\n", check.remedy));
         }
@@ -178,13 +269,17 @@ mod tests {
     #[test]
     fn a_state_directory_that_others_may_enter_fails_and_says_how_to_mend_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mode = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode));
+        let mode =
+            |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode));
         mode(0o755).expect("changed");
         let found = state_directory(folder.path());
         assert_eq!(found.level, Level::Fail);
         assert!(found.remedy.contains("chmod 700"), "{found:?}");
         mode(0o700).expect("changed");
         assert_eq!(state_directory(folder.path()).level, Level::Ok);
-        assert_eq!(state_directory(&folder.path().join("none")).level, Level::Warn);
+        assert_eq!(
+            state_directory(&folder.path().join("none")).level,
+            Level::Warn
+        );
     }
 }

@@ -32,8 +32,8 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// How often the waiting line counts down.
 const TICK: Duration = Duration::from_secs(1);
-/// The first answer comes at once, because it has what the waiting line says.
-const FIRST_WAIT_MS: i64 = 1;
+/// Blocking for this long is not waiting.
+const GLANCE_MS: i64 = 1;
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(5);
 /// The contract's default, for a daemon that never told us its deadline.
@@ -73,17 +73,31 @@ pub enum Ending {
 
 impl Hold {
     /// A new attempt, under a call id of its own.
-    pub fn new(client: Client, call: proto::Call, digest: Digest, timeout: Option<Duration>) -> Self {
+    pub fn new(
+        client: Client,
+        call: proto::Call,
+        digest: Digest,
+        timeout: Option<Duration>,
+    ) -> Self {
         let waiting = Waiting::new(&call.tool, &call.server);
         let timeout_ms = timeout.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
         let question = proto::RequestApprovalRequest {
             call_id: uuid::Uuid::new_v4().to_string(),
             call: Some(call),
             timeout_ms,
-            max_wait_ms: FIRST_WAIT_MS,
+            // Until the request ends.
+            max_wait_ms: 0,
         };
         let until = when::boot() + timeout.unwrap_or(DEFAULT_TIMEOUT);
-        Hold { client, question, digest, answer: None, until, sent: false, waiting }
+        Hold {
+            client,
+            question,
+            digest,
+            answer: None,
+            until,
+            sent: false,
+            waiting,
+        }
     }
 
     /// Asks, and waits until people have answered, time is up or a signal comes.
@@ -94,7 +108,10 @@ impl Hold {
             () = stop.asked() => Ending::Withdrawn,
         };
         self.waiting.clear();
-        let open = self.answer.as_ref().is_none_or(|a| a.status == Status::Pending.number());
+        let open = self
+            .answer
+            .as_ref()
+            .is_none_or(|a| a.status == Status::Pending.number());
         match ending {
             Ending::Withdrawn if open => self.withdraw("interrupted", stop).await,
             other => other,
@@ -118,12 +135,14 @@ impl Hold {
                 Err(status) if errors::worth_retrying(&status) => {
                     // Nothing of it was recorded, so nobody was asked: to wait
                     // for an answer would be waiting for nothing.
-                    let nothing_there = self.answer.is_none() && errors::certainly_not_done(&status);
+                    let nothing_there =
+                        self.answer.is_none() && errors::certainly_not_done(&status);
                     let too_long = nothing_there && when::boot() > begun + FIRST_CONNECTION;
                     if too_long || when::boot() > self.until + GRACE {
                         return Ending::Refused(self.client.failure(status));
                     }
-                    let (id, left) = (self.id().map(str::to_owned), self.left()); self.waiting.away(id.as_deref(), Some(left));
+                    let left = self.left();
+                    self.waiting.away(id_of(&self.answer), Some(left));
                     back_off(&mut pause).await;
                 }
                 Err(status) => return Ending::Refused(self.client.failure(status)),
@@ -149,15 +168,36 @@ impl Hold {
     }
 
     /// Asks, counting down while the daemon holds the call.
+    ///
+    /// The answer comes only when the request has ended, and the waiting line
+    /// needs to know at once what is waited for. So the first time it is asked
+    /// twice, the second time without waiting. One question after the other
+    /// would leave a moment in which nobody waits, and in that moment an
+    /// identical call of the same session may take the request over.
     async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
         self.sent = true;
-        let mut service = self.client.caller();
-        let question = self.question.clone();
-        let asking = service.request_approval(question);
-        tokio::pin!(asking);
+        let (mut service, mut other) = (self.client.caller(), self.client.caller());
+        let asking = service.request_approval(self.question.clone());
+        let glance = proto::RequestApprovalRequest {
+            max_wait_ms: GLANCE_MS,
+            ..self.question.clone()
+        };
+        let glancing = other.request_approval(glance);
+        tokio::pin!(asking, glancing);
+        let mut unknown = self.answer.is_none();
         loop {
             tokio::select! {
                 answer = &mut asking => return answer.map(tonic::Response::into_inner),
+                answer = &mut glancing, if unknown => {
+                    unknown = false;
+                    // Whatever else it says, the other answer says too.
+                    if let Ok(answer) = answer.map(tonic::Response::into_inner)
+                        && answer.status == Status::Pending.number()
+                        && answer.digest == self.digest.to_string()
+                    {
+                        self.heard(answer);
+                    }
+                }
                 () = sleep(TICK) => {
                     if let Some(answer) = &self.answer {
                         self.waiting.held(answer, self.until.saturating_sub(when::boot()));
@@ -189,8 +229,6 @@ impl Hold {
         if ending.is_none() {
             self.until = when::boot() + Duration::from_millis(answer.time_left_ms.max(0) as u64);
             self.waiting.held(&answer, self.left());
-            // From now on the daemon may block until the end.
-            self.question.max_wait_ms = 0;
         }
         self.answer = Some(answer);
         ending
@@ -202,7 +240,11 @@ impl Hold {
     /// An attempt whose answer was lost may have taken the use. When the daemon
     /// then says ALREADY_GRANTED, it was granted to this call id, which only
     /// this process has, and this process has not begun the call: that is a yes.
-    pub async fn take(&mut self, expect_outcome: bool, stop: &mut Stop) -> Result<Duration, Ending> {
+    pub async fn take(
+        &mut self,
+        expect_outcome: bool,
+        stop: &mut Stop,
+    ) -> Result<Duration, Ending> {
         let (begun, mut pause) = (when::boot(), BACK_OFF.0);
         let mut may_be_taken = false;
         let message = proto::TakeUseRequest {
@@ -231,7 +273,7 @@ impl Hold {
                 return Err(Ending::Refused(self.client.failure(status)));
             }
             may_be_taken |= !errors::certainly_not_done(&status);
-            let id = self.id().map(str::to_owned); self.waiting.away(id.as_deref(), None);
+            self.waiting.away(id_of(&self.answer), None);
             tokio::select! {
                 () = back_off(&mut pause) => {}
                 () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
@@ -249,13 +291,20 @@ impl Hold {
             if self.id().is_none() {
                 // The daemon may have it although we never heard of it: the same
                 // call id says which request that is.
-                match self.client.caller().request_approval(brief(self.question.clone())).await {
+                let glance = proto::RequestApprovalRequest {
+                    max_wait_ms: GLANCE_MS,
+                    ..self.question.clone()
+                };
+                match self.client.caller().request_approval(brief(glance)).await {
                     Ok(answer) => self.answer = Some(answer.into_inner()),
                     Err(status) => return Err(status),
                 }
             }
             let id = self.id().unwrap_or_default().to_owned();
-            let message = proto::WithdrawApprovalRequest { id, reason: reason.to_owned() };
+            let message = proto::WithdrawApprovalRequest {
+                id,
+                reason: reason.to_owned(),
+            };
             self.client.caller().withdraw_approval(brief(message)).await
         };
         let told = tokio::select! {
@@ -273,10 +322,19 @@ impl Hold {
             Some(Err(status)) => self.client.failure(status),
             None => Failure::unreachable("the daemon did not answer", ""),
         };
-        let Some(id) = self.id() else { return Ending::Withdrawn };
-        let what = format!("interrupted, but the request could not be withdrawn: {}", failure.what);
+        let Some(id) = self.id() else {
+            return Ending::Withdrawn;
+        };
+        let what = format!(
+            "interrupted, but the request could not be withdrawn: {}",
+            failure.what
+        );
         let next = format!("Nothing was run. Withdraw it with: holdpoint withdraw {id}");
-        Ending::Refused(Failure { what, next, ..failure })
+        Ending::Refused(Failure {
+            what,
+            next,
+            ..failure
+        })
     }
 
     /// Keeps the lease of a use whose call runs. Never returns: drop it when
@@ -300,7 +358,9 @@ impl Hold {
                 Err(status) => {
                     if !warned {
                         let why = self.client.failure(status).what;
-                        super::output::note(&format!("holdpoint: the daemon no longer follows this run: {why}"));
+                        super::output::note(&format!(
+                            "holdpoint: the daemon no longer follows this run: {why}"
+                        ));
                     }
                     warned = true;
                     lease = Duration::from_secs(180);
@@ -310,7 +370,12 @@ impl Hold {
     }
 
     /// Tells the daemon how the call ended, for at most `within`.
-    pub async fn report(&self, outcome: proto::Outcome, detail: &str, within: Duration) -> Result<(), Failure> {
+    pub async fn report(
+        &self,
+        outcome: proto::Outcome,
+        detail: &str,
+        within: Duration,
+    ) -> Result<(), Failure> {
         let (begun, mut pause) = (when::boot(), BACK_OFF.0);
         let message = proto::ReportOutcomeRequest {
             id: self.id().unwrap_or_default().to_owned(),
@@ -319,7 +384,12 @@ impl Hold {
             detail: detail.to_owned(),
         };
         loop {
-            let status = match self.client.caller().report_outcome(brief(message.clone())).await {
+            let status = match self
+                .client
+                .caller()
+                .report_outcome(brief(message.clone()))
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(status) => status,
             };
@@ -332,12 +402,16 @@ impl Hold {
 
     /// The request's id, once the daemon told it.
     pub fn id(&self) -> Option<&str> {
-        self.answer.as_ref().map(|answer| answer.id.as_str())
+        id_of(&self.answer)
     }
 
     fn left(&self) -> Duration {
         self.until.saturating_sub(when::boot())
     }
+}
+
+fn id_of(answer: &Option<proto::ApprovalAnswer>) -> Option<&str> {
+    answer.as_ref().map(|answer| answer.id.as_str())
 }
 
 fn lease(ms: i64) -> Duration {

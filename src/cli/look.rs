@@ -78,9 +78,14 @@ pub async fn pending(globals: &Globals, args: PendingArgs) -> Done {
     let client = Client::new(globals, Role::Operator)?;
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
-        let message = proto::ListPendingRequest { page_size: PAGE, page_token };
+        let message = proto::ListPendingRequest {
+            page_size: PAGE,
+            page_token,
+        };
         let answer = client.operator().list_pending(brief(message)).await;
-        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+        let answer = answer
+            .map_err(|status| client.failure(status))?
+            .into_inner();
         all.extend(answer.requests);
         page_token = answer.next_page_token;
         if page_token.is_empty() {
@@ -109,37 +114,61 @@ pub async fn show(globals: &Globals, args: ShowArgs) -> Done {
         return out.flush();
     }
     let view = out.view();
-    let wanted = Wanted { all_arguments: args.args, commands: true };
+    let wanted = Wanted {
+        all_arguments: args.args,
+        commands: true,
+    };
     out.paged(&page::page(&shown, wanted, &view))
 }
 
 /// The request that an id, a part of one, or `latest` means to this operator.
 pub async fn find(client: &Client, id: &str) -> Done<proto::GetRequestResponse> {
-    let id = if id == "latest" { latest(client).await? } else { id.to_ascii_lowercase() };
+    let id = if id == "latest" {
+        latest(client).await?
+    } else {
+        id.to_ascii_lowercase()
+    };
     let message = proto::GetRequestRequest { id: id.clone() };
     let answer = client.operator().get_request(brief(message)).await;
-    let shown = answer.map_err(|status| client.failure(status).about(&id))?.into_inner();
+    let shown = answer
+        .map_err(|status| client.failure(status).about(&id))?
+        .into_inner();
     if shown.request.is_none() {
-        return Err(Failure::new("the daemon's answer holds no request", "Check its version.").about(&id));
+        return Err(
+            Failure::new("the daemon's answer holds no request", "Check its version.").about(&id),
+        );
     }
     Ok(shown)
 }
 
 /// The newest request that the history knows, whatever became of it.
 async fn latest(client: &Client) -> Done<String> {
-    let filter = proto::AuditFilter { kind: "requested".to_owned(), ..Default::default() };
+    let filter = proto::AuditFilter {
+        kind: "requested".to_owned(),
+        ..Default::default()
+    };
     let mut page_token = String::new();
     loop {
         let filter = Some(filter.clone());
-        let message = proto::QueryAuditRequest { filter, page_size: 1, page_token, ..Default::default() };
+        let message = proto::QueryAuditRequest {
+            filter,
+            page_size: 1,
+            page_token,
+            ..Default::default()
+        };
         let answer = client.history().query_audit(brief(message)).await;
-        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+        let answer = answer
+            .map_err(|status| client.failure(status))?
+            .into_inner();
         if let Some(entry) = answer.entries.into_iter().next() {
             return Ok(entry.request_id);
         }
         page_token = answer.next_page_token;
         if page_token.is_empty() {
-            return Err(Failure::new("there is no request yet", "Hold one with `holdpoint request`."));
+            return Err(Failure::new(
+                "there is no request yet",
+                "Hold one with `holdpoint request`.",
+            ));
         }
     }
 }
@@ -165,9 +194,15 @@ async fn own(client: &Client, statuses: Vec<i32>, limit: usize) -> Done<Vec<prot
     let (mut all, mut page_token) = (Vec::new(), String::new());
     while all.len() < limit {
         let page_size = PAGE.min(u32::try_from(limit - all.len()).unwrap_or(PAGE));
-        let message = proto::ListMyRequestsRequest { statuses: statuses.clone(), page_size, page_token };
+        let message = proto::ListMyRequestsRequest {
+            statuses: statuses.clone(),
+            page_size,
+            page_token,
+        };
         let answer = client.caller().list_my_requests(brief(message)).await;
-        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+        let answer = answer
+            .map_err(|status| client.failure(status))?
+            .into_inner();
         all.extend(answer.requests);
         page_token = answer.next_page_token;
         if page_token.is_empty() {
@@ -184,7 +219,10 @@ pub async fn withdraw(globals: &Globals, args: WithdrawArgs) -> Done {
         Ok(id) => id.to_string(),
         Err(_) => own_id(&client, &args.id).await?,
     };
-    let message = proto::WithdrawApprovalRequest { id: id.clone(), reason: args.reason };
+    let message = proto::WithdrawApprovalRequest {
+        id: id.clone(),
+        reason: args.reason,
+    };
     let answer = client.caller().withdraw_approval(brief(message)).await;
     answer.map_err(|status| client.failure(status).about(&id))?;
     if args.json {
@@ -201,7 +239,11 @@ pub async fn withdraw(globals: &Globals, args: WithdrawArgs) -> Done {
 /// The id of a request of our own that can still be withdrawn, by a part of it.
 async fn own_id(client: &Client, part: &str) -> Done<String> {
     let open = vec![Status::Pending.number(), Status::Approved.number()];
-    let ids: Vec<String> = own(client, open, usize::MAX).await?.into_iter().map(|r| r.id).collect();
+    let ids: Vec<String> = own(client, open, usize::MAX)
+        .await?
+        .into_iter()
+        .map(|r| r.id)
+        .collect();
     matching(&ids, part).cloned()
 }
 
@@ -210,14 +252,20 @@ fn matching<'a>(ids: &'a [String], part: &str) -> Done<&'a String> {
     let digits = |text: &str| text.to_ascii_lowercase().replace('-', "");
     let wanted = digits(part);
     let none = || {
-        Failure::new(format!("nothing of yours that is open is called {}", safe(part)), "`holdpoint mine` lists what is yours.")
+        Failure::new(
+            format!("nothing of yours that is open is called {}", safe(part)),
+            "`holdpoint mine` lists what is yours.",
+        )
     };
     if part == "latest" {
         return ids.first().ok_or_else(none);
     }
     if wanted.len() < 4 || !wanted.chars().all(|c| c.is_ascii_hexdigit()) {
         return Err(Failure::usage(
-            format!("{} is neither an id nor four or more digits of one", safe(part)),
+            format!(
+                "{} is neither an id nor four or more digits of one",
+                safe(part)
+            ),
             "`holdpoint mine` lists the ids.",
         ));
     }
@@ -226,7 +274,11 @@ fn matching<'a>(ids: &'a [String], part: &str) -> Done<&'a String> {
     match (found.next(), found.count()) {
         (Some(one), 0) => Ok(one),
         (Some(_), more) => Err(Failure::usage(
-            format!("{} means {}", safe(part), count(more as u64 + 1, "request", "requests")),
+            format!(
+                "{} means {}",
+                safe(part),
+                count(more as u64 + 1, "request", "requests")
+            ),
             "Give more digits, or the whole id.",
         )),
         (None, _) => Err(none()),
@@ -235,7 +287,9 @@ fn matching<'a>(ids: &'a [String], part: &str) -> Done<&'a String> {
 
 /// Requests for a program.
 pub fn json_lines(out: &mut Output, requests: &[proto::Request]) -> Done {
-    requests.iter().try_for_each(|r| out.line(&records::request(r).to_text()))
+    requests
+        .iter()
+        .try_for_each(|r| out.line(&records::request(r).to_text()))
 }
 
 #[cfg(test)]
@@ -251,7 +305,12 @@ mod tests {
         assert_eq!(matching(&ids, "5E6F"), Ok(&ids[0]));
         assert_eq!(matching(&ids, "019ac5a2-7d"), Ok(&ids[0]));
         assert_eq!(matching(&ids, "latest"), Ok(&ids[0]));
-        assert!(matching(&ids, "019ac5a2").expect_err("two").what.contains("2 requests"));
+        assert!(
+            matching(&ids, "019ac5a2")
+                .expect_err("two")
+                .what
+                .contains("2 requests")
+        );
         assert!(matching(&ids, "6f").is_err() && matching(&ids, "late").is_err());
         assert!(matching(&ids, "ffff").is_err());
     }

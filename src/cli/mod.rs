@@ -22,6 +22,7 @@ mod audit;
 mod audit_file;
 mod child;
 mod client;
+mod config;
 mod decide;
 mod doctor;
 pub mod errors;
@@ -39,12 +40,16 @@ mod signals;
 pub mod state;
 mod table;
 mod text;
+mod token;
 mod waiting;
 mod watch;
 mod when;
 mod whoami;
 mod words;
 mod zone;
+
+#[cfg(test)]
+mod golden;
 
 use clap::{Parser, Subcommand};
 
@@ -120,6 +125,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// As an admin: state that the daemon's wall clock is right
     ConfirmClock,
 }
@@ -142,6 +151,8 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Whoami(args) => whoami::run(globals, args).await?,
         Command::Serve(args) => serve::run(globals, args).await?,
         Command::Doctor => doctor::run(globals).await?,
+        Command::Config(command) => config::run(globals, command)?,
+        Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => decide::confirm_clock(globals).await?,
     }
     Ok(errors::exit::OK)
@@ -149,7 +160,9 @@ pub async fn run(cli: Cli) -> Done<u8> {
 
 /// The whole program but for its arguments: a runtime, the command, the exit code.
 pub fn main(cli: Cli) -> u8 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let ended = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli));
@@ -184,9 +197,16 @@ mod tests {
     #[test]
     fn every_command_is_on_the_first_page() {
         let named = |name: &str| FIRST_PAGE.contains(&format!("\n  {name:<10} "));
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
             let rare = command.get_name() == "confirm-clock";
-            assert!(named(command.get_name()) || rare, "{} is missing", command.get_name());
+            assert!(
+                named(command.get_name()) || rare,
+                "{} is missing",
+                command.get_name()
+            );
         }
     }
 }

@@ -25,8 +25,13 @@ pub struct Wanted {
 
 /// The page.
 pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
-    let Some(r) = &shown.request else { return String::new() };
-    let mut page = Page { view, text: String::new() };
+    let Some(r) = &shown.request else {
+        return String::new();
+    };
+    let mut page = Page {
+        view,
+        text: String::new(),
+    };
     page.heading(r);
     page.who(r);
     page.warnings(r);
@@ -75,23 +80,39 @@ impl Page<'_> {
     }
 
     fn heading(&mut self, r: &Request) {
-        let masked = json::parse_envelope(r.arguments.as_bytes()).unwrap_or(json::Json::Object(vec![]));
+        let masked =
+            json::parse_envelope(r.arguments.as_bytes()).unwrap_or(json::Json::Object(vec![]));
         let (category, risk) = (records::category(r.category), records::risk(r.risk));
         let sentence = present::sentence(category, risk, &r.server, &r.tool, &masked);
         self.toned(Tone::Strong, sentence.as_str());
         self.gap();
-        let status = self.view.paint(words::status(r.status), records::status(r.status));
+        let status = self
+            .view
+            .paint(words::status(r.status), records::status(r.status));
         let when = match Status::from_number(r.status) {
-            Some(Status::Pending) => {
-                format!("until it expires {}", self.view.deadline(&r.deadline, r.time_left_ms))
-            }
+            Some(Status::Pending) => self.view.deadline(&r.deadline, r.time_left_ms),
             _ => self.view.time(&r.ended_at),
         };
-        // Painted text is never wrapped: these two lines are short.
-        self.text.push_str(&format!("  {:<LABEL$}{status} [{}], {when}\n", "status", short(&r.id)));
+        // Painted text cannot be measured, so it is not wrapped, but short.
+        self.text.push_str(&format!(
+            "  {:<LABEL$}{status} [{}]\n",
+            "status",
+            short(&r.id)
+        ));
+        self.field(
+            if r.status == Status::Pending.number() {
+                "expires"
+            } else {
+                "ended"
+            },
+            &when,
+        );
         let category = self.view.paint(words::category(r.category), category);
         let risk = self.view.paint(words::risk(r.risk), risk);
-        self.text.push_str(&format!("  {:<LABEL$}category {category}, risk {risk}\n", "class"));
+        self.text.push_str(&format!(
+            "  {:<LABEL$}category {category}, risk {risk}\n",
+            "class"
+        ));
     }
 
     fn who(&mut self, r: &Request) {
@@ -105,7 +126,11 @@ impl Page<'_> {
         }
         self.field("asked by", asked.trim_start_matches([',', ' ']));
         self.field("for", &safe(&agent.on_behalf_of));
-        let client = if r.client.is_empty() { String::new() } else { format!(", for client {}", safe(&r.client)) };
+        let client = if r.client.is_empty() {
+            String::new()
+        } else {
+            format!(", for client {}", safe(&r.client))
+        };
         self.field("held by", &format!("{}{client}", safe(&r.caller)));
         let revision = match r.policy_revision.as_str() {
             "" => String::new(),
@@ -115,8 +140,11 @@ impl Page<'_> {
             self.field("rule", &format!("{}{revision}", safe(&r.rule)));
         }
         self.field("asked at", &self.view.time(&r.created_at));
-        let mut labels: Vec<String> =
-            r.labels.iter().map(|(k, v)| format!("{}={}", safe(k), safe(v))).collect();
+        let mut labels: Vec<String> = r
+            .labels
+            .iter()
+            .map(|(k, v)| format!("{}={}", safe(k), safe(v)))
+            .collect();
         labels.sort();
         self.field("labels", &labels.join(", "));
     }
@@ -129,13 +157,22 @@ impl Page<'_> {
             }
         }
         for id in &r.may_have_run {
-            warnings.push(format!("may have run already: the same call, [{}], ended with an unknown outcome", short(id)));
+            warnings.push(format!(
+                "may have run already: the same call, [{}], ended with an unknown outcome",
+                short(id)
+            ));
         }
         if !r.identical_to.is_empty() {
-            warnings.push(format!("the same call is held a second time: [{}]", short(&r.identical_to)));
+            warnings.push(format!(
+                "the same call is held a second time: [{}]",
+                short(&r.identical_to)
+            ));
         }
         if r.asked_again > 0 {
-            warnings.push(format!("asked again {} after it was denied", count(r.asked_again.into(), "time", "times")));
+            warnings.push(format!(
+                "asked again {} after it was denied",
+                count(r.asked_again.into(), "time", "times")
+            ));
         }
         for line in &r.not_covered {
             warnings.push(format!("not covered by the approval: {}", safe(line)));
@@ -149,27 +186,44 @@ impl Page<'_> {
     }
 
     fn arguments(&mut self, r: &Request, all: bool) {
-        let limits = if all { &Limits::FULL } else { &Limits::TERMINAL };
+        let limits = if all {
+            &Limits::FULL
+        } else {
+            &Limits::TERMINAL
+        };
         self.gap();
         match json::parse_envelope(r.arguments.as_bytes()) {
             Ok(masked) => {
                 let shown = present::arguments(&masked, limits);
                 let mut notes = Vec::new();
                 if r.hidden_values > 0 {
-                    notes.push(format!("{} hidden", count(r.hidden_values.into(), "value", "values")));
+                    notes.push(format!(
+                        "{} hidden",
+                        count(r.hidden_values.into(), "value", "values")
+                    ));
                 }
                 if shown.cut > 0 {
                     let how = if all { "" } else { "; --args shows all" };
-                    notes.push(format!("{} cut{how}", count(shown.cut.into(), "value", "values")));
+                    notes.push(format!(
+                        "{} cut{how}",
+                        count(shown.cut.into(), "value", "values")
+                    ));
                 }
-                let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+                let notes = if notes.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", notes.join(", "))
+                };
                 self.toned(Tone::Strong, &format!("  Arguments{notes}"));
                 for line in shown.lines {
                     self.line(&format!("    {line}"));
                 }
             }
             // Only a broken or newer daemon sends such a thing.
-            Err(_) => self.line(&format!("  Arguments, not readable as JSON: {}", safe(&r.arguments))),
+            Err(_) => self.line(&format!(
+                "  Arguments, not readable as JSON: {}",
+                safe(&r.arguments)
+            )),
         }
     }
 
@@ -178,7 +232,10 @@ impl Page<'_> {
             return;
         }
         self.gap();
-        self.toned(Tone::Strong, "  The agent says (its own words, which prove nothing)");
+        self.toned(
+            Tone::Strong,
+            "  The agent says (its own words, which prove nothing)",
+        );
         for line in indented(&r.explanation, "    | ").lines() {
             self.line(line);
         }
@@ -190,45 +247,92 @@ impl Page<'_> {
         self.field("asked", &names.join(", "));
         for clause in &r.clauses {
             let groups: Vec<String> = clause.groups.iter().map(|group| safe(group)).collect();
-            let whom = if groups.is_empty() { "any operator".to_owned() } else { groups.join(" or ") };
+            let whom = if groups.is_empty() {
+                "any operator".to_owned()
+            } else {
+                groups.join(" or ")
+            };
             self.field(
                 "needs",
-                &format!("{} of {} from {whom} (route {})", clause.approved, clause.approvals, safe(&clause.route)),
+                &format!(
+                    "{} of {} from {whom} (route {})",
+                    clause.approved,
+                    clause.approvals,
+                    safe(&clause.route)
+                ),
             );
         }
         for d in &r.decisions {
-            let reason = if d.reason.is_empty() { String::new() } else { format!(": {}", safe(&d.reason)) };
-            let own = if d.own_call { ", on a call of their own" } else { "" };
-            let local = if d.strength == Strength::Local.number() { " (local)" } else { "" };
+            let reason = if d.reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", safe(&d.reason))
+            };
+            let own = if d.own_call {
+                ", on a call of their own"
+            } else {
+                ""
+            };
+            let local = if d.strength == Strength::Local.number() {
+                " (local)"
+            } else {
+                ""
+            };
             let verdict = match records::verdict(d.verdict) {
                 "approve" => "approved",
                 "deny" => "denied",
                 other => other,
             };
             let when = self.view.time(&d.decided_at);
-            self.field("decision", &format!("{verdict} by {}{local}{own}, {when}{reason}", safe(&d.operator)));
+            self.field(
+                "decision",
+                &format!(
+                    "{verdict} by {}{local}{own}, {when}{reason}",
+                    safe(&d.operator)
+                ),
+            );
         }
         if r.denial_lifted {
-            self.field("", "the denial was lifted: the same call may be asked again");
+            self.field(
+                "",
+                "the denial was lifted: the same call may be asked again",
+            );
         }
         for n in r.notices.iter().filter(|n| n.state != "sent") {
-            let detail = if n.detail.is_empty() { String::new() } else { format!(": {}", safe(&n.detail)) };
-            self.field("mail", &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)));
+            let detail = if n.detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", safe(&n.detail))
+            };
+            self.field(
+                "mail",
+                &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)),
+            );
         }
     }
 
     fn afterwards(&mut self, r: &Request) {
         match records::use_(r.r#use) {
             "none" => return,
-            "unused" => self.field("use", &format!("not taken yet; lapses {}", self.view.time(&r.lapses_at))),
+            "unused" => self.field(
+                "use",
+                &format!("not taken yet; lapses {}", self.view.time(&r.lapses_at)),
+            ),
             "taken" => self.field("use", &format!("taken, {}", self.view.time(&r.used_at))),
             word => self.field("use", word),
         }
-        let detail = if r.outcome_detail.is_empty() { String::new() } else { format!(": {}", safe(&r.outcome_detail)) };
+        let detail = if r.outcome_detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", safe(&r.outcome_detail))
+        };
         match records::outcome(r.outcome) {
             "none" if r.outcome_expected => self.field("outcome", "not reported yet"),
             "none" => {}
-            word => self.field("outcome", &format!("{word}{detail}, {}", self.view.time(&r.outcome_at))),
+            word => self.field(
+                "outcome",
+                &format!("{word}{detail}, {}", self.view.time(&r.outcome_at)),
+            ),
         }
     }
 
@@ -240,14 +344,20 @@ impl Page<'_> {
     fn commands(&mut self, shown: &GetRequestResponse, r: &Request) {
         self.gap();
         if !shown.may_decide && !shown.may_not_decide_because.is_empty() {
-            self.line(&format!("  You cannot decide it: {}", safe(&shown.may_not_decide_because)));
+            self.line(&format!(
+                "  You cannot decide it: {}",
+                safe(&shown.may_not_decide_because)
+            ));
             return;
         }
         // Not wrapped: they are there to be copied.
         let digest = safe(r.digest.get(..16).unwrap_or(&r.digest));
         let id = safe(&r.id);
-        self.text.push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
-        self.text.push_str(&format!("  holdpoint deny {id} --digest {digest} --reason TEXT\n"));
+        self.text
+            .push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
+        self.text.push_str(&format!(
+            "  holdpoint deny {id} --digest {digest} --reason TEXT\n"
+        ));
     }
 }
 
@@ -263,9 +373,16 @@ fn wrapped(text: &str, view: &View) -> Vec<String> {
     let mut used = 0;
     for c in text.chars() {
         let columns = c.width().unwrap_or(0);
-        if used + columns > view.width {
-            used = next.width();
-            pieces.push(next.clone());
+        if used + columns > view.width
+            && let Some(full) = pieces.last_mut()
+        {
+            // Between words if one ends near the margin, else where it is.
+            let start = full.len() - full.trim_start_matches([' ', '↳']).len();
+            let space = full[start..].rfind(' ').map(|at| start + at + 1);
+            let near = space.filter(|at| full[*at..].width() <= NEAR_MARGIN);
+            let moved = near.map(|at| full.split_off(at)).unwrap_or_default();
+            used = next.width() + moved.width();
+            pieces.push(next.clone() + &moved);
         }
         used += columns;
         if let Some(piece) = pieces.last_mut() {
@@ -274,3 +391,6 @@ fn wrapped(text: &str, view: &View) -> Vec<String> {
     }
     pieces
 }
+
+/// A word that begins so near the margin goes to the next line whole.
+const NEAR_MARGIN: usize = 20;

@@ -13,7 +13,12 @@ use crate::config::{ConfigError, Overrides, StatePaths};
 pub struct Globals {
     /// Where the daemon is: unix:PATH, http://HOST:PORT or https://HOST:PORT
     /// [env: HOLDPOINT_SERVER] [default: the socket in the state directory]
-    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Everywhere")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        help_heading = "Everywhere"
+    )]
     pub connect: Option<String>,
     /// The state directory [env: HOLDPOINT_STATE_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
@@ -27,7 +32,10 @@ pub struct Globals {
 impl Globals {
     /// What they say about where things are.
     pub fn overrides(&self) -> Overrides {
-        Overrides { config: self.config.clone(), state_dir: self.state_dir.clone() }
+        Overrides {
+            config: self.config.clone(),
+            state_dir: self.state_dir.clone(),
+        }
     }
 
     /// The files of the state directory.
@@ -54,7 +62,11 @@ impl From<ConfigError> for Failure {
             ),
             _ => Failure {
                 what: error.to_string(),
-                next: if several { "Mend these.".to_owned() } else { String::new() },
+                next: if several {
+                    "Mend these.".to_owned()
+                } else {
+                    String::new()
+                },
                 exit: exit::USAGE,
                 reason: String::new(),
             },

@@ -22,7 +22,11 @@ pub struct Column {
 
 /// A column that keeps its width or goes.
 pub const fn fixed(title: &'static str, rank: u8) -> Column {
-    Column { title, rank, least: usize::MAX }
+    Column {
+        title,
+        rank,
+        least: usize::MAX,
+    }
 }
 
 /// A column that may be cut down to `least`.
@@ -44,7 +48,10 @@ pub fn cell(text: impl Into<String>) -> Cell {
 
 /// A cell in another tone.
 pub fn toned(text: impl Into<String>, tone: Tone) -> Cell {
-    Cell { text: text.into(), tone }
+    Cell {
+        text: text.into(),
+        tone,
+    }
 }
 
 /// Between columns.
@@ -55,7 +62,10 @@ pub fn fitted(columns: &[Column], rows: &[Vec<Cell>], width: usize, colour: bool
     let widths = widths(columns, rows, width);
     let last = widths.iter().rposition(Option::is_some);
     let mut out = String::new();
-    let heading: Vec<Cell> = columns.iter().map(|c| toned(c.title, Tone::Strong)).collect();
+    let heading: Vec<Cell> = columns
+        .iter()
+        .map(|c| toned(c.title, Tone::Strong))
+        .collect();
     for row in std::iter::once(&heading).chain(rows) {
         for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let Some(width) = *width else { continue };
@@ -75,8 +85,14 @@ pub fn fitted(columns: &[Column], rows: &[Vec<Cell>], width: usize, colour: bool
 /// The width of each column; `None`: it is left out.
 fn widths(columns: &[Column], rows: &[Vec<Cell>], width: usize) -> Vec<Option<usize>> {
     let natural = |position: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(position)).map(|cell| cell.text.width());
-        cells.chain([columns[position].title.width()]).max().unwrap_or(0)
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(position))
+            .map(|cell| cell.text.width());
+        cells
+            .chain([columns[position].title.width()])
+            .max()
+            .unwrap_or(0)
     };
     let mut widths: Vec<Option<usize>> = (0..columns.len()).map(|i| Some(natural(i))).collect();
     loop {
@@ -86,7 +102,8 @@ fn widths(columns: &[Column], rows: &[Vec<Cell>], width: usize) -> Vec<Option<us
             return widths;
         };
         let least = |i: usize| columns[i].least.max(columns[i].title.width());
-        let spare = |i: usize, width: Option<usize>| width.map_or(0, |w| w.saturating_sub(least(i)));
+        let spare =
+            |i: usize, width: Option<usize>| width.map_or(0, |w| w.saturating_sub(least(i)));
         let all_spare: usize = widths.iter().enumerate().map(|(i, w)| spare(i, *w)).sum();
         let droppable = (0..columns.len()).filter(|i| widths[*i].is_some() && columns[*i].rank > 0);
         if all_spare < excess
@@ -96,7 +113,9 @@ fn widths(columns: &[Column], rows: &[Vec<Cell>], width: usize) -> Vec<Option<us
             continue;
         }
         let widest = (0..columns.len()).filter(|i| spare(*i, widths[*i]) > 0);
-        let Some(widest) = widest.max_by_key(|i| widths[*i]) else { return widths };
+        let Some(widest) = widest.max_by_key(|i| widths[*i]) else {
+            return widths;
+        };
         widths[widest] = widths[widest].map(|w| w - 1);
     }
 }
@@ -139,7 +158,10 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
-        let rows = [row("delete_everything_there_is on production"), row("読み込む on 資料")];
+        let rows = [
+            row("delete_everything_there_is on production"),
+            row("読み込む on 資料"),
+        ];
         for width in 18..90 {
             for line in fitted(&COLUMNS, &rows, width, false).lines() {
                 assert!(line.width() <= width, "{width}: {line}");
@@ -149,10 +171,18 @@ mod tests {
 
     #[test]
     fn the_important_columns_stay_and_what_is_cut_is_marked() {
-        let text = fitted(&COLUMNS, &[row("delete_everything on production")], 18, false);
+        let text = fitted(
+            &COLUMNS,
+            &[row("delete_everything on production")],
+            18,
+            false,
+        );
         assert_eq!(text, "ID        CALL\n2b4d5e6f  delete_…\n");
         let text = fitted(&COLUMNS, &[row("ls on fs")], 80, false);
-        assert_eq!(text, "ID        CALL      RISK\n2b4d5e6f  ls on fs  critical\n");
+        assert_eq!(
+            text,
+            "ID        CALL      RISK\n2b4d5e6f  ls on fs  critical\n"
+        );
     }
 
     #[test]

@@ -51,15 +51,31 @@ pub async fn run(globals: &Globals, args: WatchArgs) -> Done {
 }
 
 /// Prints one stream to its end; the status that ended it.
-async fn follow(client: &Client, args: &WatchArgs, out: &mut Output, away: &mut bool) -> Done<Option<tonic::Status>> {
-    let stream = match client.operator().watch_requests(WatchRequestsRequest {}).await {
+async fn follow(
+    client: &Client,
+    args: &WatchArgs,
+    out: &mut Output,
+    away: &mut bool,
+) -> Done<Option<tonic::Status>> {
+    let stream = match client
+        .operator()
+        .watch_requests(WatchRequestsRequest {})
+        .await
+    {
         Ok(stream) => stream,
         Err(status) => return Ok(Some(status)),
     };
     let mut stream = stream.into_inner();
     if std::mem::take(away) {
         // What was printed before may have ended while we were away.
-        show(args, out, &WatchEvent { event: Some(Event::Reset(Default::default())), ..Default::default() })?;
+        show(
+            args,
+            out,
+            &WatchEvent {
+                event: Some(Event::Reset(Default::default())),
+                ..Default::default()
+            },
+        )?;
     }
     loop {
         match stream.message().await {
@@ -96,15 +112,29 @@ fn object(event: &WatchEvent) -> Option<Json> {
 /// For a person, a line per event. Elsewhere columns with tabs between them:
 /// event, id, digest, status, server, tool, deadline.
 fn line(event: &WatchEvent, view: &View) -> Option<String> {
-    let kind = if event.kind.is_empty() { "pending" } else { &event.kind };
+    let kind = if event.kind.is_empty() {
+        "pending"
+    } else {
+        &event.kind
+    };
     match event.event.as_ref()? {
         Event::Request(r) if view.terminal => Some(for_person(kind, r, view)),
         Event::Request(r) => {
             let status = records::status(r.status).to_owned();
-            let fields = [safe(kind), safe(&r.id), safe(&r.digest), status, safe(&r.server), safe(&r.tool), safe(&r.deadline)];
+            let fields = [
+                safe(kind),
+                safe(&r.id),
+                safe(&r.digest),
+                status,
+                safe(&r.server),
+                safe(&r.tool),
+                safe(&r.deadline),
+            ];
             Some(super::table::plain(&fields))
         }
-        Event::Ready(_) if view.terminal => Some(view.paint(Tone::Faint, "-- all that waited is above; changes follow")),
+        Event::Ready(_) if view.terminal => {
+            Some(view.paint(Tone::Faint, "-- all that waited is above; changes follow"))
+        }
         Event::Reset(_) if view.terminal => Some(view.paint(Tone::Faint, "-- begins again")),
         Event::Ready(_) => Some("ready".to_owned()),
         Event::Reset(_) => Some("reset".to_owned()),
@@ -118,11 +148,18 @@ fn for_person(kind: &str, r: &Request, view: &View) -> String {
     let more = match (Status::from_number(r.status), r.decisions.last()) {
         (Some(Status::Pending), _) => {
             let category = view.paint(words::category(r.category), records::category(r.category));
-            format!(", {category}, expires {}", view.deadline(&r.deadline, r.time_left_ms))
+            format!(
+                ", {category}, expires {}",
+                view.deadline(&r.deadline, r.time_left_ms)
+            )
         }
         (_, Some(d)) if kind.contains("approved") || kind.contains("denied") => {
             let quoted = d.verdict == Verdict::Deny.number() && !d.reason.is_empty();
-            let reason = if quoted { format!(": {}", safe(&d.reason)) } else { String::new() };
+            let reason = if quoted {
+                format!(": {}", safe(&d.reason))
+            } else {
+                String::new()
+            };
             format!(" by {}{reason}", safe(&d.operator))
         }
         _ => String::new(),

@@ -10,7 +10,9 @@ pub fn category(number: i32) -> Tone {
         Some(Category::Read) => Tone::Plain,
         Some(Category::Write | Category::Execute) => Tone::Caution,
         // What is unsaid counts as the most dangerous, here too.
-        Some(Category::Destructive | Category::Financial | Category::Unspecified) | None => Tone::Alarm,
+        Some(Category::Destructive | Category::Financial | Category::Unspecified) | None => {
+            Tone::Alarm
+        }
     }
 }
 

@@ -11,8 +11,10 @@ use super::identities::{OperatorConfig, TokenConfig};
 use super::names::{fold, meant};
 use super::routing::RouteConfig;
 
-/// Names, tokens and words for people mean one identity each.
-pub(super) fn identities(config: &Config, problems: &mut Problems) {
+/// What can be said even of a configuration with errors: names, tokens and
+/// words for people mean one identity each, and the doors are shut.
+pub(super) fn always(config: &Config, problems: &mut Problems) {
+    doors(config, problems);
     unique_names(config, problems);
     unique_tokens(config, problems);
     unique_words(&config.operators, problems);
@@ -29,9 +31,8 @@ pub(super) fn identities(config: &Config, problems: &mut Problems) {
     }
 }
 
-/// What concerns sections together.
+/// What needs every section to be there.
 pub(super) fn whole(config: &Config, now: Time, problems: &mut Problems) {
-    doors(config, problems);
     who_can_decide(config, problems);
     mail(config, problems);
     expired(config, now, problems);
@@ -303,7 +304,7 @@ fn permissions(config: &Config, problems: &mut Problems) {
         && config
             .smtp
             .as_ref()
-            .is_some_and(|smtp| smtp.login.is_some());
+            .is_some_and(|smtp| smtp.password.is_some());
     if mode & 0o002 != 0 {
         let message = "every user of this machine can write this file, and so decide";
         problems.warning(&place, message, "chmod o-w it");

@@ -52,7 +52,7 @@ impl<'a> Document<'a> {
             let place = self.place(error.span().unwrap_or(0..0));
             problems.error(
                 &place,
-                format!("this is not valid TOML: {}", error.message()),
+                format!("this is not valid TOML: {}", shortened(error.message())),
                 "strings stand in double quotes, a list of tables begins with [[name]]",
             );
         }

@@ -22,6 +22,7 @@ pub mod names;
 mod paths;
 mod routing;
 mod scalars;
+mod settings;
 mod smtp;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,9 @@ pub use error::{ConfigError, Place, Problem};
 pub use identities::{CallerConfig, OperatorConfig, Roles, TokenConfig};
 pub use paths::{ConfigFile, StatePaths};
 pub use routing::{BUILT_IN, RouteConfig};
-pub use smtp::{BadSmtpUrl, Protection, SmtpUrl};
+pub use settings::Setting;
+pub(crate) use settings::quoted;
+pub use smtp::{Secret, Smtp, SmtpSecurity};
 
 use document::{Document, Section};
 use error::Problems;
@@ -67,7 +70,9 @@ pub struct Config {
     /// Certificate and key for it.
     pub tls: Option<TlsFiles>,
     /// The mail server; `None`: mails become files in the state directory.
-    pub smtp: Option<SmtpUrl>,
+    pub smtp: Option<Smtp>,
+    /// Where its password was read from, if not from the URL.
+    pub smtp_password_file: Option<PathBuf>,
     /// The sender of mails; always there when `smtp` is.
     pub from: Option<Mailbox>,
     /// How long people have when neither caller nor route says.
@@ -166,13 +171,14 @@ impl Config {
         if let Some(tree) = &tree {
             parts = Parts::read(&document.top(tree), &mut problems);
         }
-        parts.given.from_environment(environment, &mut problems);
+        parts.given.read_environment(environment, &mut problems);
         environment.warn_of_unknown(&scalars::variables(), &mut problems);
         let given = &parts.given;
         let config = Config {
             listen: given.listen(&mut problems),
             tls: given.tls(&mut problems),
             smtp: given.smtp(&mut problems),
+            smtp_password_file: given.smtp_password_file(),
             from: given.from(&mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
@@ -187,7 +193,7 @@ impl Config {
         };
         // An identity or route that could not be read is missing here, and who
         // could decide what would be misjudged.
-        check::identities(&config, &mut problems);
+        check::always(&config, &mut problems);
         if !problems.any_error() {
             check::whole(&config, now, &mut problems);
         }
@@ -211,11 +217,11 @@ impl Parts {
         let known: Vec<&str> = scalars::names("").chain(sections).collect();
         top.only(&known, problems);
         let mut parts = Parts::default();
-        parts.given.from_file(top, "", problems);
+        parts.given.read_file(top, "", problems);
         if let Some(limits) = top.section("limits", "[limits]", problems) {
             let known: Vec<&str> = scalars::names("limits").collect();
             limits.only(&known, problems);
-            parts.given.from_file(&limits, "limits", problems);
+            parts.given.read_file(&limits, "limits", problems);
         }
         for section in top.sections("callers", "[[callers]]", problems) {
             parts.callers.extend(identities::caller(&section, problems));

@@ -75,7 +75,7 @@ pub(crate) fn meant<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -
         .map(|word| (distance(&wrong, word), word))
         .min()?;
     // A third of the letters may be wrong; more than that is another word.
-    (nearest.0 <= nearest.1.len().max(3) / 3).then_some(nearest.1)
+    (nearest.0 <= nearest.1.len().div_ceil(3)).then_some(nearest.1)
 }
 
 /// Levenshtein's edit distance.
@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(meant("listn", known), Some("listen"));
         assert_eq!(meant("Default-Timeout", known), Some("default_timeout"));
         assert_eq!(meant("lapseafter", known), Some("lapse_after"));
+        assert_eq!(meant("lees", known), Some("lease"));
         assert_eq!(meant("bananas", known), None);
         assert_eq!(meant("x", []), None);
     }

@@ -122,7 +122,8 @@ fn globs(key: &str, section: &Section<'_>, problems: &mut Problems) -> Vec<Glob>
         match GlobBuilder::new(text).literal_separator(false).build() {
             Ok(glob) => globs.push(glob),
             Err(error) => {
-                let fault = error.kind();
+                // Its text quotes characters of the pattern.
+                let fault = shortened(&error.kind().to_string());
                 let message = format!("the pattern \"{shown}\" in `{key}` is not valid: {fault}");
                 let remedy = "* stands for any text, ? for one byte, [abc] for one of these, \
                               {a,b} for either; \\ takes the next character as it is";

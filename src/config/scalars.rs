@@ -14,7 +14,7 @@ use super::document::Section;
 use super::environment::Environment;
 use super::error::{Place, Problems, printable};
 use super::names::shortened;
-use super::smtp::{BadSmtpUrl, SmtpUrl};
+use super::smtp::{Secret, Smtp};
 use super::{Limits, TlsFiles, duration};
 
 const DAY: u64 = 86_400;
@@ -81,6 +81,11 @@ pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
         })
 }
 
+/// How a mail server is written.
+const SMTP_FORMS: &str = "write smtps://USER@HOST, smtp+starttls://USER@HOST or smtp://localhost, \
+                          with %40 for an @ in the user, and the password into a file that \
+                          `smtp_password_file` names";
+
 /// The longest and shortest time-out of a request.
 pub(super) const TIMEOUT: (u64, u64) = (5, 7 * DAY);
 
@@ -90,7 +95,7 @@ pub(super) struct Given(BTreeMap<&'static str, (String, Place)>);
 
 impl Given {
     /// Reads the settings of one section of the file.
-    pub fn from_file(&mut self, section: &Section<'_>, within: &str, problems: &mut Problems) {
+    pub fn read_file(&mut self, section: &Section<'_>, within: &str, problems: &mut Problems) {
         for (name, kind, _) in SETTINGS {
             let (inside, key) = name.split_once('.').unwrap_or(("", name));
             let Some(item) = section.item(key).filter(|_| inside == within) else {
@@ -107,7 +112,7 @@ impl Given {
     }
 
     /// Reads the variables, which win over the file.
-    pub fn from_environment(&mut self, environment: &Environment, problems: &mut Problems) {
+    pub fn read_environment(&mut self, environment: &Environment, problems: &mut Problems) {
         for (name, ..) in SETTINGS {
             let variable = variable(name);
             if let Some(text) = environment.text(&variable, problems) {
@@ -248,7 +253,7 @@ impl Given {
     }
 
     /// The mail server, with its password from wherever it is.
-    pub fn smtp(&self, problems: &mut Problems) -> Option<SmtpUrl> {
+    pub fn smtp(&self, problems: &mut Problems) -> Option<Smtp> {
         let file = self.path("smtp_password_file");
         let Some((url, place)) = self.text("smtp_url") else {
             if let Some((_, place)) = file {
@@ -267,26 +272,46 @@ impl Given {
                           the server accepts";
             problems.error(place, message, remedy);
         }
-        let alone = SmtpUrl::parse(url, None);
-        let read = match (&alone, &file) {
-            (Ok(SmtpUrl { login: Some(_), .. }), Some((_, place))) => {
-                problems.error(
-                    place,
-                    "the password stands in `smtp_url` and in `smtp_password_file`",
-                    "keep one of the two, best the file",
-                );
-                alone
+        let mut smtp = match Smtp::parse(url) {
+            Ok(smtp) => smtp,
+            Err(fault) => {
+                let message = format!("`smtp_url` (not shown, it may hold a password): {fault}");
+                problems.error(place, message, SMTP_FORMS);
+                return None;
             }
-            (_, Some((path, place))) => {
-                SmtpUrl::parse(url, Some(&password(path, place, problems)?))
+        };
+        if smtp.is_plain_beyond_this_machine() {
+            let message = "`smtp_url` would send mail unprotected to another machine";
+            let remedy = "use smtps:// (port 465) or smtp+starttls:// (port 587)";
+            problems.error(place, message, remedy);
+        }
+        match (&smtp.user, &smtp.password, file) {
+            (_, Some(_), Some((_, place))) => problems.error(
+                place,
+                "the password stands in `smtp_url` and in `smtp_password_file`",
+                "keep one of the two, best the file",
+            ),
+            (None, _, Some((_, place))) => problems.error(
+                place,
+                "`smtp_password_file` is set, but `smtp_url` names no user",
+                "write the user into the URL: smtps://USER@HOST",
+            ),
+            (Some(_), None, None) => problems.error(
+                place,
+                "`smtp_url` names a user, but there is no password",
+                "write the password into a file and name it with `smtp_password_file`",
+            ),
+            (Some(_), None, Some((path, place))) => {
+                smtp.password = password(&path, place, problems).map(Secret::new);
             }
-            (_, None) => alone,
-        };
-        let fault = |fault: BadSmtpUrl| {
-            let message = format!("`smtp_url` (not shown, it may hold a password): {fault}");
-            problems.error(place, message, fault.remedy());
-        };
-        read.map_err(fault).ok()
+            (_, _, None) => {}
+        }
+        Some(smtp)
+    }
+
+    /// The file that holds the mail server's password.
+    pub fn smtp_password_file(&self) -> Option<PathBuf> {
+        Some(self.path("smtp_password_file")?.0)
     }
 
     /// The sender of mails.

@@ -13,6 +13,7 @@ use crate::call::present::{self, Rendered};
 use crate::call::requirement::Clause;
 use crate::call::safe_text::{SafeText, name_notice};
 use crate::call::time::Time;
+use crate::desk::people::who_is_asked;
 
 /// A letter's substance.
 pub(super) struct Content {
@@ -270,17 +271,13 @@ fn what_held_it(request: &Request, about: &About) -> Section {
     }
 }
 
-/// `built-in: 1 approval from any operator`
+/// `destructive: 2 approvals by different people from ops or security`
 fn needed(clause: &Clause) -> String {
     let approvals = match clause.approvals {
         1 => "1 approval".to_owned(),
         n => format!("{n} approvals by different people"),
     };
-    let groups: Vec<String> = clause.groups.iter().cloned().collect();
-    let from = match groups.is_empty() {
-        true => "any operator".to_owned(),
-        false => listed(&groups, " or "),
-    };
+    let from = who_is_asked(clause);
     format!("{}: {approvals} from {from}", clause.route)
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::content::Content;
 use super::limits::cut_line;
 use super::{html, plain};
-use crate::call::model::{Category, Request};
+use crate::call::model::Request;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
 
@@ -16,7 +16,7 @@ use crate::call::time::Time;
 const SUBJECT_COLUMNS: usize = 90;
 
 /// Columns of one name in a subject.
-const SUBJECT_NAME: usize = 28;
+const SUBJECT_NAME: usize = 24;
 
 /// Whom a letter goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,12 +136,8 @@ fn part(kind: ContentType, text: String) -> Result<SinglePart, ComposeError> {
 /// `Approve? destructive: delete_broker on amazon-mq, for jane@example.com [1a2b3c4d]`
 fn subject(request: &Request) -> SafeText {
     let call = &request.call;
-    let category = match call.category {
-        Category::Unspecified => "category not stated",
-        category => category.word(),
-    };
     let id = format!(" [{}]", request.id.short());
-    let mut subject = SafeText::line(&format!("Approve? {category}: "));
+    let mut subject = SafeText::line(&format!("Approve? {}: ", call.category));
     subject.push(&name(&call.tool));
     subject.push_ours(" on ");
     subject.push(&name(&call.server));

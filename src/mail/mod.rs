@@ -16,7 +16,6 @@ mod html;
 mod limits;
 mod plain;
 mod smtp;
-mod smtp_url;
 
 pub mod letter;
 pub mod transport;

@@ -5,6 +5,7 @@
 //! after its greeting would hold a delivery for ever. One connection serves one
 //! letter; a connection that was abandoned half way is never used again.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 
 use super::letter::Letter;
-use super::smtp_url::{Protection, SmtpUrl};
 use super::transport::{BadMailConfig, Delivered, Failure};
+use crate::config::{self, SmtpSecurity};
 
 /// How long an answer or an error is kept at most, in characters. Servers send
 /// pages of policy text; the first lines say what is wrong.
@@ -26,47 +27,70 @@ const LONGEST_ANSWER: usize = 300;
 /// How long a polite goodbye may take once the letter is accepted.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How the connection is protected.
+#[derive(Clone)]
+enum Protection {
+    /// Not at all: the server is this machine.
+    None,
+    /// TLS after a plain greeting, or no mail.
+    StartTls(TlsParameters),
+    /// TLS from the first byte.
+    Tls(TlsParameters),
+}
+
 /// A mail server, ready to be spoken to.
 #[derive(Clone)]
 pub struct Smtp {
-    url: SmtpUrl,
-    tls: Option<TlsParameters>,
+    server: config::Smtp,
+    protection: Protection,
+    login: Option<(String, String)>,
     step_timeout: Duration,
 }
 
 /// Without credentials.
 impl std::fmt::Debug for Smtp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Smtp")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_tuple("Smtp").field(&self.describe()).finish()
     }
 }
 
 impl Smtp {
     pub(super) fn new(
-        url: SmtpUrl,
+        server: &config::Smtp,
         ca_file: Option<&Path>,
         step_timeout: Duration,
     ) -> Result<Self, BadMailConfig> {
-        let tls = match url.protection {
-            Protection::None => None,
-            Protection::StartTls | Protection::Tls => Some(tls_parameters(&url.host, ca_file)?),
+        let host = &server.host;
+        let protection = match server.security {
+            // Whoever sits between could take a server's offer of STARTTLS away,
+            // so "if the server offers it" protects nothing: it is plain SMTP.
+            SmtpSecurity::Opportunistic if is_this_machine(host) => Protection::None,
+            SmtpSecurity::Opportunistic => {
+                return Err(BadMailConfig::PlainBeyondLoopback { host: host.clone() });
+            }
+            SmtpSecurity::StartTls => Protection::StartTls(tls_parameters(host, ca_file)?),
+            SmtpSecurity::Tls => Protection::Tls(tls_parameters(host, ca_file)?),
+        };
+        let login = match (&server.user, &server.password) {
+            (None, _) => None,
+            (Some(user), Some(password)) => Some((user.clone(), password.expose().to_owned())),
+            (Some(_), None) => return Err(BadMailConfig::UserWithoutPassword),
         };
         Ok(Smtp {
-            url,
-            tls,
+            server: server.clone(),
+            protection,
+            login,
             step_timeout,
         })
     }
 
     pub(super) fn describe(&self) -> String {
-        let how = match self.url.protection {
+        let how = match self.protection {
             Protection::None => "without TLS",
-            Protection::StartTls => "with STARTTLS",
-            Protection::Tls => "with TLS",
+            Protection::StartTls(_) => "with STARTTLS",
+            Protection::Tls(_) => "with TLS",
         };
-        format!("{} port {}, {how}", self.url.host, self.url.port)
+        format!("{} port {}, {how}", self.server.host, self.server.port)
     }
 
     pub(super) async fn deliver(&self, letter: &Letter) -> Result<Delivered, Failure> {
@@ -103,9 +127,9 @@ impl Smtp {
         }
         self.step("the start of the letter", connection.command(Data))
             .await?;
-        let response = self
-            .step("the letter", connection.message(&letter.bytes))
-            .await?;
+        // lettre ends what it sends with a line end of its own.
+        let content = letter.bytes.strip_suffix(b"\r\n").unwrap_or(&letter.bytes);
+        let response = self.step("the letter", connection.message(content)).await?;
         // It is delivered; how the goodbye goes changes nothing.
         let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.command(Quit)).await;
         Ok(Delivered {
@@ -114,22 +138,19 @@ impl Smtp {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
-        let (host, port) = (self.url.host.as_str(), self.url.port);
-        let hello = ClientId::default();
-        let at_once = match self.url.protection {
-            Protection::Tls => self.tls.clone(),
-            Protection::None | Protection::StartTls => None,
+        let place = (self.server.host.as_str(), self.server.port);
+        let (hello, limit) = (ClientId::default(), Some(self.step_timeout));
+        let at_once = match &self.protection {
+            Protection::Tls(tls) => Some(tls.clone()),
+            Protection::None | Protection::StartTls(_) => None,
         };
-        let limit = Some(self.step_timeout);
-        let connecting =
-            AsyncSmtpConnection::connect_tokio1((host, port), limit, &hello, at_once, None);
+        let connecting = AsyncSmtpConnection::connect_tokio1(place, limit, &hello, at_once, None);
         let mut connection = self.step("the connection", connecting).await?;
-        if self.url.protection == Protection::StartTls {
-            let tls = self.tls.clone().expect("made together with the protection");
-            self.step("STARTTLS", connection.starttls(tls, &hello))
+        if let Protection::StartTls(tls) = &self.protection {
+            self.step("STARTTLS", connection.starttls(tls.clone(), &hello))
                 .await?;
         }
-        if let Some((user, password)) = &self.url.login {
+        if let Some((user, password)) = &self.login {
             let credentials = Credentials::new(user.clone(), password.clone());
             self.step(
                 "the login",
@@ -146,12 +167,15 @@ impl Smtp {
         what: &str,
         doing: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
-        let server = format!("{}:{}", self.url.host, self.url.port);
+        let server = format!("{}:{}", self.server.host, self.server.port);
         match tokio::time::timeout(self.step_timeout, doing).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(Failure {
                 transient: !error.is_permanent(),
-                text: self.one_line(&format!("mail server {server}, at {what}: {error}")),
+                text: self.one_line(&format!(
+                    "mail server {server}, at {what}: {}",
+                    cause(&error)
+                )),
             }),
             Err(_) => Err(Failure {
                 transient: true,
@@ -167,7 +191,7 @@ impl Smtp {
     /// our password in case they repeat it or the command that carried it.
     fn one_line(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        if let Some((user, password)) = &self.url.login {
+        if let Some((user, password)) = &self.login {
             let plain = base64(format!("\0{user}\0{password}").as_bytes());
             let login = base64(password.as_bytes());
             for secret in [plain.as_str(), login.as_str(), password.as_str()] {
@@ -192,9 +216,30 @@ impl Smtp {
     }
 }
 
+/// What the server said, with its code, or what is at the bottom of the error:
+/// lettre's own words around it say the same once more.
+fn cause(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    match error.status() {
+        Some(code) => format!("{code} {cause}"),
+        None => cause.to_string(),
+    }
+}
+
 fn answer(response: &Response) -> String {
     let lines: Vec<&str> = response.message().collect();
     format!("{} {}", response.code(), lines.join(" "))
+}
+
+/// A name other than `localhost` may resolve to anything, so it does not count.
+fn is_this_machine(host: &str) -> bool {
+    let address = host
+        .parse::<IpAddr>()
+        .map(|ip| ip.to_canonical().is_loopback());
+    host.eq_ignore_ascii_case("localhost") || address.unwrap_or(false)
 }
 
 fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, BadMailConfig> {

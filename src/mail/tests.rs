@@ -3,6 +3,9 @@
 
 mod hostile;
 mod reading;
+mod server;
+mod transport;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -84,6 +87,7 @@ pub(super) fn request() -> Request {
         use_: Use::None,
         lapses: None,
         used: None,
+        lease_until: None,
         outcome_expected: false,
         outcome: Outcome::None,
         outcome_detail: String::new(),

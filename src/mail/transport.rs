@@ -8,21 +8,18 @@ use std::time::Duration;
 
 use super::letter::Letter;
 use super::smtp::Smtp;
-use super::smtp_url::{BadSmtpUrl, SmtpUrl};
+use crate::config;
 
 /// How long each step with the server (connecting, TLS, each command) may take.
 /// Servers that greylist or look up senders answer within seconds; one that is
 /// silent for longer will not answer at all.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the daemon's configuration says about mail.
-#[derive(Clone)]
+/// What the daemon's configuration says about how mail leaves.
+#[derive(Debug, Clone)]
 pub struct MailConfig {
-    /// `smtps://`, `smtp+starttls://` or, to this machine only, `smtp://`.
-    /// None: letters become files.
-    pub smtp_url: Option<String>,
-    /// Comes before a password in the URL.
-    pub smtp_password: Option<String>,
+    /// The server; `None`: letters become files.
+    pub server: Option<config::Smtp>,
     /// PEM certificates to trust beside the system's own.
     pub tls_ca_file: Option<PathBuf>,
     /// Where letters go as files while there is no server.
@@ -31,23 +28,21 @@ pub struct MailConfig {
     pub step_timeout: Duration,
 }
 
-/// Without URL and password: both may hold a secret.
-impl std::fmt::Debug for MailConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MailConfig")
-            .field("tls_ca_file", &self.tls_ca_file)
-            .field("folder", &self.folder)
-            .field("step_timeout", &self.step_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Why mail cannot be set up as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum BadMailConfig {
-    /// See [`BadSmtpUrl`].
-    #[error(transparent)]
-    Url(#[from] BadSmtpUrl),
+    /// Plain SMTP to another machine.
+    #[error(
+        "smtp:// sends mail unprotected and is only for this machine (localhost, 127.0.0.1, \
+         [::1]); for {host}, write smtp+starttls:// (port 587) or smtps:// (port 465)"
+    )]
+    PlainBeyondLoopback {
+        /// The configured server.
+        host: String,
+    },
+    /// A user without a password.
+    #[error("smtp_url names a user but there is no password; set smtp_password_file")]
+    UserWithoutPassword,
     /// The file of certificates to trust.
     #[error("tls_ca_file {path}: {reason}; it must be a readable file of PEM certificates")]
     CaFile {
@@ -83,7 +78,7 @@ pub struct Failure {
 #[derive(Debug, Clone)]
 pub enum Transport {
     /// To a mail server.
-    Smtp(Smtp),
+    Smtp(Box<Smtp>),
     /// Into a folder, one `.eml` file each.
     Folder(PathBuf),
 }
@@ -91,12 +86,13 @@ pub enum Transport {
 impl Transport {
     /// Checks the configuration; connects to nothing.
     pub fn new(config: &MailConfig) -> Result<Self, BadMailConfig> {
-        let Some(url) = &config.smtp_url else {
-            return Ok(Transport::Folder(config.folder.clone()));
-        };
-        let url = SmtpUrl::parse(url, config.smtp_password.as_deref())?;
-        let ca = config.tls_ca_file.as_deref();
-        Ok(Transport::Smtp(Smtp::new(url, ca, config.step_timeout)?))
+        match &config.server {
+            None => Ok(Transport::Folder(config.folder.clone())),
+            Some(server) => {
+                let (ca, timeout) = (config.tls_ca_file.as_deref(), config.step_timeout);
+                Ok(Transport::Smtp(Box::new(Smtp::new(server, ca, timeout)?)))
+            }
+        }
     }
 
     /// Where letters go, for a person: no user, no password.

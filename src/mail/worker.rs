@@ -13,7 +13,7 @@
 //! Must never: hold up a decision.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
@@ -23,9 +23,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 use super::back_off;
 use super::letter::{About, Letter, Recipient, compose};
 use super::transport::{Delivered, Failure, Transport};
-use crate::call::ids::RequestId;
 use crate::call::model::{Request, Status};
-use crate::call::time::Time;
+use crate::desk::people::People;
+use crate::store::mail::{self, DueMail, MailOutcome, MailResult};
+use crate::store::{Store, StoreError, read};
 
 /// Deliveries at the same time. Enough to clear a burst within seconds with a
 /// server that takes a tenth of a second, few enough for any server's limits.
@@ -37,72 +38,6 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How long deliveries under way may take once the daemon stops.
 pub const GRACE: Duration = Duration::from_secs(5);
-
-/// One row of the outbox whose time has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueMail {
-    /// Its row.
-    pub id: i64,
-    /// About which request.
-    pub request: RequestId,
-    /// The operator's configured name.
-    pub operator: String,
-    /// Attempts so far.
-    pub attempts: u32,
-}
-
-/// How one attempt went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailResult {
-    /// The row.
-    pub id: i64,
-    /// What became of it.
-    pub outcome: MailOutcome,
-}
-
-/// What became of one attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MailOutcome {
-    /// Taken by the server, or on disk.
-    Sent {
-        /// The server's words.
-        answer: String,
-    },
-    /// Not yet; try again.
-    Retry {
-        /// Why not.
-        error: String,
-        /// After how long.
-        after: Duration,
-    },
-    /// Never.
-    Failed {
-        /// Why not.
-        error: String,
-    },
-    /// The request ended before the letter went out.
-    Pointless,
-}
-
-/// The three transitions of the store that the worker lives on.
-#[derive(Debug)]
-pub struct Outbox<Due, Ask, Done> {
-    /// Rows due at a time, oldest first, at most so many.
-    pub due: Due,
-    /// The request with this id.
-    pub request: Ask,
-    /// Records a result; durable when it returns.
-    pub done: Done,
-}
-
-/// Whom a letter goes to, as the configuration says at this moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addressed {
-    /// The operator; the reason why they cannot be written to otherwise.
-    pub to: Result<Recipient, String>,
-    /// Everyone who is asked to decide this request.
-    pub asked: Vec<String>,
-}
 
 /// What stands in every letter.
 #[derive(Debug, Clone)]
@@ -116,25 +51,25 @@ pub struct Sender {
 }
 
 /// Works until `stop` ends. `wake` is notified whenever the store has recorded
-/// new mail; `now` is the wall clock.
-pub async fn run<Due, Ask, Done, E>(
-    outbox: Outbox<Due, Ask, Done>,
+/// new mail; `people` are those of the newest configuration.
+pub async fn run(
+    store: Store,
     transport: Transport,
     sender: Sender,
-    address: impl Fn(&Request, &str) -> Addressed,
-    now: impl Fn() -> Time,
+    people: impl Fn() -> Arc<People>,
     wake: &Notify,
     stop: impl Future<Output = ()>,
-) where
-    Due: AsyncFn(Time, usize) -> Result<Vec<DueMail>, E>,
-    Ask: AsyncFn(RequestId) -> Result<Option<Request>, E>,
-    Done: AsyncFn(MailResult) -> Result<(), E>,
-    E: Display,
-{
+) {
+    let desk = Desk {
+        store,
+        transport,
+        sender,
+        people,
+    };
     let mut work = Work::default();
     tokio::pin!(stop);
     loop {
-        if let Err(error) = fill(&mut work, &outbox, &transport, &sender, &address, &now).await {
+        if let Err(error) = desk.fill(&mut work).await {
             tracing::warn!(%error, "the outbox cannot be read; trying again");
         }
         tokio::select! {
@@ -150,65 +85,82 @@ pub async fn run<Due, Ask, Done, E>(
         }
     })
     .await;
-    work.record(&outbox.done).await;
+    work.record(&desk.store).await;
 }
 
-/// Starts deliveries until enough are under way or nothing more is due.
-async fn fill<Due, Ask, Done, E>(
-    work: &mut Work,
-    outbox: &Outbox<Due, Ask, Done>,
-    transport: &Transport,
-    sender: &Sender,
-    address: &impl Fn(&Request, &str) -> Addressed,
-    now: &impl Fn() -> Time,
-) -> Result<(), E>
-where
-    Due: AsyncFn(Time, usize) -> Result<Vec<DueMail>, E>,
-    Ask: AsyncFn(RequestId) -> Result<Option<Request>, E>,
-    Done: AsyncFn(MailResult) -> Result<(), E>,
-    E: Display,
-{
-    // What is not recorded is not forgotten, and nothing new begins before it is.
-    while work.record(&outbox.done).await && work.underway.len() < AT_ONCE {
-        // Rows under way are still due to the store, so that a crash forgets
-        // none: look past them.
-        let mut due = (outbox.due)(now(), work.underway.len() + AT_ONCE).await?;
-        due.retain(|mail| !work.underway.contains_key(&mail.id));
-        due.truncate(AT_ONCE - work.underway.len());
-        if due.is_empty() {
-            break;
+/// What the worker works with.
+struct Desk<P> {
+    store: Store,
+    transport: Transport,
+    sender: Sender,
+    people: P,
+}
+
+impl<P: Fn() -> Arc<People>> Desk<P> {
+    /// Starts deliveries until enough are under way or nothing more is due.
+    async fn fill(&self, work: &mut Work) -> Result<(), StoreError> {
+        // What is not recorded is not forgotten, and nothing new begins before it is.
+        while work.record(&self.store).await && work.underway.len() < AT_ONCE {
+            // Rows under way are still due to the store, so that a crash
+            // forgets none: look past them.
+            let (now, most) = (self.store.now(), work.underway.len() + AT_ONCE);
+            let mut due = self
+                .store
+                .read(move |conn| mail::due(conn, now, most))
+                .await?;
+            due.retain(|mail| !work.underway.contains_key(&mail.id));
+            due.truncate(AT_ONCE - work.underway.len());
+            if due.is_empty() {
+                break;
+            }
+            for mail in due {
+                let id = mail.request;
+                let request = self.store.read(move |conn| read::request(conn, id)).await?;
+                let letter = self.letter(request, &mail.operator);
+                work.start(mail, letter, &self.transport);
+            }
         }
-        for mail in due {
-            let request = (outbox.request)(mail.request).await?;
-            let letter = prepare(request, &mail, sender, address, now());
-            work.start(mail, letter, transport);
-        }
+        Ok(())
     }
-    Ok(())
+
+    /// The letter, or what to write down instead.
+    fn letter(&self, request: Option<Request>, operator: &str) -> Result<Letter, MailOutcome> {
+        let now = self.store.now();
+        let waits = |r: &Request| r.status == Status::Pending && r.deadline > now;
+        let Some(request) = request.filter(waits) else {
+            return Err(MailOutcome::Pointless);
+        };
+        let people = (self.people)();
+        let failed = |error: String| MailOutcome::Failed { error };
+        let to = recipient(&people, operator, &self.transport).map_err(failed)?;
+        let asked = people.asked(&request.requirement, &request.call.agent.on_behalf_of);
+        let about = About {
+            from: self.sender.from.clone(),
+            asked: asked.iter().map(|operator| operator.name.clone()).collect(),
+            now,
+            command_prefix: self.sender.command_prefix.clone(),
+            host: self.sender.host.clone(),
+        };
+        compose(&request, &to, &about).map_err(|error| failed(error.to_string()))
+    }
 }
 
-/// The letter, or what to write down instead.
-fn prepare(
-    request: Option<Request>,
-    mail: &DueMail,
-    sender: &Sender,
-    address: &impl Fn(&Request, &str) -> Addressed,
-    now: Time,
-) -> Result<Letter, MailOutcome> {
-    let Some(request) = request.filter(|r| r.status == Status::Pending && r.deadline > now) else {
-        return Err(MailOutcome::Pointless);
+/// Where an operator's letters go, or why they go nowhere.
+fn recipient(people: &People, operator: &str, by: &Transport) -> Result<Recipient, String> {
+    let Some(operator) = people.operator(operator) else {
+        return Err("this operator is no longer configured".to_owned());
     };
-    let Addressed { to, asked } = address(&request, &mail.operator);
-    let to = to.map_err(|error| MailOutcome::Failed { error })?;
-    let about = About {
-        from: sender.from.clone(),
-        asked,
-        now,
-        command_prefix: sender.command_prefix.clone(),
-        host: sender.host.clone(),
+    let email = match (&operator.email, by) {
+        (Some(email), _) => email.clone(),
+        // A file needs no address, but its header does.
+        (None, Transport::Folder(_)) => "operator@localhost".to_owned(),
+        (None, Transport::Smtp(_)) => {
+            return Err("this operator has no `email` in the configuration".to_owned());
+        }
     };
-    compose(&request, &to, &about).map_err(|e| MailOutcome::Failed {
-        error: e.to_string(),
+    Ok(Recipient {
+        name: operator.name.clone(),
+        email,
     })
 }
 
@@ -264,16 +216,14 @@ impl Work {
     }
 
     /// Writes results down, oldest first; says whether all are.
-    async fn record<E: Display>(
-        &mut self,
-        done: &impl AsyncFn(MailResult) -> Result<(), E>,
-    ) -> bool {
+    async fn record(&mut self, store: &Store) -> bool {
         while let Some(result) = self.unrecorded.front() {
-            if let Err(error) = done(result.clone()).await {
+            let (id, write) = (result.id, result.clone());
+            if let Err(error) = store.write(move |tx| mail::result(tx, &write)).await {
                 tracing::warn!(%error, "how a mail went cannot be recorded; trying again");
                 return false;
             }
-            self.underway.remove(&result.id);
+            self.underway.remove(&id);
             self.unrecorded.pop_front();
         }
         true

@@ -39,6 +39,9 @@ pub mod tx;
 pub mod uses;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{Refusal, StoreError};
 pub use tx::{Event, Tx};
 pub use writer::{Health, Store, StoreOptions};

@@ -274,7 +274,7 @@ fn now(shared: &Shared) -> Time {
 }
 
 /// What the writer knows, read from the database.
-fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
+pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
     let mut fresh = [0u8; 16];
     if getrandom::fill(&mut fresh).is_err() {
         return Err(rusqlite::Error::InvalidQuery);

@@ -83,7 +83,7 @@ def problems_of(path):
         problems.append("no date")
     if not str(message["Subject"]).startswith("Approve? "):
         problems.append(f"subject {message['Subject']}")
-    if len(str(message["Subject"])) > 125:
+    if len(str(message["Subject"])) > 95:
         problems.append(f"long subject {message['Subject']}")
     kinds = [part.get_content_type() for part in message.walk()]
     if kinds != ["multipart/alternative", "text/plain", "text/html"]:

@@ -5,10 +5,8 @@
 //! where. Must never: guess, repair, or repeat what was sent: a value may be a
 //! secret, and an error may end in a log.
 
-use std::fmt;
-
-use super::number::{MAX_EXPONENT, exponent_is_accepted, scan};
-use super::{Json, Number};
+use super::number::{exponent_is_accepted, scan};
+use super::{Json, JsonError, JsonErrorKind, Number};
 
 /// How deep arrays and objects may nest: the innermost of 64 is accepted.
 pub const MAX_DEPTH: usize = 64;
@@ -77,94 +75,6 @@ fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Json, JsonError> {
     }
     Ok(value)
 }
-
-/// Why a document was refused. Repeats nothing of it but, at most, a member
-/// name that cannot be a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonError {
-    /// Where, in bytes from the start.
-    pub offset: usize,
-    /// What is wrong there.
-    pub kind: JsonErrorKind,
-}
-
-/// What is wrong with a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum JsonErrorKind {
-    /// The document ends in the middle of a value, or is empty.
-    UnexpectedEnd,
-    /// Something else than what JSON allows here: the text says what was expected.
-    Expected(&'static str),
-    /// More follows after the document.
-    TrailingBytes,
-    /// The document starts with a byte order mark.
-    ByteOrderMark,
-    /// Bytes that are not UTF-8.
-    InvalidUtf8,
-    /// A control character inside a string that is not escaped.
-    ControlCharacter,
-    /// A backslash followed by what JSON gives no meaning.
-    InvalidEscape,
-    /// Half of a surrogate pair, which is no character.
-    LoneSurrogate,
-    /// A member name that the same object already has. The name is here when
-    /// it is short and looks like a name rather than a secret.
-    DuplicateMember(Option<String>),
-    /// Not a number as JSON writes them.
-    InvalidNumber,
-    /// A number beyond 10^±9999.
-    ExponentOutOfRange,
-    /// Arrays and objects nested deeper than is accepted.
-    TooDeep(usize),
-    /// Arguments that are not an object.
-    NotAnObject,
-}
-
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use JsonErrorKind as K;
-        match &self.kind {
-            K::UnexpectedEnd => write!(f, "the JSON ends too early: send the whole document")?,
-            K::Expected(what) => write!(f, "not valid JSON: expected {what}")?,
-            K::TrailingBytes => write!(f, "more follows after the JSON: send one document only")?,
-            K::ByteOrderMark => write!(f, "byte order mark: send UTF-8 without one")?,
-            K::InvalidUtf8 => write!(f, "not valid UTF-8: send the JSON as UTF-8")?,
-            K::ControlCharacter => {
-                write!(
-                    f,
-                    "control character in a string: write it as an escape such as \\n"
-                )?;
-            }
-            K::InvalidEscape => write!(f, "unknown escape: write a literal backslash as \\\\")?,
-            K::LoneSurrogate => {
-                write!(
-                    f,
-                    "half a surrogate pair: send both halves, or the character itself"
-                )?;
-            }
-            K::DuplicateMember(Some(name)) => {
-                write!(f, "duplicate member \"{name}\": send each member once")?;
-            }
-            K::DuplicateMember(None) => write!(f, "duplicate member: send each member once")?,
-            K::InvalidNumber => write!(f, "not a JSON number: write it as 12, -1.5 or 2e6")?,
-            K::ExponentOutOfRange => write!(
-                f,
-                "number beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}: send it as a string"
-            )?,
-            K::TooDeep(max) => write!(f, "nested deeper than {max} levels: flatten it")?,
-            K::NotAnObject => {
-                write!(
-                    f,
-                    "arguments must be a JSON object: send {{}} when there are none"
-                )?;
-            }
-        }
-        write!(f, " (at byte {})", self.offset)
-    }
-}
-
-impl std::error::Error for JsonError {}
 
 struct Parser<'a> {
     /// The same document twice, as text and as bytes.
@@ -397,16 +307,7 @@ fn refuse_duplicates(members: &[(String, Json)], offsets: &[usize]) -> Result<()
         None => Ok(()),
         Some(index) => Err(JsonError {
             offset: offsets[index],
-            kind: JsonErrorKind::DuplicateMember(tellable(&members[index].0)),
+            kind: JsonErrorKind::duplicate(&members[index].0),
         }),
     }
-}
-
-/// The name if it may be repeated in an error: short, plain, and without the
-/// digits that nearly every token has.
-fn tellable(name: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
-    let digits = name.chars().filter(char::is_ascii_digit).count();
-    (!name.is_empty() && name.len() <= 32 && digits <= 2 && name.chars().all(plain))
-        .then(|| name.to_owned())
 }

@@ -36,11 +36,12 @@ pub(super) fn scalar(value: &Json, columns: usize) -> Option<(SafeText, bool)> {
 /// whole. Strings in a list are always in quotes.
 pub(super) fn inline(value: &Json, columns: usize) -> Option<SafeText> {
     let text = match value {
+        Json::Array(items) if items.is_empty() => return Some(ours("[]")),
+        Json::Object(members) if members.is_empty() => return Some(ours("{}")),
         Json::Array(items) if items.len() <= columns => {
             let items: Option<Vec<_>> = items.iter().map(|item| item_text(item, columns)).collect();
             between("[", &SafeText::join(&items?, ", "), "]")
         }
-        Json::Object(members) if members.is_empty() => ours("{}"),
         Json::Array(_) | Json::Object(_) => return None,
         single => whole(scalar(single, columns)?)?,
     };

@@ -53,7 +53,7 @@ pub(super) fn secret_parts(text: &str) -> Vec<Range<usize>> {
     find_flags(text, &mut parts);
     // What starts with a marker has been masked before. (Who writes a marker in
     // front of a secret of their own could as well have called it otherwise.)
-    parts.retain(|part| !part.is_empty() && marker_length(&text[part.clone()]).is_none());
+    parts.retain(|part| !part.is_empty() && marker_length(&text[part.start..]).is_none());
     parts.sort_by_key(|part| (part.start, part.end));
     parts.dedup_by(|later, earlier| {
         // Neighbours too: one marker, where the end of the first is not seen.

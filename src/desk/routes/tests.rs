@@ -115,7 +115,8 @@ fn all_filters_of_a_route_must_match() {
         risks: vec![Risk::Low],
         ..route("both")
     };
-    let applies = |facts: Facts<'_>| !applied(&[both.clone()], &facts).contains(&BUILT_IN.into());
+    let applies =
+        |facts: Facts<'_>| !applied(std::slice::from_ref(&both), &facts).contains(&BUILT_IN.into());
     assert!(applies(facts("redis-1", "flushall")));
     assert!(!applies(facts("mysql", "flushall")));
     assert!(!applies(facts("redis-1", "get")));

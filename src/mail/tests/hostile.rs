@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use unicode_width::UnicodeWidthStr;
 
-use super::reading::{read, tags, text_of, value};
+use super::reading::{Read, read, tags, text_of, value};
 use super::{about, letter, request, to};
 use crate::call::json::Json;
 use crate::call::model::Request;
@@ -76,6 +77,11 @@ const CORPUS: &[(&str, &str)] = &[
     ("quotes", "a\" b' c` d\\"),
 ];
 
+/// All that a letter is made of.
+const TAGS: &[&str] = &[
+    "!doctype", "html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br", "span",
+];
+
 /// One request for each text, which stands in every field that takes text.
 pub fn requests() -> Vec<(&'static str, Request)> {
     CORPUS
@@ -144,15 +150,11 @@ fn text_from_an_agent_is_only_text_in_headers() {
 
 #[test]
 fn text_from_an_agent_is_only_text_in_html() {
-    let allowed = [
-        "!doctype", "html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br",
-        "span",
-    ];
     for (name, request) in requests() {
         let html = read(&letter(&request).bytes).html;
         for tag in tags(&html) {
             assert!(
-                allowed.contains(&tag.trim_start_matches('/')),
+                TAGS.contains(&tag.trim_start_matches('/')),
                 "{name}: <{tag}"
             );
         }
@@ -173,18 +175,6 @@ fn text_from_an_agent_is_only_text_in_html() {
 /// writes, but for the sentence and the lines that say how they begin.
 #[test]
 fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
-    let ours = |request: &Request| -> Vec<String> {
-        let plain = read(&letter(request).bytes).plain;
-        // Long names and values are cut, and then there is more to say.
-        let of_cuts = ["Complete;", "Not complete:", "All of them:"];
-        let lines = plain.lines().skip(1);
-        let lines = lines.filter(|line| !line.starts_with([' ', '>', '!']) && !line.is_empty());
-        let lines = lines.filter(|line| !of_cuts.iter().any(|start| line.starts_with(start)));
-        lines
-            .filter(|line| !line.ends_with(" --args"))
-            .map(str::to_owned)
-            .collect()
-    };
     let expected = ours(&harmless());
     assert_eq!(
         expected.iter().filter(|line| *line == "TO DECIDE").count(),
@@ -200,6 +190,46 @@ fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
         assert_eq!(hidden, 0, "{name}");
         let widest = plain.lines().map(|line| line.width()).max();
         assert!(widest <= Some(78), "{name}: {widest:?}");
+    }
+}
+
+fn ours(request: &Request) -> Vec<String> {
+    let plain = read(&letter(request).bytes).plain;
+    // Long names and values are cut, and then there is more to say.
+    let of_cuts = ["Complete;", "Not complete:", "All of them:"];
+    let lines = plain.lines().skip(1);
+    let lines = lines.filter(|line| !line.starts_with([' ', '>', '!']) && !line.is_empty());
+    let lines = lines.filter(|line| !of_cuts.iter().any(|start| line.starts_with(start)));
+    lines
+        .filter(|line| !line.ends_with(" --args"))
+        .map(str::to_owned)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// What the corpus shows, for any text: the same headers, the same lines
+    /// of ours, the same markup, nothing invisible.
+    #[test]
+    fn any_text_is_only_text(text in "[\\PC\\x00-\\x1f\u{200b}-\u{202e}]{1,60}") {
+        let expected = read(&letter(&harmless()).bytes);
+        let request = with(&text);
+        let read = read(&letter(&request).bytes);
+        let names = |read: &Read| -> Vec<String> {
+            read.headers.iter().map(|(name, _)| name.clone()).collect()
+        };
+        prop_assert_eq!(names(&read), names(&expected));
+        let quoted = |lines: Vec<String>| -> Vec<String> {
+            // An agent that gives no words is said to give none.
+            lines.into_iter().filter(|line| !line.contains("gave none") && !line.contains("prove")).collect()
+        };
+        prop_assert_eq!(quoted(ours(&request)), quoted(ours(&harmless())));
+        prop_assert!(!read.html.contains(|c| is_hidden(c) && c != '\n'));
+        prop_assert!(!read.plain.contains(|c| is_hidden(c) && c != '\n'));
+        for tag in tags(&read.html) {
+            prop_assert!(TAGS.contains(&tag.trim_start_matches('/')), "<{}", tag);
+        }
     }
 }
 

@@ -1,0 +1,72 @@
+//! The settings in force, for people to read. Secrets are hidden.
+
+use super::error::printable;
+use super::{Config, Place, duration};
+
+/// A setting that is one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key, with the section before a dot.
+    pub key: &'static str,
+    /// Its value as TOML writes it, secrets hidden; `None`: not set.
+    pub value: Option<String>,
+    /// Where it was made.
+    pub place: Place,
+}
+
+impl Config {
+    /// Every setting that is one value, in the order of the example.
+    pub fn settings(&self) -> Vec<Setting> {
+        let path = |path: &std::path::Path| quoted(&printable(path));
+        let span = |span| Some(quoted(&duration::text(span)));
+        let number = |number: usize| Some(number.to_string());
+        let tls = self.tls.as_ref();
+        let values = [
+            (
+                "listen",
+                self.listen.map(|listen| quoted(&listen.to_string())),
+            ),
+            ("tls_cert_file", tls.map(|tls| path(&tls.cert_file))),
+            ("tls_key_file", tls.map(|tls| path(&tls.key_file))),
+            (
+                "smtp_url",
+                self.smtp.as_ref().map(|smtp| quoted(&smtp.to_string())),
+            ),
+            (
+                "smtp_password_file",
+                self.smtp_password_file.as_deref().map(path),
+            ),
+            (
+                "from",
+                self.from.as_ref().map(|from| quoted(&from.to_string())),
+            ),
+            ("default_timeout", span(self.default_timeout)),
+            ("lapse_after", span(self.lapse_after)),
+            ("lease", span(self.lease)),
+            (
+                "limits.max_arguments_bytes",
+                number(self.limits.max_arguments_bytes),
+            ),
+            (
+                "limits.max_pending_per_caller",
+                number(self.limits.max_pending_per_caller),
+            ),
+            (
+                "limits.max_pending_per_client",
+                number(self.limits.max_pending_per_client),
+            ),
+            ("limits.max_held", number(self.limits.max_held)),
+        ];
+        let setting = |(key, value)| Setting {
+            key,
+            value,
+            place: self.sources.get(key).cloned().unwrap_or_default(),
+        };
+        values.into_iter().map(setting).collect()
+    }
+}
+
+/// A text as TOML writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,370 @@
+//! The worker with a real store and a real (scripted) server.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use super::request;
+use super::server::{Answer, Server};
+use crate::call::ids::RequestId;
+use crate::call::model::{Agent, Call, Notice, Request};
+use crate::call::requirement::Requirement;
+use crate::config::{OperatorConfig, Roles};
+use crate::desk::people::People;
+use crate::mail::letter::sender;
+use crate::mail::transport::Transport;
+use crate::mail::worker::{AT_ONCE, Sender, run};
+use crate::store::clock::SystemClock;
+use crate::store::submit::{Attach, PendingLimits, Submit, submit};
+use crate::store::{Store, StoreOptions, ending, read};
+
+struct Nobody;
+
+impl Attach for Nobody {
+    fn claim(&self, _: RequestId) -> bool {
+        true
+    }
+    fn join(&self, _: RequestId) {}
+}
+
+fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
+    let operator = |(name, email): &(&str, Option<&str>)| OperatorConfig {
+        name: (*name).to_owned(),
+        email: email.map(str::to_owned),
+        aliases: Vec::new(),
+        groups: BTreeSet::from(["ops".to_owned()]),
+        roles: Roles {
+            operator: true,
+            auditor: false,
+            admin: false,
+        },
+        tokens: Vec::new(),
+        place: Default::default(),
+    };
+    let operators: Vec<_> = operators.iter().map(operator).collect();
+    Arc::new(People::new(&[], &operators))
+}
+
+fn everyone() -> Arc<People> {
+    people(&[("sam", Some("sam@example.com")), ("mute", None)])
+}
+
+/// Whether commits fail, and how many have.
+#[derive(Default)]
+struct Failing {
+    now: AtomicBool,
+    times: AtomicUsize,
+}
+
+/// A store in which no commit succeeds while that is wanted.
+fn store(folder: &Path, failing: &Arc<Failing>) -> Store {
+    let failing = failing.clone();
+    Store::open(StoreOptions {
+        path: folder.join("holdpoint.db"),
+        clock: Arc::new(SystemClock),
+        on_commit: Box::new(|_| {}),
+        before_commit: Some(Box::new(move |_| {
+            match failing.now.load(Ordering::SeqCst) {
+                true => {
+                    failing.times.fetch_add(1, Ordering::SeqCst);
+                    Err(rusqlite::Error::InvalidQuery)
+                }
+                false => Ok(()),
+            }
+        })),
+    })
+    .expect("a store")
+}
+
+async fn ask(store: &Store, operators: &[&str]) -> RequestId {
+    let id = RequestId::new(store.now().0);
+    let Request {
+        call,
+        requirement: Requirement { clauses },
+        ..
+    } = request();
+    // Each of a session of its own, so that none continues another.
+    let agent = Agent {
+        session: id.to_string(),
+        ..call.agent
+    };
+    let call = Call { agent, ..call };
+    let input = Submit {
+        id,
+        call_id: id.to_string(),
+        call,
+        requirement: Requirement { clauses },
+        mail_to: operators.iter().map(|name| (*name).to_owned()).collect(),
+        timeout: Duration::from_secs(900),
+        limits: PendingLimits {
+            per_caller: 10_000,
+            per_client: 10_000,
+        },
+    };
+    store
+        .write(move |tx| submit(tx, input, &Nobody))
+        .await
+        .expect("submitted");
+    id
+}
+
+async fn notices(store: &Store, id: RequestId) -> Vec<Notice> {
+    let request = store
+        .read(move |conn| read::request(conn, id))
+        .await
+        .expect("readable");
+    request.expect("there").notices
+}
+
+/// Waits for what is asked about, not for a time.
+async fn until(store: &Store, id: RequestId, wanted: impl Fn(&[Notice]) -> bool) -> Vec<Notice> {
+    let wait = async {
+        loop {
+            let notices = notices(store, id).await;
+            if wanted(&notices) {
+                return notices;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    match waited {
+        Ok(notices) => notices,
+        Err(_) => panic!("never came: {:?}", notices(store, id).await),
+    }
+}
+
+struct Worker {
+    wake: Arc<Notify>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start(store: &Store, transport: Transport, people: Arc<People>) -> Worker {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (wake, store) = (Arc::new(Notify::new()), store.clone());
+        let waker = wake.clone();
+        let sender = Sender {
+            from: sender(None, "example.com").expect("an address"),
+            command_prefix: "holdpoint".to_owned(),
+            host: "example.com".to_owned(),
+        };
+        let task = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            run(
+                store,
+                transport,
+                sender,
+                move || people.clone(),
+                &waker,
+                stopped,
+            )
+            .await;
+        });
+        Worker {
+            wake,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    async fn stop(mut self) {
+        drop(self.stop.take());
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.task).await;
+        ended.expect("it stops in time").expect("it does not panic");
+    }
+}
+
+#[tokio::test]
+async fn mail_is_sent_once_and_the_servers_answer_is_kept() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|_| Answer::Usual).await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let mut ids = Vec::new();
+    for _ in 0..3 * AT_ONCE {
+        ids.push(ask(&store, &["sam"]).await);
+        worker.wake.notify_one();
+    }
+    for id in ids {
+        let notices = until(&store, id, |n| n[0].state == "sent").await;
+        assert_eq!(
+            (notices[0].attempts, notices[0].detail.as_str()),
+            (1, "250 2.0.0 queued as 4711")
+        );
+    }
+    worker.stop().await;
+    assert_eq!(server.letters().len(), 3 * AT_ONCE);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_cannot_be_written_to_is_said_with_the_reason() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|_| Answer::Usual).await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let id = ask(&store, &["mute", "removed", "sam"]).await;
+    worker.wake.notify_one();
+    let mut notices = until(&store, id, |n| n.iter().all(|n| n.state != "queued")).await;
+    notices.sort_by(|a, b| a.operator.cmp(&b.operator));
+    let states: Vec<_> = notices
+        .iter()
+        .map(|n| (n.state.as_str(), n.detail.as_str()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            (
+                "failed",
+                "this operator has no `email` in the configuration"
+            ),
+            ("failed", "this operator is no longer configured"),
+            ("sent", "250 2.0.0 queued as 4711"),
+        ]
+    );
+    worker.stop().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn files_need_no_address() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let mails = folder.path().join("mail");
+    let worker = Worker::start(&store, Transport::Folder(mails.clone()), everyone());
+    let id = ask(&store, &["mute"]).await;
+    worker.wake.notify_one();
+    until(&store, id, |n| n[0].state == "sent").await;
+    assert_eq!(std::fs::read_dir(&mails).expect("there").count(), 1);
+    worker.stop().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let times = Arc::new(AtomicUsize::new(0));
+    let seen = times.clone();
+    let server = Server::start(move |verb| match verb {
+        "RCPT" if seen.fetch_add(1, Ordering::SeqCst) == 0 => Answer::Say("450 greylisted"),
+        _ => Answer::Usual,
+    })
+    .await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let id = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    let notices = until(&store, id, |n| n[0].attempts == 1).await;
+    assert_eq!(notices[0].state, "queued");
+    assert!(notices[0].detail.contains("greylisted"), "{notices:?}");
+    let notices = until(&store, id, |n| n[0].state == "sent").await;
+    assert_eq!(notices[0].attempts, 2);
+    worker.stop().await;
+
+    let refusing = Server::start(|verb| match verb {
+        "RCPT" => Answer::Say("550 no such user"),
+        _ => Answer::Usual,
+    })
+    .await;
+    let worker = Worker::start(&store, refusing.transport(""), everyone());
+    let id = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    let notices = until(&store, id, |n| n[0].state == "failed").await;
+    assert!(notices[0].detail.contains("no such user"), "{notices:?}");
+    worker.stop().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn mail_about_a_request_that_has_ended_is_not_sent() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let id = ask(&store, &["sam"]).await;
+    store
+        .write(move |tx| ending::withdraw(tx, "gateway-eu", id, "").map(drop))
+        .await
+        .expect("withdrawn");
+    let server = Server::start(|_| Answer::Usual).await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let other = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    until(&store, other, |n| n[0].state == "sent").await;
+    assert_eq!(notices(&store, id).await[0].state, "pointless");
+    assert_eq!(server.letters().len(), 1);
+    worker.stop().await;
+    store.close().await;
+}
+
+/// A hung server holds eight letters, not more, and not the daemon's stop.
+#[tokio::test]
+async fn a_server_that_hangs_bounds_what_is_under_way() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let open = Arc::new(AtomicUsize::new(0));
+    let seen = open.clone();
+    let server = Server::start(move |verb| match verb {
+        "CONNECT" => {
+            seen.fetch_add(1, Ordering::SeqCst);
+            Answer::Hang
+        }
+        _ => Answer::Usual,
+    })
+    .await;
+    let mut ids = Vec::new();
+    for _ in 0..4 * AT_ONCE {
+        ids.push(ask(&store, &["sam"]).await);
+    }
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    until(&store, ids[0], |n| n[0].attempts == 1).await;
+    // The first eight have timed out, and at most eight more have begun.
+    assert!(open.load(Ordering::SeqCst) <= 2 * AT_ONCE);
+    for id in ids {
+        let notices = until(&store, id, |n| n[0].attempts == 1).await;
+        assert_eq!(notices[0].state, "queued");
+    }
+    worker.stop().await;
+    store.close().await;
+}
+
+/// The store cannot write while the server takes the letter: the letter is not
+/// sent a second time, and is recorded once the store can write again.
+#[tokio::test]
+async fn a_letter_that_could_not_be_recorded_is_not_sent_again() {
+    let (folder, failing) = (
+        tempfile::tempdir().expect("a folder"),
+        Arc::new(Failing::default()),
+    );
+    let store = store(folder.path(), &failing);
+    let broken = failing.clone();
+    let server = Server::start(move |verb| {
+        if verb == "." {
+            broken.now.store(true, Ordering::SeqCst);
+        }
+        Answer::Usual
+    })
+    .await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let id = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    while server.letters().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Several attempts to record it, none of which may lead to another sending.
+    while failing.times.load(Ordering::SeqCst) < 4 {
+        worker.wake.notify_one();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(notices(&store, id).await[0].state, "queued");
+    failing.now.store(false, Ordering::SeqCst);
+    until(&store, id, |n| n[0].state == "sent").await;
+    assert_eq!(server.letters().len(), 1);
+    worker.stop().await;
+    store.close().await;
+}

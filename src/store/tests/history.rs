@@ -1,0 +1,266 @@
+//! The history: append-only, answerable, and verifiable to the last byte.
+
+use std::io::Cursor;
+
+use super::*;
+use crate::store::audit::{Entry, Kind};
+use crate::store::clock::step;
+use crate::store::export::{Exporter, verify, verify_export};
+use crate::store::query::{Filter, Question, Told, query};
+use crate::store::text_index;
+
+fn lived_in() -> Plain {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    for n in 0..6 {
+        let client = if n % 2 == 0 { "even" } else { "odd" };
+        let call_id = format!("c{n}");
+        let held = plain.submit(&call_id, call(client, "s", n), &waiting).expect("held").request;
+        plain.pass(Duration::from_secs(10));
+        let verdict = if n % 3 == 0 { Verdict::Deny } else { Verdict::Approve };
+        let decided = plain.decide(held.id, "ann", verdict, &ann()).expect("decided");
+        if verdict == Verdict::Approve {
+            plain.take(&decided, &call_id).expect("granted");
+            plain.report(&decided, &call_id, Outcome::Succeeded).expect("reported");
+        }
+        plain.pass(Duration::from_secs(10));
+    }
+    plain
+}
+
+fn index_all(plain: &mut Plain) {
+    while plain.run(text_index::catch_up).expect("indexed") {}
+}
+
+/// All pages of a question, walked by its tokens.
+fn all(plain: &Plain, filter: Filter, ascending: bool, most: usize) -> Vec<Told> {
+    let mut question = Question { filter, ascending, most, after: None };
+    let mut told = Vec::new();
+    loop {
+        let page = query(&plain.conn, &question, None).expect("page");
+        told.extend(page.entries);
+        let Some(next) = page.next else { return told };
+        let token = question.token(next);
+        question.after = Some(question.read_token(&token).expect("its own token"));
+    }
+}
+
+#[test]
+fn every_transition_writes_its_entry_and_the_chain_is_whole() {
+    let plain = lived_in();
+    plain.assert_chain_is_whole();
+    let ids: Vec<RequestId> =
+        all(&plain, Filter::default(), true, 500).iter().filter_map(|t| t.request).collect();
+    assert_eq!(plain.kinds(ids[0]), ["requested", "denied"]);
+    let approved = *ids.iter().find(|id| plain.kinds(**id).len() > 2).expect("one");
+    let kinds = ["requested", "approved", "use_granted", "outcome_reported"];
+    assert_eq!(plain.kinds(approved), kinds);
+}
+
+#[test]
+fn nobody_updates_or_deletes_an_entry() {
+    let plain = lived_in();
+    for sql in [
+        "UPDATE audit SET at = 0 WHERE seq = 1",
+        "DELETE FROM audit WHERE seq = 1",
+        "UPDATE audit_body SET payload = '{}' WHERE seq = 1",
+        "DELETE FROM audit_body",
+    ] {
+        let error = plain.conn.execute(sql, []).expect_err("refused").to_string();
+        assert!(error.contains("only appends"), "{error}");
+    }
+}
+
+#[test]
+fn a_change_past_the_triggers_is_found_and_placed() {
+    for (table, change) in [
+        ("audit", "UPDATE audit SET at = at + 1 WHERE seq = 5"),
+        ("audit_body", "UPDATE audit_body SET payload = replace(payload, 'kv', 'vk') WHERE seq = 5"),
+        ("audit", "UPDATE audit SET kind = 'approved' WHERE seq = 5"),
+        ("audit", "DELETE FROM audit WHERE seq = 5"),
+    ] {
+        let plain = lived_in();
+        let triggers =
+            format!("DROP TRIGGER {table}_only_appends_update; DROP TRIGGER {table}_only_appends_delete");
+        plain.conn.execute_batch(&triggers).expect("dropped");
+        plain.conn.execute(change, []).expect("changed");
+        let broken = verify(&plain.conn, None).expect("read").expect_err(change);
+        assert!((5..=6).contains(&broken.sequence), "{change}: {broken:?}");
+    }
+}
+
+#[test]
+fn a_chain_that_was_cut_off_lacks_the_noted_head() {
+    let plain = lived_in();
+    let head = plain.state.head.hash;
+    assert!(verify(&plain.conn, Some(head)).expect("read").is_ok());
+    plain
+        .conn
+        .execute_batch(
+            "DROP TRIGGER audit_only_appends_delete; DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
+        )
+        .expect("cut");
+    assert!(verify(&plain.conn, None).expect("read").is_ok(), "a cut alone does not show");
+    assert!(verify(&plain.conn, Some(head)).expect("read").is_err());
+}
+
+fn export(plain: &Plain, first: u64, last: u64, piece: usize) -> Vec<u8> {
+    let mut exporter = Exporter::new(&plain.conn, first, last).expect("exporter");
+    let mut file = Vec::new();
+    while let Some(bytes) = exporter.next(&plain.conn, piece).expect("piece") {
+        file.extend(bytes);
+    }
+    file
+}
+
+#[test]
+fn an_export_is_verified_offline_whole_or_in_part() {
+    let plain = lived_in();
+    let whole = export(&plain, 0, 0, 100);
+    assert_eq!(whole, export(&plain, 0, 0, 1 << 20), "pieces do not matter");
+    let verified = verify_export(Cursor::new(&whole), None).expect("io").expect("whole");
+    assert_eq!((verified.entries, verified.head), (plain.state.head.sequence, plain.state.head.hash));
+    let part = export(&plain, 3, 7, 100);
+    let verified = verify_export(Cursor::new(&part), None).expect("io").expect("whole");
+    assert_eq!(verified.entries, 5);
+    assert!(verify_export(Cursor::new(&part), Some([7; 32])).expect("io").is_err());
+}
+
+#[test]
+fn any_flipped_byte_of_an_export_is_found_and_placed() {
+    let plain = lived_in();
+    let file = export(&plain, 2, 4, 1 << 20);
+    let line_of = |at: usize| 1 + file[..at].iter().filter(|b| **b == b'\n').count() as u64;
+    for at in 0..file.len() {
+        for bit in [0, 5] {
+            let mut flipped = file.clone();
+            flipped[at] ^= 1 << bit;
+            let broken = verify_export(Cursor::new(&flipped), None)
+                .expect("io")
+                .expect_err(&format!("byte {at}, bit {bit}"));
+            let line = line_of(at);
+            let header = line == 1;
+            // What the header says of the range shows where the range disagrees.
+            assert!(header || broken.line == line || broken.line == line + 1, "byte {at} of line {line}: {broken:?}");
+        }
+    }
+    for cut in 0..file.len() {
+        assert!(verify_export(Cursor::new(&file[..cut]), None).expect("io").is_err(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn each_filter_gives_what_looking_at_everything_gives() {
+    let mut plain = lived_in();
+    index_all(&mut plain);
+    let everything = all(&plain, Filter::default(), true, 500);
+    let some = everything[4].clone();
+    let word = |s: &str| Some(s.to_owned());
+    let filters = [
+        Filter { caller: word("proxy"), ..Filter::default() },
+        Filter { client: word("odd"), ..Filter::default() },
+        Filter { agent: word("agent"), ..Filter::default() },
+        Filter { session: word("s"), ..Filter::default() },
+        Filter { server: word("kv"), ..Filter::default() },
+        Filter { tool: word("set"), ..Filter::default() },
+        Filter { tool: word("nothing"), ..Filter::default() },
+        Filter { category: Some(Category::Write), ..Filter::default() },
+        Filter { status: some.status, ..Filter::default() },
+        Filter { operator: word("ann"), client: word("odd"), ..Filter::default() },
+        Filter { request: some.request, ..Filter::default() },
+        Filter { kind: word("denied"), ..Filter::default() },
+        Filter { text: word("zebra3"), ..Filter::default() },
+        Filter { text: word("ZEBRA3 set"), client: word("odd"), ..Filter::default() },
+        Filter { since: Some(some.at), ..Filter::default() },
+        Filter { until: Some(some.at), ..Filter::default() },
+        Filter { since: Some(some.at), until: Some(Time(some.at.0 + 20_000)), ..Filter::default() },
+    ];
+    for filter in filters {
+        let holds = |told: &&Told| {
+            let same = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
+            same(&filter.caller, &told.caller)
+                && same(&filter.client, &told.client)
+                && same(&filter.agent, &told.agent)
+                && same(&filter.session, &told.session)
+                && same(&filter.server, &told.server)
+                && same(&filter.tool, &told.tool)
+                && same(&filter.operator, &told.operator)
+                && same(&filter.kind, &told.kind)
+                && filter.category.is_none_or(|c| told.category == Some(c))
+                && filter.status.is_none_or(|s| told.status == Some(s))
+                && filter.request.is_none_or(|r| told.request == Some(r))
+                && filter.since.is_none_or(|t| told.at >= t)
+                && filter.until.is_none_or(|t| told.at < t)
+                && filter.text.as_ref().is_none_or(|t| {
+                    t.to_lowercase().split(' ').all(|w| told.payload.contains(&format!("\"{w}\"")))
+                })
+        };
+        let expected: Vec<Told> = everything.iter().filter(holds).cloned().collect();
+        assert_eq!(all(&plain, filter.clone(), true, 2), expected, "{filter:?}");
+        let mut descending = all(&plain, filter.clone(), false, 3);
+        descending.reverse();
+        assert_eq!(descending, expected, "{filter:?}");
+    }
+}
+
+#[test]
+fn time_ranges_hold_after_the_clock_was_put_back() {
+    let mut plain = lived_in();
+    let before = plain.now;
+    plain.run(|tx| step(tx, -60_000)).expect("step");
+    plain.now = Time(plain.now.0 - 60_000);
+    let waiting = Waiting::default();
+    for n in 20..26 {
+        plain.submit(&format!("d{n}"), call("late", "s", n), &waiting).expect("held");
+        plain.pass(Duration::from_secs(20));
+    }
+    let everything = all(&plain, Filter::default(), true, 500);
+    for at in [before.0 - 90_000, before.0 - 40_000, before.0 - 5_000, before.0 + 30_000] {
+        let (since, until) = (Some(Time(at)), Some(Time(at + 25_000)));
+        let expected: Vec<&Told> =
+            everything.iter().filter(|t| t.at.0 >= at && t.at.0 < at + 25_000).collect();
+        let told = all(&plain, Filter { since, until, ..Filter::default() }, true, 2);
+        assert_eq!(told.iter().collect::<Vec<_>>(), expected, "at {at}");
+    }
+}
+
+#[test]
+fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
+    let mut plain = Plain::new();
+    for _ in 0..5000 {
+        plain.run(|tx| tx.record(Entry::new(Kind::DaemonStarted)).map(drop)).expect("recorded");
+    }
+    let filter = Filter { since: Some(Time(0)), server: None, until: Some(Time(1)), ..Filter::default() };
+    let question = Question { filter, ascending: false, most: 50, after: None };
+    let page = query(&plain.conn, &question, None).expect("page");
+    assert!(page.entries.is_empty() && page.examined <= 2000);
+    // The session filter has an index that knows at once that there is none.
+    let none = Filter { session: Some("x".to_owned()), ..Filter::default() };
+    let question = Question { filter: none, ascending: false, most: 50, after: None };
+    let page = query(&plain.conn, &question, None).expect("page");
+    assert_eq!((page.examined, page.next), (0, None));
+    // Entries about the daemon are nobody's who sees only what is routed to them.
+    let question = Question { most: 50, ..Question::default() };
+    let page = query(&plain.conn, &question, Some(&|_| true)).expect("page");
+    assert!(page.entries.is_empty() && page.examined == 2000 && page.next.is_some());
+}
+
+#[test]
+fn a_token_of_another_question_is_refused() {
+    let one = Question { most: 1, ..Question::default() };
+    let other = Question { ascending: true, ..one.clone() };
+    let token = one.token(7);
+    assert_eq!(one.read_token(&token), Some(7));
+    assert_eq!(other.read_token(&token), None);
+    assert_eq!(one.read_token("zzz"), None);
+}
+
+#[test]
+fn words_that_look_like_operators_of_the_index_are_only_words() {
+    let mut plain = lived_in();
+    index_all(&mut plain);
+    for text in ["zebra3\" OR \"zebra4", "zebra3 NEAR zebra4", "rowid:1", "a* AND", "'; DROP TABLE audit"] {
+        let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
+        let told = all(&plain, filter, true, 10);
+        assert!(told.is_empty(), "{text}: {told:?}");
+    }
+}
