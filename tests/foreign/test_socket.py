@@ -41,11 +41,7 @@ def test_a_call_is_held_decided_used_once_and_remembered_in_the_history(caller, 
     asking = caller.submit(call_id, arguments=arguments, explanation="because")
     request = shown(operator)
     assert not asking.done(), "it must block until somebody has decided"
-    assert (request.server, request.tool, request.call_id if False else request.explanation) == (
-        "files",
-        "write",
-        "because",
-    )
+    assert (request.server, request.tool, request.explanation) == ("files", "write", "because")
     assert request.arguments == arguments.decode(), "order and numbers as they were sent"
     assert len(request.digest) == 64 and 0 < request.time_left_ms <= 900_000
     assert request.waited_on
@@ -222,7 +218,7 @@ def test_secrets_are_masked_everywhere_and_counted(house, caller, operator):
     call_id = fresh()
     asking = caller.submit(call_id, arguments=arguments, explanation=f"token {bearer}")
     request = shown(operator)
-    assert request.hidden_values == 2
+    assert request.hidden_values == 3, "two in the arguments, one in the explanation"
     assert "hidden" in request.arguments
     operator.decide(request, reason=f"password={secret}")
     caller.take(asking.result(), call_id)
@@ -333,7 +329,8 @@ def test_calls_that_were_not_held_go_into_the_history_or_none_of_a_batch(caller,
     bad = calls + [{"call": {"server": "files", "tool": "read", "arguments": b"{"}, "verdict": allowed}]
     with pytest.raises(Refused) as refused:
         caller.call("CallerService", "RecordCalls", calls=bad)
-    assert "calls[2]" in refused.value.message
+    assert refused.value.message.startswith("calls[2]: ")
+    assert list(refused.value.violations) == ["calls[2].call.arguments"]
     assert len(operator.query(tool="read")[0]) == 2
 
 
