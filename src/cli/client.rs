@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
@@ -309,7 +309,7 @@ fn read(path: &Path, variable: &str) -> Done<String> {
     })
 }
 
-fn utf8(path: &PathBuf) -> Done<&str> {
+fn utf8(path: &Path) -> Done<&str> {
     path.to_str().ok_or_else(|| {
         Failure::usage(
             format!("the path {} is not UTF-8", safe(&path.to_string_lossy())),
