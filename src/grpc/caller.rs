@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
+use tonic_types::StatusExt;
 
 use super::auth::{self, Door};
 use super::errors::{bad_field, refuse, status};
@@ -181,13 +182,8 @@ impl CallerService for CallerDoor {
         let intake = Intake { max_arguments: desk.settings().max_arguments };
         let mut calls = Vec::with_capacity(message.calls.len());
         for (n, recorded) in message.calls.into_iter().enumerate() {
-            calls.push(taken(&intake, &caller, recorded).map_err(|mut error| {
-                // Which of a thousand it was is half of the message.
-                let text = format!("calls[{n}]: {}", error.message());
-                let details = error.details().to_vec();
-                error = Status::with_details(error.code(), text, details.into());
-                error
-            })?);
+            let taken = taken(&intake, &caller, recorded);
+            calls.push(taken.map_err(|error| within(&format!("calls[{n}]"), &error))?);
         }
         let recorded = u32::try_from(calls.len()).unwrap_or(u32::MAX);
         desk.record_calls(calls).await.map_err(status)?;
@@ -211,6 +207,22 @@ fn taken(
     let call = intake.take(caller, convert::incoming(call)).map_err(status)?;
     let reason = crate::call::redact::mask_text(&recorded.reason).0;
     Ok(Recorded { call, allowed, reason, digest_only: recorded.digest_only })
+}
+
+/// The same error, saying which of a thousand calls it is about, in its message
+/// and in its fields. The message stands twice on the wire, and clients refuse
+/// to read details in which it differs.
+fn within(place: &str, error: &Status) -> Status {
+    let mut details = error.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.clone());
+    if let Some(violations) = violations {
+        let named = violations.into_iter().map(|mut one| {
+            one.field = format!("{place}.{}", one.field);
+            one
+        });
+        details.set_bad_request(named.collect::<Vec<_>>());
+    }
+    Status::with_error_details(error.code(), format!("{place}: {}", error.message()), details)
 }
 
 /// The caller's identity is no operator's: said in one place, for all its methods.
