@@ -2,6 +2,8 @@
 //! in an order in which nothing is served before it is safe, and stopped in one
 //! in which nothing that was acknowledged is lost.
 
+mod outbox;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -71,7 +73,7 @@ impl Daemon {
         )
         .map_err(CannotStart::because)?;
         desk.store().write(clock::daemon_started).await.map_err(CannotStart::because)?;
-        let (mail, mail_goes) = (tokio::spawn(async {}), String::new());
+        let (mail, mail_goes) = outbox::start(&desk, config, &paths)?;
         let door = Door { desk: desk.clone(), mail: mail_goes.as_str().into() };
         let mut daemon = Daemon {
             desk,

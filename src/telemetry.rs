@@ -19,22 +19,3 @@ pub fn start() {
         builder.json().flatten_event(true).with_ansi(false).try_init()
     };
 }
-
-/// Ends the process the Nth time a named step is reached: `HOLDPOINT_FAULT=STEP:N`.
-#[cfg(feature = "faults")]
-pub fn fault(step: &str) {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicI64, Ordering};
-    static WANTED: OnceLock<Option<(String, AtomicI64)>> = OnceLock::new();
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("HOLDPOINT_FAULT").ok()?;
-        let (step, times) = text.split_once(':')?;
-        Some((step.to_owned(), AtomicI64::new(times.parse().ok()?)))
-    });
-    if let Some((name, times)) = wanted
-        && name == step
-        && times.fetch_sub(1, Ordering::SeqCst) == 1
-    {
-        std::process::abort();
-    }
-}

@@ -114,8 +114,11 @@ impl Line {
             });
         }
         debug_assert_eq!(line.columns(), self.depth * INDENT, "one width per level");
+        if self.text.is_empty() {
+            return line.trimmed_end();
+        }
         line.push(&self.text);
-        line.trimmed_end()
+        line
     }
 }
 
@@ -193,7 +196,7 @@ impl Tree<'_> {
         } else if self.opens(value, depth, budget) {
             // The dashes stand one level in from a name, but below another dash.
             let labelled = usize::from(!label.is_empty());
-            out.push(Line::at(depth, label));
+            out.push(Line::at(depth, label.trimmed_end()));
             return match value {
                 Json::Object(members) => self.members(members, depth + 1, budget - 1, out),
                 Json::Array(items) => self.items(items, depth + labelled, budget - 1, out),
@@ -273,7 +276,7 @@ impl Tree<'_> {
         let shown = how_many(lines.len(), budget - 1);
         let mut cut = shown < lines.len();
         for line in &lines[..shown] {
-            let mut bar = ours("| ");
+            let mut bar = ours(if line.is_empty() { "|" } else { "| " });
             let (text, rest) = SafeText::cut_block_line(line, self.limits.max_value_columns);
             bar.push(&text);
             if rest > 0 {

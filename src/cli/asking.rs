@@ -195,7 +195,7 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
         ("tool", tool.into()),
         ("deadline", records::or_null(&a.deadline)),
         ("decisions", records::decisions(&a.decisions)),
-        ("resumed", a.resumed.into()),
+        ("resumed", (hold.continued && hold.answer.is_some()).into()),
         ("remembered", a.remembered.into()),
         (
             "error",

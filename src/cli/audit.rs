@@ -249,9 +249,12 @@ fn detail(e: &AuditEntry) -> String {
     let Ok(payload) = json::parse_envelope(e.payload.as_bytes()) else {
         return String::new();
     };
-    let words = ["outcome", "reason", "detail", "to", "answer", "late"];
+    // "outcome" also stands in "use_granted", where it says what is expected.
+    let outcome = e.kind.starts_with("outcome").then_some("outcome");
+    let words = outcome
+        .into_iter()
+        .chain(["reason", "detail", "to", "answer", "late"]);
     let found = words
-        .iter()
         .filter_map(|name| payload.get(name)?.as_str())
         .filter(|text| !text.is_empty());
     found.map(safe).collect::<Vec<_>>().join(": ")

@@ -165,12 +165,8 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
             &Digest::from_bytes(checked.head).to_string(),
         ),
         Err(problem) => {
-            let line = if problem.line > 0 {
-                format!("{shown}, line {}: ", problem.line)
-            } else {
-                String::new()
-            };
-            Err(broken(&format!("{line}{}", safe(&problem.what))))
+            // The problem names the line of the file, or the entry.
+            Err(broken(&format!("{shown}: {}", safe(&problem.what))))
         }
     }
 }
@@ -187,11 +183,7 @@ async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
         .map_err(|status| client.failure(status))?
         .into_inner();
     if !answer.whole {
-        return Err(broken(&format!(
-            "entry {}: {}",
-            answer.broken_at,
-            safe(&answer.problem)
-        )));
+        return Err(broken(&safe(&answer.problem)));
     }
     whole(answer.entries, &safe(&answer.head))
 }
@@ -207,7 +199,7 @@ fn whole(entries: u64, head: &str) -> Done {
 
 fn broken(problem: &str) -> Failure {
     Failure::new(
-        format!("the history is broken at {problem}"),
+        format!("the history does not verify: {problem}"),
         "Keep a copy of database and export as they are, and compare with an earlier export.",
     )
     .with_exit(exit::OTHER)

@@ -16,7 +16,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
-use super::errors::{self, Done, Failure};
+use super::errors::{Done, Failure};
+use super::reasons;
 use super::state::{Globals, token_file};
 use super::text::safe;
 use crate::config::StatePaths;
@@ -119,7 +120,7 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        let transport = errors::reason_of(&status).is_none();
+        let transport = reasons::reason_of(&status).is_none();
         match (&status.code(), status.source()) {
             (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
                 self.unreachable(&root_cause(source))
@@ -338,7 +339,7 @@ mod tests {
         for address in ["127.0.0.1:4653", "ftp://x", "", "http://"] {
             assert_eq!(
                 endpoint(address, false).expect_err(address).exit,
-                errors::exit::USAGE
+                crate::cli::errors::exit::USAGE
             );
         }
     }

@@ -14,6 +14,7 @@ use super::errors::{self, Done, Failure};
 use super::look::{find, json_lines};
 use super::output::{Output, note};
 use super::page::{self, Wanted};
+use super::reasons;
 use super::records;
 use super::state::Globals;
 use super::text::{safe, short};
@@ -37,16 +38,6 @@ pub struct DecideArgs {
     /// Ask nothing, and print the request as one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// Forget a denial, so that the same call may be asked again.
-#[derive(Debug, Clone, Args)]
-pub struct LiftArgs {
-    /// The denied request's full id
-    id: String,
-    /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
 }
 
 /// A decision that may or may not be recorded is repeated so often: repeating
@@ -97,9 +88,9 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
     let reason_missing = verdict == Verdict::Deny && reason.trim().is_empty();
     let missing = match (&id, &args.digest, &digest) {
         (None, ..) => Some("the full id"),
-        (_, None, _) => Some("--digest, what you saw"),
+        (_, None, _) => Some("the digest of what you saw (--digest)"),
         (_, Some(_), None) => Some("at least 16 (at most 64) hex digits of the digest"),
-        _ if reason_missing => Some("--reason, which the agent is told"),
+        _ if reason_missing => Some("a reason (--reason)"),
         _ => None,
     };
     let (Some(id), Some(digest), None) = (&id, &digest, missing) else {
@@ -262,7 +253,7 @@ async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Req
             Ok(answer) => return Ok(answer.into_inner().request.unwrap_or_default()),
             Err(status) => status,
         };
-        if attempt == ATTEMPTS || !errors::worth_retrying(&status) {
+        if attempt == ATTEMPTS || !reasons::worth_retrying(&status) {
             return Err(client.failure(status));
         }
         tokio::time::sleep(Duration::from_millis(200) * attempt).await;
@@ -302,45 +293,6 @@ fn said(verdict: Verdict, r: &proto::Request) -> String {
         },
         missing.join(" and ")
     )
-}
-
-/// `holdpoint lift`
-pub async fn lift(globals: &Globals, args: LiftArgs) -> Done {
-    let Ok(id) = args.id.parse::<RequestId>() else {
-        return Err(Failure::usage(
-            format!("{} is not a full request id", safe(&args.id)),
-            "`holdpoint show` prints it.",
-        ));
-    };
-    let client = Client::new(globals, Role::Operator)?;
-    let message = proto::LiftDenialRequest {
-        id: id.to_string(),
-        reason: args.reason,
-    };
-    let lifted = client.operator().lift_denial(brief(message)).await;
-    lifted.map_err(|status| client.failure(status).about(&args.id))?;
-    note(&format!(
-        "[{}] the denial is forgotten: the same call may be asked again",
-        id.short()
-    ));
-    Ok(())
-}
-
-/// `holdpoint confirm-clock`
-pub async fn confirm_clock(globals: &Globals) -> Done {
-    let client = Client::new(globals, Role::Operator)?;
-    let answer = client
-        .operator()
-        .confirm_clock(brief(proto::ConfirmClockRequest {}))
-        .await;
-    let answer = answer
-        .map_err(|status| client.failure(status))?
-        .into_inner();
-    note(&format!(
-        "confirmed: the daemon's clock is right, it is {}",
-        safe(&answer.now)
-    ));
-    Ok(())
 }
 
 #[cfg(test)]

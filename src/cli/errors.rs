@@ -1,14 +1,14 @@
 //! What can go wrong on the command line, in three parts: what happened, what
 //! to do next, and the exit code.
 //!
-//! The daemon's reasons are mapped in one table, [`REASONS`]: a reason that is
-//! added to the contract gets its line there, and nowhere else. Every message
-//! reads `holdpoint: <what>. <what to do next>` on stderr.
+//! Every message reads `holdpoint: <what>. <what to do next>` on standard error.
+//! What to do about the daemon's own reasons stands in [`super::reasons`].
 
 use std::fmt;
 
 use tonic_types::StatusExt;
 
+use super::reasons::{Remedy, remedy};
 use super::text::safe;
 
 /// Exit codes, the same for every command.
@@ -118,7 +118,6 @@ impl Failure {
             .error_info()
             .map(|info| info.reason.clone())
             .unwrap_or_default();
-        let known = REASONS.iter().find(|known| known.reason == reason);
         let mut what = safe(status.message().trim_end_matches('.'));
         let violations = details.bad_request().map(|bad| &bad.field_violations[..]);
         for violation in violations.unwrap_or_default() {
@@ -142,10 +141,7 @@ impl Failure {
                 safe(&reason)
             };
         }
-        let (next, exit) = match known {
-            Some(known) => (known.next, known.exit),
-            None => without_reason(status.code()),
-        };
+        let Remedy { next, exit } = remedy(&reason, status.code());
         Failure {
             what,
             next: next.to_owned(),
@@ -174,221 +170,6 @@ impl From<tonic::Status> for Failure {
     }
 }
 
-/// A reason of the contract and what the command line makes of it.
-struct Known {
-    reason: &'static str,
-    next: &'static str,
-    /// For commands of operators; `request` and `exec` end every refusal with 13.
-    exit: u8,
-}
-
-const fn known(reason: &'static str, exit: u8, next: &'static str) -> Known {
-    Known { reason, next, exit }
-}
-
-/// Every reason of `types.proto`.
-const REASONS: &[Known] = &[
-    known(
-        "INVALID_FIELD",
-        exit::OTHER,
-        "Mend what is named and try again.",
-    ),
-    known(
-        "INVALID_ARGUMENTS",
-        exit::OTHER,
-        "Mend the arguments: they have to mean exactly one thing.",
-    ),
-    known(
-        "CALL_ID_REUSED",
-        exit::OTHER,
-        "Ask again: a new attempt gets a call id of its own.",
-    ),
-    known(
-        "NO_TOKEN",
-        exit::OTHER,
-        "Set HOLDPOINT_TOKEN or HOLDPOINT_TOKEN_FILE; `holdpoint doctor` shows what is missing.",
-    ),
-    known(
-        "BAD_TOKEN",
-        exit::OTHER,
-        "Ask an admin for a new token (`holdpoint token` makes one).",
-    ),
-    known(
-        "WRONG_ROLE",
-        exit::OTHER,
-        "Use a token whose identity has that role; `holdpoint whoami` shows who you are.",
-    ),
-    known(
-        "NOT_ON_BEHALF",
-        exit::OTHER,
-        "Have this person added to the caller's acts_for, or leave --on-behalf-of out.",
-    ),
-    known(
-        "OWN_CALL",
-        exit::OTHER,
-        "Ask another operator to decide it.",
-    ),
-    known(
-        "NOT_ROUTED",
-        exit::OTHER,
-        "Only the operators who are asked can decide it; `holdpoint show` names them.",
-    ),
-    known(
-        "NOT_FOUND",
-        exit::OTHER,
-        "See `holdpoint pending` (operators) or `holdpoint mine` (callers) for the ids you may see.",
-    ),
-    known(
-        "NOT_ENOUGH_OPERATORS",
-        exit::OTHER,
-        "Have operators added to the groups of the route that is named, then ask again.",
-    ),
-    known(
-        "DIGEST_MISMATCH",
-        exit::OTHER,
-        "What you saw is not what is asked: look again with `holdpoint show`.",
-    ),
-    known(
-        "NOT_PENDING",
-        exit::OTHER,
-        "Nothing was changed; `holdpoint show` has the whole story.",
-    ),
-    known(
-        "ALREADY_DECIDED",
-        exit::OTHER,
-        "Your approval counts already; others have to approve too.",
-    ),
-    known(
-        "NOT_APPROVED",
-        exit::OTHER,
-        "It must not run. Ask again if it is still needed.",
-    ),
-    known(
-        "ALREADY_GRANTED",
-        exit::OTHER,
-        "Whether it ran is not known here: look before you ask again.",
-    ),
-    known(
-        "USED",
-        exit::OTHER,
-        "Another attempt holds this approval. Ask again if it is still needed.",
-    ),
-    known(
-        "LAPSED",
-        exit::OTHER,
-        "The approval was not used in time. Ask again.",
-    ),
-    known(
-        "NOT_TAKEN",
-        exit::OTHER,
-        "There is no use to renew or to report on.",
-    ),
-    known(
-        "OUTCOME_RECORDED",
-        exit::OTHER,
-        "Another outcome is recorded already; `holdpoint show` has it.",
-    ),
-    known(
-        "NOT_DENIED",
-        exit::OTHER,
-        "There is no remembered denial to lift.",
-    ),
-    known(
-        "CLOCK_IN_DOUBT",
-        exit::OTHER,
-        "Mend the clock of the daemon's machine, or have an admin confirm it.",
-    ),
-    known(
-        "TOO_MANY_PENDING",
-        exit::OTHER,
-        "Wait until some are decided, or withdraw some (`holdpoint mine`).",
-    ),
-    known(
-        "TOO_MANY_HELD",
-        exit::OTHER,
-        "The daemon holds as many calls as it is allowed to; try again later.",
-    ),
-    known("OVERLOADED", exit::OTHER, "Try again shortly."),
-    known(
-        "STORE_UNAVAILABLE",
-        exit::OTHER,
-        "Nothing was recorded. See the daemon's log (disk, permissions), then try again.",
-    ),
-    known(
-        "UNKNOWN_COMMIT",
-        exit::OTHER,
-        "It may or may not be recorded: look before you try again.",
-    ),
-    known(
-        "SHUTTING_DOWN",
-        exit::REFUSED,
-        "The daemon stops; start it again and try again.",
-    ),
-    known(
-        "BAD_PAGE_TOKEN",
-        exit::OTHER,
-        "Begin again from the first page.",
-    ),
-    known(
-        "INTERNAL",
-        exit::OTHER,
-        "This is a defect of Holdpoint: please report it, with the daemon's log.",
-    ),
-];
-
-/// For answers that carry no reason of ours: from the transport, or from
-/// something that is not a holdpoint daemon.
-fn without_reason(code: tonic::Code) -> (&'static str, u8) {
-    match code {
-        tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::DeadlineExceeded => (
-            "Is the daemon running? `holdpoint doctor` looks.",
-            exit::REFUSED,
-        ),
-        tonic::Code::Unimplemented => (
-            "What answers there does not speak this version: check HOLDPOINT_SERVER and the daemon's version.",
-            exit::REFUSED,
-        ),
-        _ => (
-            "`holdpoint doctor` looks at what may be wrong.",
-            exit::OTHER,
-        ),
-    }
-}
-
-/// Whether asking the same thing again, with the same call id, may help: the
-/// daemon is away or said so itself.
-pub fn worth_retrying(status: &tonic::Status) -> bool {
-    match reason_of(status).as_deref() {
-        Some("STORE_UNAVAILABLE" | "UNKNOWN_COMMIT" | "SHUTTING_DOWN" | "OVERLOADED") => true,
-        Some(_) => false,
-        // Without a reason it is the transport that speaks: a connection that
-        // broke shows as any of these, depending on where it broke.
-        None => matches!(
-            status.code(),
-            tonic::Code::Unavailable
-                | tonic::Code::Unknown
-                | tonic::Code::Cancelled
-                | tonic::Code::DeadlineExceeded
-                | tonic::Code::Internal
-        ),
-    }
-}
-
-/// Whether it is certain that nothing was done, so that asking again cannot
-/// meet what an earlier attempt left behind.
-pub fn certainly_not_done(status: &tonic::Status) -> bool {
-    !matches!(
-        reason_of(status).as_deref(),
-        None | Some("UNKNOWN_COMMIT" | "SHUTTING_DOWN")
-    )
-}
-
-/// The machine-readable reason, if the daemon gave one.
-pub fn reason_of(status: &tonic::Status) -> Option<String> {
-    let info = status.get_details_error_info()?;
-    (info.domain == "holdpoint").then_some(info.reason)
-}
-
 #[cfg(test)]
 mod tests {
     use tonic_types::{ErrorDetails, StatusExt};
@@ -405,43 +186,6 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_of_the_contract_has_a_remedy() {
-        let contract = include_str!("../../proto/holdpoint/v1/types.proto");
-        let rows = contract
-            .lines()
-            .filter_map(|line| line.strip_prefix("//   "));
-        let mut seen = 0;
-        for row in rows.skip_while(|row| !row.starts_with("reason ")).skip(1) {
-            let words: Vec<&str> = row
-                .split_whitespace()
-                .map(|w| w.trim_matches(','))
-                .collect();
-            let is_reason =
-                |w: &&&str| w.len() >= 4 && w.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-            let reasons = words.iter().take_while(is_reason).take(2);
-            let codes = [
-                "NOT_FOUND",
-                "INTERNAL",
-                "ALREADY_EXISTS",
-                "UNAVAILABLE",
-                "UNAUTHENTICATED",
-            ];
-            for (position, reason) in reasons.enumerate() {
-                let is_code = position > 0 && *reason != "BAD_TOKEN";
-                if is_code || (position > 0 && codes.contains(reason)) {
-                    continue;
-                }
-                seen += 1;
-                assert!(
-                    REASONS.iter().any(|known| known.reason == *reason),
-                    "{reason} has no remedy"
-                );
-            }
-        }
-        assert_eq!(seen, REASONS.len());
-    }
-
-    #[test]
     fn a_refusal_says_what_to_do_next_and_names_the_request() {
         let refused = status(
             tonic::Code::FailedPrecondition,
@@ -452,7 +196,7 @@ mod tests {
         let text = failure.to_string();
         assert_eq!(
             text,
-            "[2b4d5e6f] the digest differs. What you saw is not what is asked: look again with `holdpoint show`."
+            "[2b4d5e6f] the digest differs. `holdpoint show` has what is asked."
         );
         assert_eq!(failure.exit, exit::OTHER);
     }
@@ -471,31 +215,6 @@ mod tests {
             details,
         );
         assert_eq!(Failure::from(refused).what, "call.tool: is empty");
-    }
-
-    #[test]
-    fn a_broken_connection_is_worth_retrying_and_a_refusal_is_not() {
-        assert!(worth_retrying(&tonic::Status::unavailable(
-            "connection refused"
-        )));
-        assert!(worth_retrying(&status(
-            tonic::Code::Unavailable,
-            "UNKNOWN_COMMIT",
-            ""
-        )));
-        assert!(!worth_retrying(&status(
-            tonic::Code::NotFound,
-            "NOT_FOUND",
-            ""
-        )));
-        assert!(certainly_not_done(&status(
-            tonic::Code::Unavailable,
-            "STORE_UNAVAILABLE",
-            ""
-        )));
-        assert!(!certainly_not_done(&tonic::Status::unavailable(
-            "broken pipe"
-        )));
     }
 
     #[test]

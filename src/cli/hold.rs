@@ -12,13 +12,16 @@
 //! Promises: [`Hold::take`] says yes at most once, and only for the digest of
 //! the call that is about to run. Must never: take `approved` for permission.
 
+mod using;
+
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tonic::Status as Answer;
 
 use super::client::{Client, brief};
-use super::errors::{self, Failure};
+use super::errors::Failure;
+use super::reasons;
 use super::signals::Stop;
 use super::waiting::Waiting;
 use super::when;
@@ -35,7 +38,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Blocking for this long is not waiting.
 const GLANCE_MS: i64 = 1;
 /// The daemon's own "expired" is waited for a little longer than our deadline.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 /// The contract's default, for a daemon that never told us its deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(900);
 /// How long a withdrawal may take before we give up telling the daemon.
@@ -53,6 +56,9 @@ pub struct Hold {
     until: Duration,
     /// Whether the daemon may have heard of the call.
     sent: bool,
+    /// Whether it was an earlier request's from the start. Every answer but the
+    /// first says so, because asking again continues; the first knows.
+    pub continued: bool,
     waiting: Waiting,
 }
 
@@ -96,6 +102,7 @@ impl Hold {
             answer: None,
             until,
             sent: false,
+            continued: true,
             waiting,
         }
     }
@@ -132,14 +139,22 @@ impl Hold {
                         return ending;
                     }
                 }
-                Err(status) if errors::worth_retrying(&status) => {
+                Err(status) if reasons::worth_retrying(&status) => {
                     // Nothing of it was recorded, so nobody was asked: to wait
                     // for an answer would be waiting for nothing.
                     let nothing_there =
-                        self.answer.is_none() && errors::certainly_not_done(&status);
+                        self.answer.is_none() && reasons::certainly_not_done(&status);
                     let too_long = nothing_there && when::boot() > begun + FIRST_CONNECTION;
-                    if too_long || when::boot() > self.until + GRACE {
+                    if too_long {
                         return Ending::Refused(self.client.failure(status));
+                    }
+                    if when::boot() > self.until + GRACE {
+                        let failure = self.client.failure(status);
+                        let what = format!(
+                            "its time is up, and the daemon cannot be asked how it ended: {}",
+                            failure.what
+                        );
+                        return Ending::Refused(Failure { what, ..failure });
                     }
                     let left = self.left();
                     self.waiting.away(id_of(&self.answer), Some(left));
@@ -150,20 +165,25 @@ impl Hold {
         }
     }
 
-    /// Tries for a while to reach a daemon that may be about to start.
+    /// Tries for a while to reach a daemon that may be about to start. Asking it
+    /// who we are tells a daemon from something else that listens there, and a
+    /// token that is not valid, before anything is held.
     async fn reach(&mut self) -> Result<(), Failure> {
         let (begun, mut pause) = (when::boot(), BACK_OFF.0);
         loop {
-            match self.client.connect().await {
-                Ok(()) => return Ok(()),
-                Err(failure) if when::boot() > begun + FIRST_CONNECTION => return Err(failure),
-                Err(_) => {
-                    if when::boot() > begun + TICK {
-                        self.waiting.away(None, None);
-                    }
-                    back_off(&mut pause).await;
-                }
+            let mut service = self.client.operator();
+            let status = match service.who_am_i(brief(proto::WhoAmIRequest {})).await {
+                Ok(_) => return Ok(()),
+                Err(status) => status,
+            };
+            let too_long = when::boot() > begun + FIRST_CONNECTION;
+            if too_long || !reasons::worth_retrying(&status) {
+                return Err(self.client.failure(status));
             }
+            if when::boot() > begun + TICK {
+                self.waiting.away(None, None);
+            }
+            back_off(&mut pause).await;
         }
     }
 
@@ -215,6 +235,7 @@ impl Hold {
                 "Nothing was run. Check that HOLDPOINT_SERVER is a daemon you trust, and report this.",
             )));
         }
+        self.continued &= answer.resumed;
         let ending = match Status::from_number(answer.status) {
             Some(Status::Pending) => None,
             Some(Status::Approved) => Some(Ending::Approved),
@@ -232,53 +253,6 @@ impl Hold {
         }
         self.answer = Some(answer);
         ending
-    }
-
-    /// Takes the use. `Ok` is the permission to run the call now, once; it
-    /// carries the length of the lease.
-    ///
-    /// An attempt whose answer was lost may have taken the use. When the daemon
-    /// then says ALREADY_GRANTED, it was granted to this call id, which only
-    /// this process has, and this process has not begun the call: that is a yes.
-    pub async fn take(
-        &mut self,
-        expect_outcome: bool,
-        stop: &mut Stop,
-    ) -> Result<Duration, Ending> {
-        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
-        let mut may_be_taken = false;
-        let message = proto::TakeUseRequest {
-            id: self.id().unwrap_or_default().to_owned(),
-            call_id: self.question.call_id.clone(),
-            digest: self.digest.to_string(),
-            expect_outcome,
-        };
-        loop {
-            let mut service = self.client.caller();
-            let taking = service.take_use(brief(message.clone()));
-            let answer = tokio::select! {
-                answer = taking => answer,
-                () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
-            };
-            let status = match answer {
-                Ok(granted) => return Ok(lease(granted.into_inner().lease_ms)),
-                Err(status) => status,
-            };
-            let reason = errors::reason_of(&status);
-            if may_be_taken && reason.as_deref() == Some("ALREADY_GRANTED") {
-                return Ok(Duration::ZERO);
-            }
-            let patient = when::boot() < (self.until + GRACE).max(begun + FIRST_CONNECTION);
-            if !errors::worth_retrying(&status) || !patient {
-                return Err(Ending::Refused(self.client.failure(status)));
-            }
-            may_be_taken |= !errors::certainly_not_done(&status);
-            self.waiting.away(id_of(&self.answer), None);
-            tokio::select! {
-                () = back_off(&mut pause) => {}
-                () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
-            }
-        }
     }
 
     /// Takes the request back, so that nobody decides what nobody will run.
@@ -337,69 +311,6 @@ impl Hold {
         })
     }
 
-    /// Keeps the lease of a use whose call runs. Never returns: drop it when
-    /// the call has ended.
-    pub async fn keep_lease(&self, mut lease: Duration) {
-        let message = proto::RenewUseRequest {
-            id: self.id().unwrap_or_default().to_owned(),
-            call_id: self.question.call_id.clone(),
-        };
-        // A lease that we did not hear the length of (its answer was lost) is
-        // renewed at once.
-        let mut warned = false;
-        loop {
-            sleep(lease / 3).await;
-            match self.client.caller().renew_use(brief(message.clone())).await {
-                Ok(renewed) => {
-                    lease = Duration::from_millis(renewed.into_inner().lease_ms.max(0) as u64)
-                        .max(3 * BACK_OFF.1);
-                }
-                Err(status) if errors::worth_retrying(&status) => lease = 3 * BACK_OFF.1,
-                Err(status) => {
-                    if !warned {
-                        let why = self.client.failure(status).what;
-                        super::output::note(&format!(
-                            "holdpoint: the daemon no longer follows this run: {why}"
-                        ));
-                    }
-                    warned = true;
-                    lease = Duration::from_secs(180);
-                }
-            }
-        }
-    }
-
-    /// Tells the daemon how the call ended, for at most `within`.
-    pub async fn report(
-        &self,
-        outcome: proto::Outcome,
-        detail: &str,
-        within: Duration,
-    ) -> Result<(), Failure> {
-        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
-        let message = proto::ReportOutcomeRequest {
-            id: self.id().unwrap_or_default().to_owned(),
-            call_id: self.question.call_id.clone(),
-            outcome: outcome.into(),
-            detail: detail.to_owned(),
-        };
-        loop {
-            let status = match self
-                .client
-                .caller()
-                .report_outcome(brief(message.clone()))
-                .await
-            {
-                Ok(_) => return Ok(()),
-                Err(status) => status,
-            };
-            if !errors::worth_retrying(&status) || when::boot() > begun + within {
-                return Err(self.client.failure(status));
-            }
-            back_off(&mut pause).await;
-        }
-    }
-
     /// The request's id, once the daemon told it.
     pub fn id(&self) -> Option<&str> {
         id_of(&self.answer)
@@ -412,10 +323,6 @@ impl Hold {
 
 fn id_of(answer: &Option<proto::ApprovalAnswer>) -> Option<&str> {
     answer.as_ref().map(|answer| answer.id.as_str())
-}
-
-fn lease(ms: i64) -> Duration {
-    Duration::from_millis(ms.max(0) as u64)
 }
 
 async fn back_off(pause: &mut Duration) {

@@ -7,16 +7,18 @@
 //!
 //! ```text
 //!   gate     request exec           asking  hold  waiting  signals  program child
-//!   decide   pending show approve   look  decide  watch    listing  page
+//!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
 //!   daemon   serve demo config token doctor whoami
-//!   all of them                     client  state  errors  output  table  records  text when zone
+//!   all of them                     client  state  errors  reasons  output  table  records
+//!                                   text  words  when  zone
 //! ```
 //!
 //! Promises: what comes from outside is printed as safe text; nothing is decided
 //! that was not shown; nothing runs without a use that was taken. Must never:
 //! panic on a closed pipe, print a token, or send one in clear text.
 
+mod amend;
 mod asking;
 mod audit;
 mod audit_file;
@@ -24,15 +26,20 @@ mod child;
 mod client;
 mod config;
 mod decide;
+mod demo;
+mod demo_kv;
+mod demo_stage;
 mod doctor;
 pub mod errors;
 mod exec;
 mod hold;
 mod listing;
 mod look;
+mod mail_text;
 mod output;
 mod page;
 mod program;
+mod reasons;
 pub mod records;
 mod request;
 mod serve;
@@ -119,12 +126,16 @@ enum Command {
     /// Say no, and why
     Deny(decide::DecideArgs),
     Watch(watch::WatchArgs),
-    Lift(decide::LiftArgs),
+    Lift(amend::LiftArgs),
     Audit(audit::AuditArgs),
     Whoami(whoami::WhoamiArgs),
     Serve(serve::ServeArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
+    Demo(demo::DemoArgs),
+    /// The demo's key-value store
+    #[command(hide = true)]
+    DemoKv(demo_kv::KvArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -146,14 +157,16 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Approve(args) => decide::run(globals, Verdict::Approve, args).await?,
         Command::Deny(args) => decide::run(globals, Verdict::Deny, args).await?,
         Command::Watch(args) => watch::run(globals, args).await?,
-        Command::Lift(args) => decide::lift(globals, args).await?,
+        Command::Lift(args) => amend::lift(globals, args).await?,
         Command::Audit(args) => audit::run(globals, args).await?,
         Command::Whoami(args) => whoami::run(globals, args).await?,
         Command::Serve(args) => serve::run(globals, args).await?,
         Command::Doctor => doctor::run(globals).await?,
+        Command::Demo(args) => demo::run(args).await?,
+        Command::DemoKv(args) => demo_kv::run(args)?,
         Command::Config(command) => config::run(globals, command)?,
         Command::Token(command) => token::run(globals, command)?,
-        Command::ConfirmClock => decide::confirm_clock(globals).await?,
+        Command::ConfirmClock => amend::confirm_clock(globals).await?,
     }
     Ok(errors::exit::OK)
 }

@@ -265,6 +265,11 @@ word!(
     strength, Strength
 );
 
+/// The number of a status, from its word; 0 for what is none.
+pub fn status_number(word: &str) -> i32 {
+    Status::from_word(word).map_or(0, Status::number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

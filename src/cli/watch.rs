@@ -7,8 +7,9 @@ use clap::Args;
 use tokio::time::sleep;
 
 use super::client::{Client, Role};
-use super::errors::{self, Done};
+use super::errors::Done;
 use super::output::{Output, Tone, View, note};
+use super::reasons;
 use super::state::Globals;
 use super::text::{safe, short};
 use super::{records, when, words};
@@ -37,7 +38,7 @@ pub async fn run(globals: &Globals, args: WatchArgs) -> Done {
     let mut away = false;
     loop {
         match follow(&client, &args, &mut out, &mut away).await? {
-            Some(status) if !errors::worth_retrying(&status) => return Err(client.failure(status)),
+            Some(status) if !reasons::worth_retrying(&status) => return Err(client.failure(status)),
             _ if !away => {
                 away = true;
                 pause = BACK_OFF.0;

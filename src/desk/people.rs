@@ -363,10 +363,10 @@ impl People {
     }
 }
 
-/// Whom a clause asks, in words: `ops or security`, `every operator`.
+/// Whom a clause asks, in words: `ops or security`, `any operator`.
 pub fn who_is_asked(clause: &Clause) -> String {
     if clause.groups.is_empty() {
-        return "every operator".to_owned();
+        return "any operator".to_owned();
     }
     clause
         .groups

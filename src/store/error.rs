@@ -85,7 +85,7 @@ pub enum Refusal {
     #[error("request {}: there is no remembered denial to lift", .0.short())]
     NotDenied(RequestId),
     /// The wall clock stands before the newest audit entry.
-    #[error("the daemon's clock is in doubt: it stands before {}, the time of the newest audit entry; mend the clock, or let an admin run `holdpoint clock confirm`", .0.rfc3339())]
+    #[error("the daemon's clock is in doubt: it stands before {}, the time of the newest audit entry; mend the clock, or let an admin run `holdpoint confirm-clock`", .0.rfc3339())]
     ClockInDoubt(Time),
     /// A limit on pending requests.
     #[error("{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some")]

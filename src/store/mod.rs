@@ -27,6 +27,7 @@ pub mod decide;
 pub mod ending;
 pub mod error;
 pub mod export;
+mod faults;
 pub mod mail;
 pub mod query;
 pub mod read;

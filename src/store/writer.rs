@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::clock::{self, Clock, Drift};
 use super::error::StoreError;
+use super::faults::{self, Steps};
 use super::schema::{self, OpenError};
 use super::tx::{Event, State, Tx};
 use super::{audit, ending, read, text_index};
@@ -355,18 +356,19 @@ impl Writer {
         let mut events = Vec::new();
         match self.try_commit(&mut jobs, due, &mut events) {
             Ok(()) => {
-                fault("after-commit");
+                let steps = Steps::of(&events);
+                steps.reached("after-commit");
                 if !events.is_empty() {
                     self.text_behind = true;
                     (self.on_commit)(events);
                 }
-                fault("after-events");
+                steps.reached("after-events");
+                self.wrote = Instant::now();
+                self.set_health(Health::Serving);
                 for job in jobs {
                     job.answer();
                 }
-                self.wrote = Instant::now();
-                self.set_health(Health::Serving);
-                fault("after-answer");
+                steps.reached("after-answer");
             }
             Err(error) => {
                 tracing::error!(%error, "the store could not write");
@@ -383,7 +385,7 @@ impl Writer {
 
     fn try_commit(
         &mut self,
-        jobs: &mut [Box<dyn Job>],
+        jobs: &mut Vec<Box<dyn Job>>,
         due: bool,
         events: &mut Vec<Event>,
     ) -> Result<(), StoreError> {
@@ -400,12 +402,17 @@ impl Writer {
             if let Err(error) = Tx::run(conn, now, &mut self.state, events, ending::end_due) {
                 tracing::error!(%error, "what is due could not be ended");
             }
-            fault("after-ending");
+            Steps::of(events).reached("after-ending");
         }
         let mut batch = Batch { conn, now, state: &mut self.state, events };
         for job in jobs.iter_mut() {
+            if conn.is_autocommit() {
+                // The transaction is gone. Outside of one, releasing this job's
+                // savepoint would commit it, on top of entries that were lost.
+                break;
+            }
             job.run(&mut batch);
-            fault("after-transition");
+            Steps::of(batch.events).reached("after-transition");
         }
         if conn.is_autocommit() {
             // SQLite rolls the whole transaction back by itself on some errors,
@@ -418,7 +425,11 @@ impl Writer {
         if let Some(before_commit) = &mut self.before_commit {
             before_commit(conn).map_err(unknown)?;
         }
-        fault("before-commit");
+        if faults::planted("early-ack") {
+            jobs.drain(..).for_each(Job::answer);
+            faults::slow_disk();
+        }
+        Steps::of(events).reached("before-commit");
         conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(unknown)?;
         Ok(())
     }
@@ -524,14 +535,4 @@ fn gather(
         }
     }
     (jobs, false)
-}
-
-/// A named step of a commit. With the feature `faults`, which no release has,
-/// `HOLDPOINT_FAULT=STEP:N` ends the process the Nth time the step is reached.
-#[cfg(not(feature = "faults"))]
-fn fault(_step: &str) {}
-
-#[cfg(feature = "faults")]
-fn fault(step: &str) {
-    crate::telemetry::fault(step);
 }

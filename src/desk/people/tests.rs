@@ -241,7 +241,7 @@ fn what_cannot_be_satisfied_names_the_route_and_what_is_lacking() {
     let many = asks(&[clause("r", &[], 5)]);
     assert_eq!(
         people.can_be_satisfied(&many, "").unwrap_err(),
-        "route \"r\" asks every operator for 5 approvals, but 3 operators could give one: 2 \
+        "route \"r\" asks any operator for 5 approvals, but 3 operators could give one: 2 \
          more needed"
     );
 }

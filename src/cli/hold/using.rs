@@ -1,0 +1,130 @@
+//! The use of an approved request: taken once, kept while the call runs,
+//! reported when it has ended.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{BACK_OFF, Ending, FIRST_CONNECTION, GRACE, Hold, back_off, id_of};
+use crate::cli::client::brief;
+use crate::cli::errors::Failure;
+use crate::cli::output::note;
+use crate::cli::signals::Stop;
+use crate::cli::{reasons, when};
+use crate::proto;
+
+impl Hold {
+    /// Takes the use. `Ok` is the permission to run the call now, once; it
+    /// carries the length of the lease.
+    ///
+    /// An attempt whose answer was lost may have taken the use. When the daemon
+    /// then says ALREADY_GRANTED, it was granted to this call id, which only
+    /// this process has, and this process has not begun the call: that is a yes.
+    pub async fn take(
+        &mut self,
+        expect_outcome: bool,
+        stop: &mut Stop,
+    ) -> Result<Duration, Ending> {
+        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        let mut may_be_taken = false;
+        let message = proto::TakeUseRequest {
+            id: self.id().unwrap_or_default().to_owned(),
+            call_id: self.question.call_id.clone(),
+            digest: self.digest.to_string(),
+            expect_outcome,
+        };
+        loop {
+            let mut service = self.client.caller();
+            let taking = service.take_use(brief(message.clone()));
+            let answer = tokio::select! {
+                answer = taking => answer,
+                () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
+            };
+            let status = match answer {
+                Ok(granted) => return Ok(lease(granted.into_inner().lease_ms)),
+                Err(status) => status,
+            };
+            let reason = reasons::reason_of(&status);
+            if may_be_taken && reason.as_deref() == Some("ALREADY_GRANTED") {
+                return Ok(Duration::ZERO);
+            }
+            let patient = when::boot() < (self.until + GRACE).max(begun + FIRST_CONNECTION);
+            if !reasons::worth_retrying(&status) || !patient {
+                return Err(Ending::Refused(self.client.failure(status)));
+            }
+            may_be_taken |= !reasons::certainly_not_done(&status);
+            self.waiting.away(id_of(&self.answer), None);
+            tokio::select! {
+                () = back_off(&mut pause) => {}
+                () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
+            }
+        }
+    }
+
+    /// Keeps the lease of a use whose call runs. Never returns: drop it when
+    /// the call has ended.
+    pub async fn keep_lease(&self, mut lease: Duration) {
+        let message = proto::RenewUseRequest {
+            id: self.id().unwrap_or_default().to_owned(),
+            call_id: self.question.call_id.clone(),
+        };
+        // A lease that we did not hear the length of (its answer was lost) is
+        // renewed at once.
+        let mut warned = false;
+        loop {
+            sleep(lease / 3).await;
+            match self.client.caller().renew_use(brief(message.clone())).await {
+                Ok(renewed) => {
+                    lease = Duration::from_millis(renewed.into_inner().lease_ms.max(0) as u64)
+                        .max(3 * BACK_OFF.1);
+                }
+                Err(status) if reasons::worth_retrying(&status) => lease = 3 * BACK_OFF.1,
+                Err(status) => {
+                    if !warned {
+                        let why = self.client.failure(status).what;
+                        note(&format!(
+                            "holdpoint: the daemon no longer follows this run: {why}"
+                        ));
+                    }
+                    warned = true;
+                    lease = Duration::from_secs(180);
+                }
+            }
+        }
+    }
+
+    /// Tells the daemon how the call ended, for at most `within`.
+    pub async fn report(
+        &self,
+        outcome: proto::Outcome,
+        detail: &str,
+        within: Duration,
+    ) -> Result<(), Failure> {
+        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        let message = proto::ReportOutcomeRequest {
+            id: self.id().unwrap_or_default().to_owned(),
+            call_id: self.question.call_id.clone(),
+            outcome: outcome.into(),
+            detail: detail.to_owned(),
+        };
+        loop {
+            let status = match self
+                .client
+                .caller()
+                .report_outcome(brief(message.clone()))
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(status) => status,
+            };
+            if !reasons::worth_retrying(&status) || when::boot() > begun + within {
+                return Err(self.client.failure(status));
+            }
+            back_off(&mut pause).await;
+        }
+    }
+}
+
+fn lease(ms: i64) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
+}

@@ -1,0 +1,63 @@
+//! The outbox worker, set up from the configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::CannotStart;
+use crate::config::{Config, Overrides, StatePaths};
+use crate::desk::Desk;
+use crate::mail::letter;
+use crate::mail::transport::{MailConfig, STEP_TIMEOUT, Transport};
+use crate::mail::worker::{self, Sender};
+
+/// Starts the worker. Also says where mails go, in words.
+pub fn start(
+    desk: &Arc<Desk>,
+    config: &Config,
+    paths: &StatePaths,
+) -> Result<(JoinHandle<()>, String), CannotStart> {
+    let transport = Transport::new(&MailConfig {
+        server: config.smtp.clone(),
+        tls_ca_file: None,
+        folder: paths.mail.clone(),
+        step_timeout: STEP_TIMEOUT,
+    })
+    .map_err(CannotStart::because)?;
+    let goes = transport.describe();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let from = match &config.from {
+        Some(from) => from.clone(),
+        None => letter::sender(None, &host).map_err(CannotStart::because)?,
+    };
+    let sender = Sender { from, command_prefix: command(config), host };
+    let (desk, bell) = (desk.clone(), desk.mail_bell());
+    let worker = tokio::spawn(async move {
+        let mut closing = desk.closing();
+        let stop = async move {
+            let _ = closing.wait_for(|closing| *closing).await;
+        };
+        let people = || desk.people();
+        worker::run(desk.store().clone(), transport, sender, people, &bell, stop).await;
+    });
+    Ok((worker, goes))
+}
+
+/// How `holdpoint` is called where operators type. In local mode they use this
+/// machine, and a state directory that is not the usual one has to be named.
+fn command(config: &Config) -> String {
+    let usual = StatePaths::find(&Overrides::default()).map(|paths| paths.dir);
+    let named = std::env::var_os("HOLDPOINT_STATE_DIR").is_some();
+    if config.local_mode() && (named || usual.is_ok_and(|dir| dir != config.state_dir)) {
+        return format!("HOLDPOINT_STATE_DIR={} holdpoint", quoted(&config.state_dir));
+    }
+    "holdpoint".to_owned()
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+:@,".contains(&b);
+    if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
