@@ -382,6 +382,7 @@ fn wrapped(text: &str, view: &View) -> Vec<String> {
             let space = full[start..].rfind(' ').map(|at| start + at + 1);
             let near = space.filter(|at| full[*at..].width() <= NEAR_MARGIN);
             let moved = near.map(|at| full.split_off(at)).unwrap_or_default();
+            full.truncate(full.trim_end().len());
             used = next.width() + moved.width();
             pieces.push(next.clone() + &moved);
         }
