@@ -120,11 +120,8 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        let transport = reasons::reason_of(&status).is_none();
-        match (&status.code(), status.source()) {
-            (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
-                self.unreachable(&root_cause(source))
-            }
+        match (reasons::reason_of(&status), status.source()) {
+            (None, Some(source)) => self.unreachable(&root_cause(source)),
             _ => Failure::from(status),
         }
     }
