@@ -251,6 +251,8 @@ impl Desk {
         max_wait: Option<Duration>,
     ) -> Result<Answer, DeskError> {
         self.refuse_if_closing()?;
+        // Nobody waits, however briefly, on what is not theirs.
+        self.own(caller, id).await?;
         // Registered first, looked at second: a decision in between is not missed.
         let ticket = self.waiters.register(id)?;
         let request = self.own(caller, id).await?;
@@ -372,7 +374,7 @@ impl Desk {
             id,
             operator: operator.name.clone(),
             strength: operator.strength,
-            own_call: operator.is(&request.call.agent.on_behalf_of),
+            own_call: signs_for_themselves(operator, &request),
             verdict,
             reason: mask_text(reason).0,
             shown,
@@ -442,6 +444,13 @@ impl Desk {
         self.start_closing();
         self.store.close().await;
     }
+}
+
+/// Whether the one person of local mode decides what they asked for themselves.
+/// (Nobody else can; for everyone else the store refuses it.)
+fn signs_for_themselves(operator: &Operator, request: &Request) -> bool {
+    let on_behalf_of = request.call.agent.on_behalf_of.as_str();
+    operator.sole_local && (on_behalf_of.is_empty() || operator.is(on_behalf_of))
 }
 
 /// Whether a request is this person's business.
