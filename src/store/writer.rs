@@ -129,7 +129,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
     health: watch::Receiver<Health>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -172,7 +172,7 @@ impl Store {
             clock: options.clock,
             path: options.path,
             readers: Mutex::new(Vec::new()),
-            reading: Semaphore::new(READERS),
+            reading: Arc::new(Semaphore::new(READERS)),
             health,
             thread: Mutex::new(None),
         });
@@ -237,8 +237,10 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let shared = self.shared.clone();
-        let _permit = self.shared.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
+        let permit = shared.reading.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
         let task = tokio::task::spawn_blocking(move || {
+            // Here and not outside: whoever asked may leave, and this runs on.
+            let _permit = permit;
             let pooled = lock(&shared.readers).pop();
             let conn = match pooled {
                 Some(conn) => conn,
@@ -262,6 +264,13 @@ impl Store {
     /// Finishes what is queued, records the stop and closes the database.
     pub async fn close(&self) {
         let _ = self.write(clock::daemon_stopped).await;
+        // Readers close first: the last connection to close folds the write-ahead
+        // log into the database file, and only one that may write can do that.
+        if let Ok(all) = self.shared.reading.acquire_many(READERS as u32).await {
+            all.forget();
+        }
+        self.shared.reading.close();
+        lock(&self.shared.readers).clear();
         let _ = self.queue.send(Message::Stop);
         let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {
