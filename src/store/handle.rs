@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -23,6 +24,9 @@ const QUEUE: usize = 150_000;
 
 /// Read-only connections, and so questions answered at once.
 const READERS: usize = 8;
+
+/// How long questions under way may take when the store closes.
+const READERS_LEAVE: Duration = Duration::from_secs(2);
 
 /// Whether the store can write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +124,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) path: PathBuf,
     pub(super) readers: Mutex<Vec<Connection>>,
-    pub(super) reading: Semaphore,
+    pub(super) reading: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -170,7 +174,7 @@ impl Store {
             clock: options.clock,
             path: options.path,
             readers: Mutex::new(Vec::new()),
-            reading: Semaphore::new(READERS),
+            reading: Arc::new(Semaphore::new(READERS)),
             health,
             thread: Mutex::new(None),
         });
@@ -229,8 +233,11 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let shared = self.shared.clone();
-        let _permit = self.shared.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
+        let permit =
+            shared.reading.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
         let task = tokio::task::spawn_blocking(move || {
+            // Here and not outside: whoever asked may leave, and this runs on.
+            let _permit = permit;
             let pooled = lock(&shared.readers).pop();
             let conn = match pooled {
                 Some(conn) => conn,
@@ -254,6 +261,15 @@ impl Store {
     /// Finishes what is queued, records the stop and closes the database.
     pub async fn close(&self) {
         let _ = self.write(clock::daemon_stopped).await;
+        // Readers close first: the last connection to close folds the write-ahead
+        // log into the database file, and only one that may write can do that.
+        // A long question (verifying ten million entries) is not waited for.
+        let all = self.shared.reading.acquire_many(READERS as u32);
+        if let Ok(Ok(all)) = tokio::time::timeout(READERS_LEAVE, all).await {
+            all.forget();
+        }
+        self.shared.reading.close();
+        lock(&self.shared.readers).clear();
         let _ = self.queue.send(Message::Stop);
         let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {
