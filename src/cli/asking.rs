@@ -53,9 +53,14 @@ pub struct About {
 impl About {
     /// The call with these arguments.
     pub fn call(&self, server: &str, tool: &str, arguments: Vec<u8>) -> proto::Call {
+        // Of an agent that is named we know no version; without a name it is us.
+        let (name, version) = match &self.agent {
+            Some(name) => (name.clone(), String::new()),
+            None => ("holdpoint".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        };
         let agent = proto::Agent {
-            name: self.agent.clone().unwrap_or_else(|| "holdpoint".to_owned()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name,
+            version,
             session: self.session.clone().unwrap_or_default(),
             on_behalf_of: self.on_behalf_of.clone().unwrap_or_default(),
         };

@@ -46,22 +46,52 @@ struct QueryArgs {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Time>,
     /// The program that held the call
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     caller: String,
     /// Whom that program served
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     client: String,
     /// The agent's name
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     agent: String,
     /// The agent's session
-    #[arg(long, value_name = "SESSION", default_value = "")]
+    #[arg(
+        long,
+        value_name = "SESSION",
+        default_value = "",
+        hide_default_value = true
+    )]
     session: String,
     /// The server
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     server: String,
     /// The tool
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     tool: String,
     /// read, write, execute, destructive or financial
     #[arg(long, value_name = "CATEGORY", value_parser = asking::category)]
@@ -70,16 +100,31 @@ struct QueryArgs {
     #[arg(long, value_name = "STATUS", value_parser = look::status)]
     status: Option<Status>,
     /// Who decided, lifted or confirmed
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     operator: String,
     /// Words that all occur, in any order
-    #[arg(long, value_name = "WORDS", default_value = "")]
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
     text: String,
     /// One request: its id, or four or more digits of it
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     request: String,
     /// What happened: requested, approved, denied, use_granted, ...
-    #[arg(long, value_name = "KIND", default_value = "")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "",
+        hide_default_value = true
+    )]
     kind: String,
     /// At most so many entries
     #[arg(long, value_name = "N", default_value_t = 50)]

@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
@@ -120,11 +120,8 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        let transport = reasons::reason_of(&status).is_none();
-        match (&status.code(), status.source()) {
-            (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
-                self.unreachable(&root_cause(source))
-            }
+        match (reasons::reason_of(&status), status.source()) {
+            (None, Some(source)) => self.unreachable(&root_cause(source)),
             _ => Failure::from(status),
         }
     }
@@ -329,7 +326,7 @@ fn read(path: &Path, variable: &str) -> Done<String> {
     })
 }
 
-fn utf8(path: &PathBuf) -> Done<&str> {
+fn utf8(path: &Path) -> Done<&str> {
     path.to_str().ok_or_else(|| {
         Failure::usage(
             format!("the path {} is not UTF-8", safe(&path.to_string_lossy())),

@@ -47,6 +47,8 @@ const SCRIPT: &str = r#""$0" request --server kv --tool set --args '{"key":"gree
 const SCRIPT_SHOWN: &str = r#"holdpoint request --server kv --tool set \
     --args '{"key":"greeting","value":"hello"}' --category write ... &&
   kv set greeting hello"#;
+/// How much of the mail is shown: up to the agent's own words.
+const MAIL_LINES: usize = 16;
 /// Between looks at what is not there yet.
 const LOOK: Duration = Duration::from_millis(50);
 /// How a shell says that Ctrl-C ended a command.
@@ -111,7 +113,8 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
         &format!("The call is held [{}]. The operator has mail:", short(&id)),
     )?;
     for line in mail(stage).await {
-        out.line(&format!("  {} {line}", view.paint(Tone::Faint, "|")))?;
+        let line = format!("{} {line}", view.paint(Tone::Faint, "|"));
+        out.line(&format!("  {}", line.trim_end()))?;
     }
 
     let approve = format!(
@@ -222,7 +225,7 @@ async fn mail(stage: &Stage) -> Vec<String> {
             .map(|file| file.path())
             .filter(|path| path.extension().is_some_and(|e| e == "eml"));
         if let Some(letter) = letters.next().and_then(|path| fs::read(path).ok()) {
-            return mail_text::beginning(&letter, 14)
+            return mail_text::beginning(&letter, MAIL_LINES)
                 .iter()
                 .map(|line| safe(line))
                 .collect();

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::errors::{Done, Failure};
 use super::text::{safe, shell_word};
@@ -129,19 +129,21 @@ impl Stage {
 
     /// Waits for the script that was started last; its exit code.
     pub async fn script_ended(&mut self, within: Duration) -> Done<i32> {
-        let Some(mut script) = self.running.pop() else {
+        // It stays in the list while it is waited for: a demo that is interrupted
+        // here ends it like everything else.
+        let Some(script) = self.running.last_mut() else {
             return Ok(0);
         };
         match timeout(within, script.wait()).await {
-            Ok(Ok(status)) => Ok(status.code().unwrap_or(-1)),
-            Ok(Err(error)) => Err(cannot_start(error)),
-            Err(_) => {
-                self.running.push(script);
-                Err(Failure::new(
-                    "the agent does not end",
-                    "Please report this.",
-                ))
+            Ok(Ok(status)) => {
+                self.running.pop();
+                Ok(status.code().unwrap_or(-1))
             }
+            Ok(Err(error)) => Err(cannot_start(error)),
+            Err(_) => Err(Failure::new(
+                "the agent does not end",
+                "Please report this.",
+            )),
         }
     }
 
@@ -186,21 +188,25 @@ impl Stage {
     /// Ends what still runs, the newest first, and removes the folder.
     pub async fn end(mut self) {
         while let Some(mut child) = self.running.pop() {
-            end_group(&child, Signal::TERM);
-            if timeout(FAREWELL, child.wait()).await.is_err() {
-                end_group(&child, Signal::KILL);
+            // No id: it ended and was waited for.
+            let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+                continue;
+            };
+            // The group is what a child started too: the script's own commands.
+            let _ = kill_process_group(group, Signal::TERM);
+            let gone = async {
+                let _ = child.wait().await;
+                while test_kill_process_group(group).is_ok() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            if timeout(FAREWELL, gone).await.is_err() {
+                let _ = kill_process_group(group, Signal::KILL);
                 let _ = timeout(FAREWELL, child.wait()).await;
             }
         }
         // What is left of a temporary folder harms nobody.
         let _ = fs::remove_dir_all(self.folder());
-    }
-}
-
-/// Signals a child that was not waited for yet, with what it started.
-fn end_group(child: &Child, signal: Signal) {
-    if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-        let _ = kill_process_group(pid, signal);
     }
 }
 

@@ -213,11 +213,11 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
         ),
     });
     checks.push(match me.mail.as_str() {
-        "smtp" => check(Level::Ok, "mail", "through SMTP", ""),
+        smtp if smtp.starts_with("smtp") => check(Level::Ok, "mail", safe(smtp), ""),
         "" => check(Level::Warn, "mail", "the daemon does not say", ""),
         folder => {
             let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
-            check(Level::Warn, "mail", format!("as files in {}", safe(folder)), remedy)
+            check(Level::Warn, "mail", safe(folder), remedy)
         }
     });
     // In local mode there is a second token, for what asks.

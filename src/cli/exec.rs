@@ -104,10 +104,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     let planned = plan(&args)?;
     let arguments = planned.arguments(&planned.program)?;
     let digest = planned.digest(&arguments);
-    let client = Client::new(globals, Role::Caller).map_err(|f| Failure {
-        exit: f.exit.max(exit::USAGE),
-        ..f
-    })?;
+    let client = Client::new(globals, Role::Caller)?;
     let mut stop = Stop::listen()?;
     let mut call = args.about.call(
         &planned.server,

@@ -57,7 +57,12 @@ pub struct WithdrawArgs {
     /// Its id, or the unique beginning or end of one (4 digits or more), or `latest`
     id: String,
     /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
     /// Print the request as one JSON object
     #[arg(long)]

@@ -105,7 +105,7 @@ HOLDPOINT_CA, HOLDPOINT_STATE_DIR. `holdpoint COMMAND --help` says more.
 /// A person between an AI agent and what it does: calls are held until someone
 /// answers, and exactly what that person saw is what runs, once.
 #[derive(Debug, Parser)]
-#[command(name = "holdpoint", version, help_template = FIRST_PAGE, disable_help_subcommand = true)]
+#[command(name = "holdpoint", version, help_template = FIRST_PAGE)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,

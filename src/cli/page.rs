@@ -93,7 +93,7 @@ impl Page<'_> {
             Some(Status::Pending) => self.view.deadline(&r.deadline, r.time_left_ms),
             _ => self.view.time(&r.ended_at),
         };
-        // Painted text cannot be measured, so it is not wrapped, but short.
+        // Painted text cannot be measured, so it is not wrapped; it is short.
         self.text.push_str(&format!(
             "  {:<LABEL$}{status} [{}]\n",
             "status",
@@ -107,12 +107,13 @@ impl Page<'_> {
             },
             &when,
         );
-        let category = self.view.paint(words::category(r.category), category);
-        let risk = self.view.paint(words::risk(r.risk), risk);
-        self.text.push_str(&format!(
-            "  {:<LABEL$}category {category}, risk {risk}\n",
-            "class"
-        ));
+        for (label, tone, word) in [
+            ("category", words::category(r.category), category),
+            ("risk", words::risk(r.risk), risk),
+        ] {
+            let word = self.view.paint(tone, word);
+            self.text.push_str(&format!("  {label:<LABEL$}{word}\n"));
+        }
     }
 
     fn who(&mut self, r: &Request) {
@@ -381,6 +382,7 @@ fn wrapped(text: &str, view: &View) -> Vec<String> {
             let space = full[start..].rfind(' ').map(|at| start + at + 1);
             let near = space.filter(|at| full[*at..].width() <= NEAR_MARGIN);
             let moved = near.map(|at| full.split_off(at)).unwrap_or_default();
+            full.truncate(full.trim_end().len());
             used = next.width() + moved.width();
             pieces.push(next.clone() + &moved);
         }

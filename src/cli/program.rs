@@ -9,6 +9,7 @@
 //! shared libraries, environment and files that the arguments name are not
 //! covered at all.
 
+use crate::call::hex::hex;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -124,12 +125,7 @@ fn hash(file: &mut File) -> io::Result<(String, bool)> {
         script.get_or_insert(buffer[..read].starts_with(b"#!"));
         hasher.update(&buffer[..read]);
     }
-    let hex = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok((hex, script.unwrap_or(false)))
+    Ok((hex(&hasher.finalize()), script.unwrap_or(false)))
 }
 
 fn is_executable(path: &Path) -> bool {

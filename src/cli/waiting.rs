@@ -23,8 +23,9 @@ pub struct Waiting {
     said: String,
     /// On [`when::boot`]'s clock.
     said_at: Duration,
-    /// Whether a line stands on the terminal that has to go before the next.
-    standing: bool,
+    /// The line that stands on the terminal and has to go before the next;
+    /// empty if there is none.
+    standing: String,
 }
 
 impl Waiting {
@@ -35,7 +36,7 @@ impl Waiting {
             call: format!("{} on {}", safe(tool), safe(server)),
             said: String::new(),
             said_at: Duration::ZERO,
-            standing: false,
+            standing: String::new(),
         }
     }
 
@@ -48,7 +49,8 @@ impl Waiting {
                 self.clear();
                 note(&how);
             }
-            self.in_place(&format!("{what}, {left}"));
+            // The time first: a narrow terminal cuts the end.
+            self.in_place(&format!("{left}, {what}"));
         } else if self.said != what || when::boot() > self.said_at + REMIND_EVERY {
             note(&format!("{what}, {left}; {how}"));
             self.said_at = when::boot();
@@ -76,15 +78,16 @@ impl Waiting {
 
     fn in_place(&mut self, line: &str) {
         let line = cut(line, output::width().saturating_sub(1));
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
-        self.standing = true;
+        if line != self.standing {
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
+            self.standing = line;
+        }
     }
 
     /// Takes the line away, so that what follows begins at the margin.
     pub fn clear(&mut self) {
-        if self.standing {
+        if !std::mem::take(&mut self.standing).is_empty() {
             let _ = write!(io::stderr(), "\r\x1b[K");
-            self.standing = false;
         }
     }
 }

@@ -94,5 +94,5 @@ impl Watch {
 }
 
 async fn newest(desk: &Desk) -> Result<u64, DeskError> {
-    Ok(desk.store().read(|conn| Ok(audit::newest_sequence(conn)?)).await?)
+    Ok(desk.store().read(audit::newest_sequence).await?)
 }

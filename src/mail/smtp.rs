@@ -5,7 +5,6 @@
 //! after its greeting would hold a delivery for ever. One connection serves one
 //! letter; a connection that was abandoned half way is never used again.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,12 +61,10 @@ impl Smtp {
     ) -> Result<Self, BadMailConfig> {
         let host = &server.host;
         let protection = match server.security {
-            // Whoever sits between could take a server's offer of STARTTLS away,
-            // so "if the server offers it" protects nothing: it is plain SMTP.
-            SmtpSecurity::Opportunistic if is_this_machine(host) => Protection::None,
-            SmtpSecurity::Opportunistic => {
+            SmtpSecurity::Opportunistic if server.is_plain_beyond_this_machine() => {
                 return Err(BadMailConfig::PlainBeyondLoopback { host: host.clone() });
             }
+            SmtpSecurity::Opportunistic => Protection::None,
             SmtpSecurity::StartTls => Protection::StartTls(tls_parameters(host, ca_file)?),
             SmtpSecurity::Tls => Protection::Tls(tls_parameters(host, ca_file)?),
         };
@@ -232,14 +229,6 @@ fn cause(error: &Error) -> String {
 fn answer(response: &Response) -> String {
     let lines: Vec<&str> = response.message().collect();
     format!("{} {}", response.code(), lines.join(" "))
-}
-
-/// A name other than `localhost` may resolve to anything, so it does not count.
-fn is_this_machine(host: &str) -> bool {
-    let address = host
-        .parse::<IpAddr>()
-        .map(|ip| ip.to_canonical().is_loopback());
-    host.eq_ignore_ascii_case("localhost") || address.unwrap_or(false)
 }
 
 fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, BadMailConfig> {

@@ -1,9 +1,11 @@
 //! The outbox worker: takes what is due from the store, composes, delivers, and
 //! writes down how it went.
 //!
-//!     store ── due ──> run ── compose ──> up to 8 deliveries at once ──> server or folder
-//!       ^                                          │
-//!       └────────────── result <───────────────────┘
+//! ```text
+//! store ── due ──> run ── compose ──> up to 8 deliveries at once ──> server or folder
+//!   ^                                          │
+//!   └────────────── result <───────────────────┘
+//! ```
 //!
 //! Promises: a letter counts as sent only once the store has recorded it, and
 //! is not sent again while that is being tried; a server that hangs costs eight

@@ -286,7 +286,8 @@ pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite
     let head = audit::head(conn)?;
     let mut pending: HashMap<(String, Option<String>), u32> = HashMap::new();
     let mut counts = conn.prepare(
-        "SELECT caller, client, count(*) FROM requests WHERE status = 1 GROUP BY caller, client",
+        "SELECT caller, client, count(*) FROM requests INDEXED BY requests_pending
+         WHERE status = 1 GROUP BY caller, client",
     )?;
     let mut rows = counts.query([])?;
     while let Some(row) = rows.next()? {

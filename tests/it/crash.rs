@@ -325,6 +325,8 @@ async fn operator(
 #[derive(Debug, Default)]
 pub struct Report {
     pub violations: Vec<String>,
+    /// Answers that the contract does not explain.
+    pub unexpected: Vec<String>,
     pub rounds: u64,
     /// Acknowledged steps of each kind.
     pub steps: BTreeMap<&'static str, usize>,
@@ -373,10 +375,7 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
         daemon = home.start().await;
         report.rounds += 1;
         let flying = std::mem::take(&mut world.log().flying);
-        let (steps, unexpected) = {
-            let log = world.log();
-            (log.steps.clone(), log.unexpected.clone())
-        };
+        let steps = world.log().steps.clone();
         learn(home, &mut truth, &steps[checked..]).await;
         checked = steps.len();
         let recorded = flying.iter().filter(|f| f.was_recorded(&truth.entries)).count();
@@ -384,7 +383,6 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
         report.not_recorded += flying.len() - recorded;
         report.kills_in_flight += u64::from(!flying.is_empty());
         report.violations = violations(&steps, &truth);
-        report.violations.extend(unexpected);
         report.violations.extend(broken_chain(home, &mut report.entries).await);
         if !report.violations.is_empty() {
             break;
@@ -393,6 +391,7 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
     world.over.store(true, Ordering::SeqCst);
     world.gate.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    report.unexpected = std::mem::take(&mut world.log().unexpected);
     for step in &world.log().steps {
         *report.steps.entry(step.kind()).or_default() += 1;
     }
@@ -401,7 +400,7 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
 }
 
 /// Reads what is new in the history, and the requests that anything happened to.
-async fn learn(home: &Home, truth: &mut Truth, steps: &[Step]) {
+pub async fn learn(home: &Home, truth: &mut Truth, steps: &[Step]) {
     let clients = home.clients();
     let after = truth.entries.last().map_or(0, |entry| entry.sequence);
     let mut history = clients.history_named("auditor");
@@ -459,6 +458,7 @@ async fn what_was_acknowledged_survives_kill_9_at_any_instant() {
         report.entries
     );
     assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
+    assert!(report.unexpected.is_empty(), "seed {seed}: {:#?}", report.unexpected);
     for kind in ["submitted", "decided", "granted", "reported"] {
         assert!(report.steps.get(kind).is_some_and(|n| *n > 0), "nothing was {kind}");
     }
