@@ -12,6 +12,8 @@
 //! Promises: [`Hold::take`] says yes at most once, and only for the digest of
 //! the call that is about to run. Must never: take `approved` for permission.
 
+#[cfg(test)]
+mod tests;
 mod using;
 
 use std::time::Duration;
