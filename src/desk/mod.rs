@@ -395,11 +395,7 @@ impl Desk {
     }
 
     /// A request, if this person may see it; otherwise it does not exist for them.
-    pub async fn visible(
-        &self,
-        operator: &Operator,
-        id: RequestId,
-    ) -> Result<Request, DeskError> {
+    pub async fn visible(&self, operator: &Operator, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
     }
