@@ -171,6 +171,26 @@ pub async fn run(cli: Cli) -> Done<u8> {
     Ok(errors::exit::OK)
 }
 
+/// Says what was not understood, and ends. The parser quotes words as they were
+/// given, and a script may have them from an agent: they are shown as safe text.
+pub fn misunderstood(mut error: clap::Error) -> ! {
+    use clap::error::ContextValue;
+    let quoted: Vec<_> = (error.context())
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(word) => Some((kind, ContextValue::String(text::safe(word)))),
+            ContextValue::Strings(words) => {
+                let words = words.iter().map(|word| text::safe(word)).collect();
+                Some((kind, ContextValue::Strings(words)))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    error.exit()
+}
+
 /// The whole program but for its arguments: a runtime, the command, the exit code.
 pub fn main(cli: Cli) -> u8 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -369,12 +369,10 @@ impl Desk {
         reason: &str,
         shown: String,
     ) -> Result<Request, DeskError> {
-        let request = self.visible(operator, id).await?;
         let input = Decide {
             id,
             operator: operator.name.clone(),
             strength: operator.strength,
-            own_call: signs_for_themselves(operator, &request),
             verdict,
             reason: mask_text(reason).0,
             shown,
@@ -391,18 +389,13 @@ impl Desk {
         id: RequestId,
         reason: &str,
     ) -> Result<Request, DeskError> {
-        self.visible(operator, id).await?;
         let input = Lift { id, operator: operator.name.clone(), reason: mask_text(reason).0 };
         let entitled = self.entitlement();
         Ok(self.store.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await?)
     }
 
     /// A request, if this person may see it; otherwise it does not exist for them.
-    pub async fn visible(
-        &self,
-        operator: &Operator,
-        id: RequestId,
-    ) -> Result<Request, DeskError> {
+    pub async fn visible(&self, operator: &Operator, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
     }
@@ -444,13 +437,6 @@ impl Desk {
         self.start_closing();
         self.store.close().await;
     }
-}
-
-/// Whether the one person of local mode decides what they asked for themselves.
-/// (Nobody else can; for everyone else the store refuses it.)
-fn signs_for_themselves(operator: &Operator, request: &Request) -> bool {
-    let on_behalf_of = request.call.agent.on_behalf_of.as_str();
-    operator.sole_local && (on_behalf_of.is_empty() || operator.is(on_behalf_of))
 }
 
 /// Whether a request is this person's business.

@@ -40,7 +40,9 @@ impl Scene {
         if upto == Transition::Submit {
             return;
         }
-        let asked = Ask::new("one", call("write", "{}")).briefly().timeout_ms(upto.timeout_ms());
+        let mut asked = Ask::new("one", call("write", "{}")).timeout_ms(upto.timeout_ms());
+        // Longer than a planted bug delays the commit.
+        asked.0.max_wait_ms = 200;
         let answer = asked.send(&mut self.caller).await.expect("submitted");
         (self.id, self.digest) = (answer.id, answer.digest);
         self.knows(|id| Step::Submitted { id, call_id: "one".to_owned() });

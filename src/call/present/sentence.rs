@@ -197,11 +197,7 @@ fn size(value: &Json) -> SafeText {
 
 /// A text that has been through masking, and so may be a marker of ours.
 fn masked_or_word(text: &str, columns: usize) -> SafeText {
-    if is_masked(text) {
-        SafeText::line(text)
-    } else {
-        word(text, columns)
-    }
+    if is_masked(text) { SafeText::line(text) } else { word(text, columns) }
 }
 
 /// A text as a word of the sentence: in quotes unless it is one plain word, so
