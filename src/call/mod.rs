@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod digest;
 #[cfg(test)]
 pub(crate) mod hostile;
+pub mod hex;
 pub mod ids;
 pub mod json;
 pub mod model;

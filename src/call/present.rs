@@ -157,23 +157,50 @@ impl Tree<'_> {
 
     /// Writes the items of an array within `budget` lines (at least one).
     fn items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
+        if all.len() > budget / 2 && all.iter().any(|item| self.opens(item, depth, 2)) {
+            return self.first_items(all, depth, budget, out);
+        }
         let shown = how_many(all.len(), budget);
         let end = out.len() + budget;
         for (i, value) in all[..shown].iter().enumerate() {
             let following = shown - i - 1 + usize::from(shown < all.len());
             let room = (end - out.len()).saturating_sub(following).max(1);
-            let first = out.len();
-            match value {
-                Json::Object(members) if !members.is_empty() && self.opens(value, depth, 2) => {
-                    self.members(members, depth + 1, room, out);
-                }
-                value => self.value(SafeText::default(), value, depth + 1, room, out),
-            }
-            if let Some(line) = out.get_mut(first) {
-                line.dash = true;
-            }
+            self.item(value, depth, room, out);
         }
         self.left_out(all[shown..].iter(), "item", depth + 1, out);
+    }
+
+    /// A long list of things with parts: the first ones whole, the others
+    /// counted. A line for each would show nothing of any.
+    fn first_items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
+        let end = out.len() + budget;
+        for (i, item) in all.iter().enumerate() {
+            let (first, cut) = (out.len(), self.cut);
+            let room = (end - first).saturating_sub(usize::from(i + 1 < all.len()));
+            if room > 0 {
+                self.item(item, depth, room, out);
+            }
+            let whole = room > 0 && self.cut == cut;
+            if i > 0 && !whole {
+                out.truncate(first);
+                self.cut = cut;
+                return self.left_out(all[i..].iter(), "item", depth + 1, out);
+            }
+        }
+    }
+
+    /// Writes one item of a list, its dash before the first line.
+    fn item(&mut self, item: &Json, depth: usize, room: usize, out: &mut Vec<Line>) {
+        let first = out.len();
+        match item {
+            Json::Object(members) if !members.is_empty() && self.opens(item, depth, 2) => {
+                self.members(members, depth + 1, room, out);
+            }
+            item => self.value(SafeText::default(), item, depth + 1, room, out),
+        }
+        if let Some(line) = out.get_mut(first) {
+            line.dash = true;
+        }
     }
 
     /// Writes one value after its label.

@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
@@ -65,10 +65,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Client {
     /// Reads flags and environment. Connects when the first call is made.
     pub fn new(globals: &Globals, role: Role) -> Done<Self> {
-        let named = globals
-            .connect
-            .clone()
-            .or_else(|| variable("HOLDPOINT_SERVER"));
+        let named = globals.connect.clone().or_else(|| variable("HOLDPOINT_SERVER"));
         // Who names another daemon does not need a state directory.
         let paths = match (globals.paths(), &named) {
             (Ok(paths), _) => Some(paths),
@@ -83,12 +80,7 @@ impl Client {
         let bearer = bearer(&address, paths.as_ref(), role)?;
         let endpoint = endpoint(&address, bearer.0.is_some())?;
         let channel = endpoint.connect_lazy();
-        Ok(Client {
-            endpoint,
-            channel,
-            bearer,
-            address: safe(&address),
-        })
+        Ok(Client { endpoint, channel, bearer, address: safe(&address) })
     }
 
     /// Connects now, or says why not.
@@ -120,11 +112,8 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        let transport = reasons::reason_of(&status).is_none();
-        match (&status.code(), status.source()) {
-            (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
-                self.unreachable(&root_cause(source))
-            }
+        match (reasons::reason_of(&status), status.source()) {
+            (None, Some(source)) => self.unreachable(&root_cause(source)),
             _ => Failure::from(status),
         }
     }
@@ -158,9 +147,7 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
             "Write unix:PATH, http://HOST:PORT or https://HOST:PORT in HOLDPOINT_SERVER or --connect.",
         )
     };
-    let known = ["unix:", "http://", "https://"]
-        .iter()
-        .any(|scheme| address.starts_with(scheme));
+    let known = ["unix:", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
     if !known {
         return Err(wrong("has no scheme that is known here"));
     }
@@ -173,9 +160,7 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
             return Err(wrong("cannot be read"));
         }
         if uri.scheme_str() == Some("https") {
-            endpoint = endpoint
-                .tls_config(tls()?)
-                .map_err(|error| wrong(&root_cause(&error)))?;
+            endpoint = endpoint.tls_config(tls()?).map_err(|error| wrong(&root_cause(&error)))?;
         } else if with_token && !is_loopback(host) {
             return Err(Failure::usage(
                 format!("the token would travel to {} in clear text", safe(host)),
@@ -184,9 +169,7 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
         }
     }
     let agent = concat!("holdpoint/", env!("CARGO_PKG_VERSION"));
-    let endpoint = endpoint
-        .user_agent(agent)
-        .map_err(|_| wrong("cannot be used"))?;
+    let endpoint = endpoint.user_agent(agent).map_err(|_| wrong("cannot be used"))?;
     Ok(endpoint
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(KEEPALIVE_EVERY)
@@ -222,9 +205,7 @@ fn is_loopback(host: &str) -> bool {
 /// local mode's token, if it is local mode's own socket that we speak to.
 fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer> {
     let is_own = |paths: &&StatePaths| {
-        address
-            .strip_prefix("unix:")
-            .is_some_and(|path| Path::new(path) == paths.socket)
+        address.strip_prefix("unix:").is_some_and(|path| Path::new(path) == paths.socket)
     };
     let token = if let Some(token) = variable("HOLDPOINT_TOKEN") {
         Some((token, "HOLDPOINT_TOKEN".to_owned()))
@@ -247,10 +228,7 @@ fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer>
     let value = format!("Bearer {}", token.trim());
     let mut value: MetadataValue<Ascii> = value.parse().map_err(|_| {
         Failure::usage(
-            format!(
-                "the token in {} holds characters that no token has",
-                safe(&source)
-            ),
+            format!("the token in {} holds characters that no token has", safe(&source)),
             "Copy it again, whole and on one line.",
         )
     })?;
@@ -264,20 +242,14 @@ pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Bearer(hidden)"
-        } else {
-            "Bearer(none)"
-        })
+        f.write_str(if self.0.is_some() { "Bearer(hidden)" } else { "Bearer(none)" })
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.0 {
-            request
-                .metadata_mut()
-                .insert("authorization", value.clone());
+            request.metadata_mut().insert("authorization", value.clone());
         }
         Ok(request)
     }
@@ -300,10 +272,7 @@ pub fn variable(name: &str) -> Option<String> {
 fn read(path: &Path, variable: &str) -> Done<String> {
     std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(
-            format!(
-                "{variable}: cannot read {}: {error}",
-                safe(&path.to_string_lossy())
-            ),
+            format!("{variable}: cannot read {}: {error}", safe(&path.to_string_lossy())),
             "Check the path and its permissions.",
         )
     })

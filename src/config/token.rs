@@ -3,6 +3,7 @@
 //! Only hashes are stored. A token has 192 random bits, so a plain SHA-256 is
 //! enough: there is nothing to guess that a slow hash would protect.
 
+use crate::call::hex::hex;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
@@ -83,10 +84,6 @@ impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TokenHash({}…)", hex(&self.0[..4]))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

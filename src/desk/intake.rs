@@ -129,12 +129,12 @@ impl Intake {
         let masked = mask(&shown);
         drop(shown);
         let mut hidden_values = masked.hidden;
+        let labels = mask_labels(incoming.labels, &mut hidden_values);
         let mut words = |text: String| {
             let (text, hidden) = mask_text(&text);
             hidden_values = hidden_values.saturating_add(hidden);
             text
         };
-        let labels = incoming.labels.into_iter().map(|(k, v)| (k, words(v))).collect();
         let explanation = words(incoming.explanation);
         let not_covered = incoming.not_covered.into_iter().map(&mut words).collect();
         Ok(Call {
@@ -211,6 +211,18 @@ impl Intake {
         check.finish()?;
         Ok((category.unwrap_or(Category::Unspecified), risk.unwrap_or(Risk::Unspecified)))
     }
+}
+
+/// Labels are masked by their names too, as members of the arguments are.
+fn mask_labels(
+    labels: BTreeMap<String, String>,
+    hidden_values: &mut u32,
+) -> BTreeMap<String, String> {
+    let masked = mask(&Json::object(labels.into_iter().map(|(k, v)| (k, Json::String(v)))));
+    *hidden_values = hidden_values.saturating_add(masked.hidden);
+    let Json::Object(members) = masked.value else { return BTreeMap::new() };
+    let text = |value: Json| value.as_str().map(str::to_owned).unwrap_or_default();
+    members.into_iter().map(|(k, v)| (k, text(v))).collect()
 }
 
 /// What an operator is shown of a multi-round call: the arguments, and what the

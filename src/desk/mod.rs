@@ -251,6 +251,8 @@ impl Desk {
         max_wait: Option<Duration>,
     ) -> Result<Answer, DeskError> {
         self.refuse_if_closing()?;
+        // Nobody waits, however briefly, on what is not theirs.
+        self.own(caller, id).await?;
         // Registered first, looked at second: a decision in between is not missed.
         let ticket = self.waiters.register(id)?;
         let request = self.own(caller, id).await?;
@@ -367,12 +369,10 @@ impl Desk {
         reason: &str,
         shown: String,
     ) -> Result<Request, DeskError> {
-        let request = self.visible(operator, id).await?;
         let input = Decide {
             id,
             operator: operator.name.clone(),
             strength: operator.strength,
-            own_call: operator.is(&request.call.agent.on_behalf_of),
             verdict,
             reason: mask_text(reason).0,
             shown,
@@ -389,7 +389,6 @@ impl Desk {
         id: RequestId,
         reason: &str,
     ) -> Result<Request, DeskError> {
-        self.visible(operator, id).await?;
         let input = Lift { id, operator: operator.name.clone(), reason: mask_text(reason).0 };
         let entitled = self.entitlement();
         Ok(self.store.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await?)

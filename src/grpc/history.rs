@@ -10,12 +10,13 @@ use super::auth::{self, Door};
 use super::errors::{bad_field, status};
 use super::operator::auditor;
 use super::convert;
+use crate::call::hex::{hex, unhex};
 use crate::call::model::{Category, Request as HeldCall, Status as CallStatus};
 use crate::call::time::Time;
 use crate::desk::sees;
 use crate::proto::{self, history_service_server::HistoryService};
 use crate::store::audit::Kind;
-use crate::store::export::{self, Exporter, unhex};
+use crate::store::export::{self, Exporter};
 use crate::store::query::{self, Filter, Question, Told};
 use crate::store::text_index;
 
@@ -86,10 +87,6 @@ fn filter(message: proto::AuditFilter) -> Result<Filter, Status> {
         request,
         kind,
     })
-}
-
-fn hex(bytes: &[u8; 32]) -> String {
-    crate::call::digest::Digest::from_bytes(*bytes).to_string()
 }
 
 fn entry(told: Told) -> proto::AuditEntry {

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::content::Content;
 use super::limits::cut_line;
 use super::{html, plain};
+use crate::call::hex::hex;
 use crate::call::model::Request;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
@@ -209,10 +210,7 @@ fn is_tame(c: char) -> bool {
 
 fn fingerprint(name: &str) -> String {
     let hash = Sha256::digest(name.as_bytes());
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash[..8])
 }
 
 /// A host name as the right side of an address; `localhost` if it is none.

@@ -72,8 +72,6 @@ macro_rules! kinds {
 kinds! {
     /// A new request.
     Requested "requested",
-    /// The same call id asked again and was attached to its request.
-    Repeated "repeated",
     /// A new call id took over a request that nobody waited on.
     Resumed "resumed",
     /// An approval that is not the last one needed.

@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::audit::{body_hash, entry_hash};
 use super::error::StoreError;
+use crate::call::hex::{hex, unhex};
 use crate::call::json::{Json, parse};
 use crate::call::time::Time;
 
@@ -105,27 +106,6 @@ impl Walk {
         }
         Ok(Whole { entries: self.entries, head: self.hash })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Reads lower-case hex of exactly `N` bytes.
-pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 || !digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let text = std::str::from_utf8(pair).ok()?;
-        *byte = u8::from_str_radix(text, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 pub(super) fn log_id(conn: &Connection) -> Result<[u8; 16], StoreError> {

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::StoreError;
 use super::row;
 use super::text_index;
+use crate::call::hex::hex;
 use crate::call::ids::RequestId;
 use crate::call::model::{Category, Request, Status};
 use crate::call::time::Time;
@@ -133,7 +134,7 @@ impl Question {
     fn fingerprint(&self) -> String {
         let said = format!("{:?}{}", self.filter, self.ascending);
         let hash: [u8; 32] = Sha256::digest(said.as_bytes()).into();
-        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash[..8])
     }
 }
 

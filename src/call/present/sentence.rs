@@ -76,16 +76,35 @@ pub fn sentence(category: &str, risk: &str, server: &str, tool: &str, masked: &J
     text.push_ours(" on ");
     text.push(&word(server, NAME_COLUMNS));
 
-    let mut class = ours(" — ");
-    class.push(&word(category, NAME_COLUMNS));
-    class.push_ours(", ");
-    class.push(&word(risk, NAME_COLUMNS));
-    class.push_ours(" risk");
+    let class = class(category, risk);
 
     let room = COLUMNS.saturating_sub(text.columns() + class.columns());
     text.push(&given(masked, room));
     text.push(&class);
     text
+}
+
+/// How the policy classes it, or that it does not.
+fn class(category: &str, risk: &str) -> SafeText {
+    const UNSAID: &str = "unspecified";
+    let mut class = ours(" — ");
+    match (category == UNSAID, risk == UNSAID) {
+        (true, true) => class.push_ours("category and risk not stated"),
+        (true, false) => class.push_ours("category not stated, "),
+        (false, _) => {
+            class.push(&word(category, NAME_COLUMNS));
+            class.push_ours(", ");
+        }
+    }
+    match (category == UNSAID, risk == UNSAID) {
+        (true, true) => {}
+        (false, true) => class.push_ours("risk not stated"),
+        (_, false) => {
+            class.push(&word(risk, NAME_COLUMNS));
+            class.push_ours(" risk");
+        }
+    }
+    class
 }
 
 /// ` with command DEL, args ["user:1"] and 2 more`, within `columns` if at all possible.

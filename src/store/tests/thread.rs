@@ -107,6 +107,24 @@ async fn a_failing_commit_answers_unknown_to_all_and_nothing_of_it_is_believed()
 }
 
 #[tokio::test]
+async fn a_transition_that_panics_ends_neither_the_thread_nor_what_was_there() {
+    let rig = rig();
+    rig.store.write(|tx| submit(tx, hold(1), &Nobody)).await.expect("held");
+    let panics = rig.store.write(|tx| {
+        submit(tx, hold(2), &Nobody)?;
+        if tx.now.0 > 0 {
+            panic!("a defect, planted");
+        }
+        Ok(())
+    });
+    let failed = panics.await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    rig.store.write(|tx| submit(tx, hold(3), &Nobody)).await.expect("held");
+    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    assert_eq!(whole.expect("read").expect("whole").entries, 2);
+}
+
+#[tokio::test]
 async fn a_failing_store_recovers_without_being_asked() {
     let rig = rig();
     rig.fail.store(true, Ordering::SeqCst);

@@ -1,0 +1,144 @@
+//! The call that every measurement uses: 1 KiB of arguments of several kinds.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use holdpoint::call::ids::RequestId;
+use holdpoint::desk::intake::{Incoming, Intake};
+use holdpoint::desk::people::Caller;
+use holdpoint::desk::routes::{Facts, Routes};
+use holdpoint::proto;
+use holdpoint::store::submit::{PendingLimits, Submit};
+
+pub const CALLER: &str = "bench";
+pub const OPERATOR: &str = "alice";
+pub const REASON: &str = "seen and fine";
+const SERVER: &str = "valkey-production";
+const TOOL: &str = "hash_set";
+
+/// Arguments of 1 KiB; no two numbers give the same.
+pub fn arguments(n: u64) -> String {
+    let rest = "a value of some length that an agent writes, with spaces and words. ".repeat(16);
+    let mut text = format!(
+        r#"{{"key":"session:{n:012}","ttl":3600,"nested":{{"flags":[true,false,null],"ratio":0.25,"list":[1,2,3,5,8,13]}},"value":""#
+    );
+    text.push_str(&rest[..1022 - text.len()]);
+    text.push_str("\"}");
+    text
+}
+
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+/// Ids grow with time, as the daemon's do; that matters to the indexes.
+pub fn fresh_id() -> RequestId {
+    RequestId::new(now_ms())
+}
+
+pub fn call_id(n: u64) -> String {
+    format!("8e5b1c7a-55f0-4d5c-9c1e-{n:012}")
+}
+
+/// The call as it goes over the wire.
+pub fn message(n: u64) -> proto::RequestApprovalRequest {
+    proto::RequestApprovalRequest {
+        call_id: call_id(n),
+        call: Some(proto::Call {
+            server: SERVER.to_owned(),
+            tool: TOOL.to_owned(),
+            arguments: arguments(n).into_bytes(),
+            category: proto::Category::Write.into(),
+            risk: proto::Risk::Medium.into(),
+            rule: "writes are held".to_owned(),
+            policy_revision: "7".to_owned(),
+            client: "desktop".to_owned(),
+            agent: Some(proto::Agent {
+                name: "agent".to_owned(),
+                version: "1.0".to_owned(),
+                session: "5f7c".to_owned(),
+                ..proto::Agent::default()
+            }),
+            explanation: "The user asked to keep the session for an hour.".to_owned(),
+            ..proto::Call::default()
+        }),
+        ..proto::RequestApprovalRequest::default()
+    }
+}
+
+/// The same as it comes out of the wire.
+pub fn incoming(n: u64) -> Incoming {
+    let call = message(n).call.unwrap_or_default();
+    let agent = call.agent.unwrap_or_default();
+    Incoming {
+        server: call.server,
+        tool: call.tool,
+        arguments: call.arguments,
+        category: call.category,
+        risk: call.risk,
+        rule: call.rule,
+        policy_revision: call.policy_revision,
+        client: call.client,
+        agent: holdpoint::call::model::Agent {
+            name: agent.name,
+            version: agent.version,
+            session: agent.session,
+            on_behalf_of: agent.on_behalf_of,
+        },
+        explanation: call.explanation,
+        ..Incoming::default()
+    }
+}
+
+/// The same as the store takes it: checked, digested, masked, routed.
+pub fn submit(n: u64) -> Submit {
+    let caller = Caller {
+        name: CALLER.to_owned(),
+        acts_for: Vec::new(),
+    };
+    let call = Intake {
+        max_arguments: 1 << 18,
+    }
+    .take(&caller, incoming(n))
+    .expect("a good call");
+    let facts = Facts {
+        server: &call.server,
+        tool: &call.tool,
+        category: call.category,
+        risk: call.risk,
+    };
+    let timeout = Duration::from_secs(900);
+    let (requirement, timeout) = Routes::new(&[], timeout).requirement(&facts, None);
+    Submit {
+        id: fresh_id(),
+        call_id: call_id(n),
+        call,
+        requirement,
+        mail_to: vec![OPERATOR.to_owned()],
+        timeout,
+        limits: PendingLimits {
+            per_caller: u32::MAX,
+            per_client: u32::MAX,
+        },
+    }
+}
+
+/// Another call like this one, without doing again what comes before the store.
+pub fn like(pattern: &Submit, n: u64) -> Submit {
+    let digest = format!("{n:064x}").parse().expect("64 hex digits");
+    let call = holdpoint::call::model::Call {
+        arguments: arguments(n),
+        digest,
+        ..pattern.call.clone()
+    };
+    Submit {
+        id: fresh_id(),
+        call_id: call_id(n),
+        call,
+        requirement: pattern.requirement.clone(),
+        mail_to: pattern.mail_to.clone(),
+        ..*pattern
+    }
+}

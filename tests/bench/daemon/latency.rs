@@ -1,0 +1,142 @@
+//! From the moment a decision is sent to the moment the held caller has its
+//! answer, against one echo and one commit.
+
+use std::time::{Duration, Instant};
+
+use super::bare::{Bare, Row, Rows, Write};
+use super::client::{self, Caller, Operator};
+use super::server::{Kind, Running, fresh_dir};
+use super::table::{Table, percentile};
+
+const SAMPLES: usize = 200;
+/// With a pause there are fewer, since each takes longer.
+const PAUSED_SAMPLES: usize = 60;
+/// Until connections, caches and branch predictors have seen it.
+const WARM_UP: usize = 30;
+/// Longer than the daemon works on a request after it has acknowledged it.
+pub const PAUSE: Duration = Duration::from_millis(3);
+
+/// Half of the time and the tail of it.
+pub struct Spread {
+    pub p50: f64,
+    pub p99: f64,
+}
+
+fn spread(mut samples: Vec<Duration>) -> Spread {
+    samples.drain(..WARM_UP.min(samples.len() / 2));
+    samples.sort();
+    let micros = |share| percentile(&samples, share).as_secs_f64() * 1e6;
+    Spread {
+        p50: micros(0.50),
+        p99: micros(0.99),
+    }
+}
+
+fn samples(pause: Duration) -> usize {
+    WARM_UP
+        + if pause.is_zero() {
+            SAMPLES
+        } else {
+            PAUSED_SAMPLES
+        }
+}
+
+async fn wait(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn echo(caller: &mut Caller, pause: Duration) -> Spread {
+    let payload = "x".repeat(1024);
+    let mut taken = Vec::new();
+    for _ in 0..samples(pause) {
+        wait(pause).await;
+        let start = Instant::now();
+        caller.echo(&payload).await;
+        taken.push(start.elapsed());
+    }
+    spread(taken)
+}
+
+/// One submit and one decision, each a transaction.
+async fn commits(pause: Duration) -> (Spread, Spread) {
+    let dir = fresh_dir();
+    let mut bare = Bare::open(dir.path(), Rows::Same);
+    let (mut submits, mut decisions) = (Vec::new(), Vec::new());
+    for _ in 0..samples(pause) {
+        let row = Box::new(Row::numbered(client::number()));
+        let id = row.id;
+        for (write, taken) in [
+            (Write::Submit(row), &mut submits),
+            (Write::Decide(id), &mut decisions),
+        ] {
+            wait(pause).await;
+            let start = Instant::now();
+            bare.begin();
+            bare.write(&write);
+            bare.commit();
+            taken.push(start.elapsed());
+        }
+    }
+    (spread(submits), spread(decisions))
+}
+
+/// A call is held; the operator sees it, pauses, decides; the caller is released.
+pub async fn releases(caller: &Caller, operator: &mut Operator, pause: Duration) -> Spread {
+    let mut taken = Vec::new();
+    for _ in 0..samples(pause) {
+        let mut caller = caller.clone();
+        let held = tokio::spawn(async move {
+            let answer = caller.hold().await;
+            (Instant::now(), answer)
+        });
+        let request = operator.next_pending().await.expect("the call is shown");
+        wait(pause).await;
+        let start = Instant::now();
+        operator.deciding.approve(request).await.expect("decided");
+        let (released, answer) = held.await.expect("the caller");
+        answer.expect("approved");
+        taken.push(released - start);
+    }
+    spread(taken)
+}
+
+async fn of(kind: Kind, pause: Duration) -> Spread {
+    let server = Running::start(kind);
+    let mut operator = Operator::watch(server.dir()).await;
+    let caller = Caller::connect(server.dir()).await;
+    releases(&caller, &mut operator, pause).await
+}
+
+pub async fn round(table: &mut Table) {
+    let tonic = Running::start(Kind::Tonic);
+    let mut echoing = Caller::connect(tonic.dir()).await;
+    for (when, pause) in [("at once", Duration::ZERO), ("after 3 ms", PAUSE)] {
+        let echo = echo(&mut echoing, pause).await;
+        let (submit, decision) = commits(pause).await;
+        let minimal = of(Kind::Minimal(Rows::Few), pause).await;
+        let ours = of(Kind::Daemon, pause).await;
+        let mailing = of(Kind::DaemonWithMail, pause).await;
+        if pause.is_zero() {
+            for (name, spread) in [
+                ("tonic echo, 1 KiB", &echo),
+                ("commit of a submit's rows", &submit),
+                ("commit of a decision's rows", &decision),
+                ("decision to release, minimal path", &minimal),
+            ] {
+                table.baseline(&format!("{name}, p50"), "us", spread.p50);
+                table.baseline(&format!("{name}, p99"), "us", spread.p99);
+            }
+        }
+        let (p50, p99) = (echo.p50 + decision.p50, echo.p99 + decision.p99);
+        let mut row = |what: &str, baseline, ours| {
+            let name = format!("decision to release, {when}{what}");
+            table.row(&name, "us", baseline, ours);
+        };
+        row(", p50 : echo + commit", p50, ours.p50);
+        row(", p99 : echo + commit", p99, ours.p99);
+        row(", p50 : minimal path", minimal.p50, ours.p50);
+        row(", mail as files, p50 : echo + commit", p50, mailing.p50);
+    }
+}

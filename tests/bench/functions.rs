@@ -1,0 +1,158 @@
+//! The functions that every call passes through, by criterion.
+//!
+//!     cargo bench --bench functions             all
+//!     cargo bench --bench functions -- digest   those whose name has this in it
+
+#[path = "daemon/call.rs"]
+#[allow(dead_code)]
+mod call;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use holdpoint::call::digest::Covered;
+use holdpoint::call::json::parse_object;
+use holdpoint::call::redact::mask;
+use holdpoint::call::time::Time;
+use holdpoint::config::{Place, RouteConfig};
+use holdpoint::desk::intake::Intake;
+use holdpoint::desk::people::Caller;
+use holdpoint::desk::routes::{Facts, Routes};
+use holdpoint::store::audit::{Entry, Kind, body_hash, entry_hash};
+use holdpoint::store::tx::{Head, State};
+use holdpoint::store::{Tx, schema, text_index};
+
+fn arguments(c: &mut Criterion) {
+    let text = call::arguments(1);
+    c.bench_function("parse 1 KiB of arguments", |b| {
+        b.iter(|| parse_object(black_box(text.as_bytes())));
+    });
+    let parsed = parse_object(text.as_bytes()).expect("good arguments");
+    let covered = Covered {
+        server: "valkey-production",
+        tool: "hash_set",
+        arguments: &parsed,
+        input_responses: None,
+        request_state: None,
+    };
+    c.bench_function("digest of 1 KiB, parsed", |b| {
+        b.iter(|| black_box(&covered).digest())
+    });
+    c.bench_function("mask 1 KiB, parsed", |b| {
+        b.iter(|| mask(black_box(&parsed)))
+    });
+    let intake = Intake {
+        max_arguments: 1 << 18,
+    };
+    let caller = Caller {
+        name: call::CALLER.to_owned(),
+        acts_for: Vec::new(),
+    };
+    let incoming = call::incoming(1);
+    c.bench_function("intake: check, parse, digest, mask", |b| {
+        b.iter(|| intake.take(&caller, black_box(&incoming).clone()));
+    });
+}
+
+fn routes(c: &mut Criterion) {
+    let glob = |text: String| globset::Glob::new(&text).expect("a pattern");
+    let route = |n: usize| RouteConfig {
+        name: format!("route-{n}"),
+        servers: vec![glob(format!("server-{n}-*"))],
+        tools: vec![glob("*delete*".to_owned()), glob("*flush*".to_owned())],
+        categories: Vec::new(),
+        risks: Vec::new(),
+        ask: ["ops".to_owned()].into(),
+        approvals: 2,
+        timeout: None,
+        place: Place::default(),
+    };
+    let call = call::submit(1).call;
+    let facts = Facts {
+        server: &call.server,
+        tool: &call.tool,
+        category: call.category,
+        risk: call.risk,
+    };
+    for many in [10, 100] {
+        let configured: Vec<RouteConfig> = (0..many).map(route).collect();
+        let routes = Routes::new(&configured, Duration::from_secs(900));
+        c.bench_function(&format!("match {many} routes, none applies"), |b| {
+            b.iter(|| routes.requirement(black_box(&facts), None));
+        });
+    }
+}
+
+fn audit(c: &mut Criterion) {
+    let payload = call::arguments(1);
+    c.bench_function("both hashes of an audit entry of 1 KiB", |b| {
+        b.iter(|| {
+            let body = body_hash(&[7; 16], black_box(&payload));
+            entry_hash(&[1; 16], 1, &[2; 32], Time(3), "requested", &body)
+        });
+    });
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let conn = schema::open_writer(&dir.path().join("holdpoint.db")).expect("a database");
+    let fresh = || State {
+        log_id: [1; 16],
+        head: Head {
+            sequence: 0,
+            hash: [0; 32],
+            at: Time(0),
+            high: Time(0),
+        },
+        pending: HashMap::new(),
+        offset_ms: 0,
+        clock_doubt: None,
+    };
+    let mut state = fresh();
+    let held = call::submit(1).call;
+    let mut append = || {
+        Tx::run(&conn, Time(1), &mut state, &mut Vec::new(), |tx| {
+            let mut entry = Entry::about_call(Kind::CallAllowed, &held);
+            entry.whole_call(&held, true)?;
+            tx.record(entry)
+        })
+        .expect("appended")
+    };
+    conn.execute_batch("BEGIN").expect("a transaction");
+    c.bench_function("append an audit entry of a call, without its commit", |b| {
+        b.iter(&mut append);
+    });
+    c.bench_function("index the words of an entry", |b| {
+        b.iter_custom(|times| {
+            // Always whole steps; what is too much is taken off at the end.
+            let (step, mut taken) = (text_index::STEP as u64, Duration::ZERO);
+            let steps = times.div_ceil(step);
+            for _ in 0..steps {
+                for _ in 0..step {
+                    append();
+                }
+                let start = Instant::now();
+                Tx::run(
+                    &conn,
+                    Time(1),
+                    &mut fresh(),
+                    &mut Vec::new(),
+                    text_index::catch_up,
+                )
+                .expect("indexed");
+                taken += start.elapsed();
+            }
+            taken.mul_f64(times as f64 / (steps * step) as f64)
+        });
+    });
+}
+
+criterion_group! {
+    name = functions;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(30)
+        .without_plots();
+    targets = arguments, routes, audit
+}
+criterion_main!(functions);
