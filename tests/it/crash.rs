@@ -214,7 +214,7 @@ fn send_to(
     id: &str,
     digest: &str,
 ) {
-    let mut ask = |who: usize, verdict| {
+    let ask = |who: usize, verdict| {
         let question = Question { id: id.to_owned(), digest: digest.to_owned(), verdict };
         // An operator who has gone home is not an error.
         let _ = operators[who].send(question);

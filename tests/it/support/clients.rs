@@ -90,6 +90,11 @@ impl Clients {
             .max_decoding_message_size(32 << 20)
     }
 
+    /// Somebody who sends no token.
+    pub fn operator_without_token(&self) -> OperatorServiceClient<Channel> {
+        OperatorServiceClient::new(self.channel.clone())
+    }
+
     /// The history, as a configured person.
     pub fn history_named(&self, name: &str) -> History {
         HistoryServiceClient::with_interceptor(self.channel.clone(), Self::named(name))

@@ -4,6 +4,6 @@ pub mod clients;
 pub mod daemon;
 
 pub use clients::{
-    Ask, Caller, History, Operator, approve, call, deny, get, hold, reason_of, submit, take_use,
+    Ask, approve, call, deny, get, hold, reason_of, submit, take_use,
 };
-pub use daemon::{Daemon, Home, cli, wait_for};
+pub use daemon::{Home, cli, wait_for};
