@@ -303,7 +303,8 @@ async fn operator(
     while let Some(Question { id, digest, verdict }) = questions.recv().await {
         loop {
             let operator_name = name.to_owned();
-            let flying = Flying::Decide { id: id.clone(), operator: operator_name.clone(), verdict };
+            let flying =
+                Flying::Decide { id: id.clone(), operator: operator_name.clone(), verdict };
             let rpc = clients::decide(&mut operator, &id, verdict, &digest);
             match world.ask(Some(flying), rpc).await? {
                 Said::Yes(_) => {

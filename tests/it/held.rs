@@ -8,9 +8,7 @@ use holdpoint::proto::{self, Outcome, Status, Use, Verdict, watch_event::Event};
 use tokio::task::JoinSet;
 
 use super::support::clients::{self, Clients, deny, kinds, report, verify, waited_on, withdraw};
-use super::support::{
-    Ask, Home, approve, call, get, hold, reason_of, submit, take_use, wait_for,
-};
+use super::support::{Ask, Home, approve, call, get, hold, reason_of, submit, take_use, wait_for};
 
 #[tokio::test]
 async fn a_caller_that_vanishes_while_waiting_leaves_its_request_and_resumes_it() {
