@@ -52,7 +52,7 @@ pub(super) struct Command(pub Vec<SafeText>);
 
 impl Content {
     pub fn new(request: &Request, about: &About) -> Content {
-        let arguments = json::parse(request.call.arguments.as_bytes()).ok();
+        let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
         let mut sections = vec![
             who_asks(request),
             arguments_section(request, arguments.as_ref(), about),

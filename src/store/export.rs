@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::audit::{body_hash, entry_hash};
 use super::error::StoreError;
 use crate::call::hex::{hex, unhex};
-use crate::call::json::{Json, parse};
+use crate::call::json::{Json, parse_envelope};
 use crate::call::time::Time;
 
 /// A line of an export longer than this is not one of ours: arguments are at
@@ -361,7 +361,7 @@ fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Wh
     let header = lines.next()?.ok_or_else(|| broken(0, "the file is empty"))?;
     lines.covered(&header);
     let bad_header = || broken(0, "not the header of a Holdpoint audit export");
-    let json = parse(header.as_bytes()).map_err(|_| bad_header())?;
+    let json = parse_envelope(header.as_bytes()).map_err(|_| bad_header())?;
     let text = |name| json.get(name).and_then(Json::as_str);
     let number = |name| json.get(name).and_then(Json::as_u64);
     let log: [u8; 16] = text("log").and_then(unhex).ok_or_else(bad_header)?;
@@ -410,7 +410,8 @@ fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
     // Nothing before it can contain this: hex, digits, a time and a word.
     let (_, rest) = text.split_once(r#","payload":"#).ok_or_else(bad)?;
     let payload = rest.strip_suffix('}').ok_or_else(bad)?;
-    let json = parse(text.as_bytes()).map_err(|e| format!("entry {next} is not readable: {e}"))?;
+    let json = parse_envelope(text.as_bytes())
+        .map_err(|e| format!("entry {next} is not readable: {e}"))?;
     let word = |name| json.get(name).and_then(Json::as_str).ok_or_else(bad);
     let sequence = json.get("sequence").and_then(Json::as_u64).ok_or_else(bad)?;
     let at = Time::parse(word("at")?).ok_or_else(bad)?;

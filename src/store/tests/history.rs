@@ -162,6 +162,21 @@ fn any_flipped_byte_of_an_export_is_found_and_placed() {
 }
 
 #[test]
+fn arguments_as_deep_as_allowed_are_found_exported_and_verified() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let depth = crate::call::json::MAX_DEPTH;
+    let mut deep = call("cl", "s", 1);
+    deep.arguments = format!(r#"{}"abyss"{}"#, r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    assert!(parse(deep.arguments.as_bytes()).is_ok());
+    plain.submit("c1", deep, &waiting).expect("held");
+    index_all(&mut plain);
+    let filter = Filter { text: Some("abyss".to_owned()), ..Filter::default() };
+    assert_eq!(all(&plain, filter, true, 10).len(), 1);
+    let file = export(&plain, 0, 0, 1 << 20);
+    assert!(verify_export(Cursor::new(&file), None).expect("io").is_ok());
+}
+
+#[test]
 fn each_filter_gives_what_looking_at_everything_gives() {
     let mut plain = lived_in();
     index_all(&mut plain);
