@@ -300,9 +300,11 @@ impl Entry {
     }
 }
 
-/// Reads JSON that the store itself wrote.
+/// Reads JSON that the store itself wrote. A payload carries arguments inside,
+/// and so nests deeper than they may.
 pub(super) fn stored_json(text: &str) -> Result<Json, StoreError> {
-    crate::call::json::parse(text.as_bytes()).map_err(|e| StoreError::Corrupt(e.to_string()))
+    crate::call::json::parse_envelope(text.as_bytes())
+        .map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// Reads where the chain stands.

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::audit::{body_hash, entry_hash};
 use super::error::StoreError;
 use crate::call::hex::{hex, unhex};
-use crate::call::json::{Json, parse};
+use crate::call::json::{Json, parse, parse_envelope};
 use crate::call::time::Time;
 
 /// A line of an export longer than this is not one of ours: arguments are at
@@ -369,6 +369,10 @@ fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Wh
     let (Some(first), Some(last)) = (number("first"), number("last")) else {
         return Err(bad_header());
     };
+    // Sequence numbers are SQLite's, so there is room to count past the last.
+    if first.max(last) > i64::MAX.unsigned_abs() {
+        return Err(bad_header());
+    }
     let as_written = format!(
         r#"{{"holdpoint_audit_export":1,"log":"{}","first":{first},"last":{last},"previous":"{}"}}"#,
         hex(&log),
@@ -410,7 +414,8 @@ fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
     // Nothing before it can contain this: hex, digits, a time and a word.
     let (_, rest) = text.split_once(r#","payload":"#).ok_or_else(bad)?;
     let payload = rest.strip_suffix('}').ok_or_else(bad)?;
-    let json = parse(text.as_bytes()).map_err(|e| format!("entry {next} is not readable: {e}"))?;
+    let json = parse_envelope(text.as_bytes())
+        .map_err(|e| format!("entry {next} is not readable: {e}"))?;
     let word = |name| json.get(name).and_then(Json::as_str).ok_or_else(bad);
     let sequence = json.get("sequence").and_then(Json::as_u64).ok_or_else(bad)?;
     let at = Time::parse(word("at")?).ok_or_else(bad)?;
