@@ -198,7 +198,8 @@ fn plain(text: &str) -> String {
     text.replace('«', "<<").replace('»', ">>")
 }
 
-fn hidden_text(text: &str) -> String {
+/// What stands in place of a text that is hidden whole.
+pub fn hidden_text(text: &str) -> String {
     marker("text", text.chars().count(), "character")
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use super::client::{Client, Role, brief};
 use super::errors::{self, Done, Failure};
 use super::look::{find, json_lines};
-use super::output::{Output, note};
+use super::output::{Output, Tone, note};
 use super::page::{self, Wanted};
 use super::reasons;
 use super::records;
@@ -147,6 +147,11 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
         );
     }
     out.line("")?;
+    let unseen = page::unseen(&r, wanted.all_arguments);
+    if verdict == Verdict::Approve && !unseen.is_empty() {
+        let warning = format!("! {unseen}: you have not seen all that will run");
+        out.line(&view.paint(Tone::Caution, &warning))?;
+    }
     let reason = match (&args.reason, verdict) {
         (Some(reason), _) => reason.clone(),
         (None, Verdict::Deny) => question(&mut out, "Why not? (the agent is told) ").await?,
@@ -166,20 +171,26 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     Ok(Decided { id: r.id, digest: r.digest, reason })
 }
 
+/// Whether one key must not be enough: it destroys or pays, or may do so for all
+/// that is known, since what is unsaid counts as the most dangerous.
+fn is_grave(category: i32) -> bool {
+    use Category::{Execute, Read, Write};
+    ![Read, Write, Execute].map(Category::number).contains(&category)
+}
+
 /// The last question. What destroys or pays is not approved by one key.
 async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<bool> {
-    let grave = [Category::Destructive, Category::Financial].map(Category::number);
-    if verdict == Verdict::Approve && grave.contains(&r.category) {
+    if verdict == Verdict::Approve && is_grave(r.category) {
         // A name with hidden or foreign letters cannot be typed as it is.
         let (what, word) = match name_notice(&r.tool) {
             None => ("the tool's name", r.tool.clone()),
             Some(_) => ("the short id", short(&r.id)),
         };
-        let text = format!(
-            "Approve? It is {}: type {what} ({}) ",
-            records::category(r.category),
-            safe(&word)
-        );
+        let kind = match Category::from_number(r.category) {
+            Some(Category::Unspecified) | None => "What it does is not stated".to_owned(),
+            Some(category) => format!("It is {category}"),
+        };
+        let text = format!("Approve? {kind}: type {what} ({}) ", safe(&word));
         return Ok(question(out, &text).await?.trim() == word);
     }
     let ask = if verdict == Verdict::Approve { "Approve? [y/N] " } else { "Deny? [y/N] " };
@@ -274,6 +285,12 @@ mod tests {
         assert!(given(Verdict::Deny, &args(ID, Some(DIGEST), Some("no"))).is_ok());
         let failure = refused(Verdict::Deny, args(ID, Some(DIGEST), None));
         assert!(failure.to_string().contains("--reason TEXT"), "{failure}");
+    }
+
+    #[test]
+    fn what_is_not_stated_is_not_approved_by_one_key() {
+        let grave: Vec<i32> = (0..8).filter(|category| is_grave(*category)).collect();
+        assert_eq!(grave, [0, 4, 5, 6, 7]);
     }
 
     #[test]

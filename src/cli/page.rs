@@ -38,9 +38,26 @@ pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
     page.afterwards(r);
     page.identity(r);
     if wanted.commands && r.status == Status::Pending.number() {
-        page.commands(shown, r);
+        page.commands(shown, r, wanted.all_arguments);
     }
     page.text
+}
+
+/// How much of the arguments nobody has seen, as in `1 value hidden, 2 values
+/// cut`; empty if all of them are on the page.
+pub fn unseen(r: &Request, all: bool) -> String {
+    let cut = json::parse_envelope(r.arguments.as_bytes())
+        .map_or(1, |masked| present::arguments(&masked, limits(all)).cut);
+    let said = |n: u32, how: &str| {
+        (n > 0).then(|| format!("{} {how}", count(n.into(), "value", "values")))
+    };
+    let notes: Vec<String> =
+        [said(r.hidden_values, "hidden"), said(cut, "cut")].into_iter().flatten().collect();
+    notes.join(", ")
+}
+
+fn limits(all: bool) -> &'static Limits {
+    if all { &Limits::FULL } else { &Limits::TERMINAL }
 }
 
 struct Page<'a> {
@@ -166,11 +183,10 @@ impl Page<'_> {
     }
 
     fn arguments(&mut self, r: &Request, all: bool) {
-        let limits = if all { &Limits::FULL } else { &Limits::TERMINAL };
         self.gap();
         match json::parse_envelope(r.arguments.as_bytes()) {
             Ok(masked) => {
-                let shown = present::arguments(&masked, limits);
+                let shown = present::arguments(&masked, limits(all));
                 let mut notes = Vec::new();
                 if r.hidden_values > 0 {
                     notes.push(format!(
@@ -281,11 +297,19 @@ impl Page<'_> {
         self.field("digest", &safe(&r.digest));
     }
 
-    fn commands(&mut self, shown: &GetRequestResponse, r: &Request) {
+    fn commands(&mut self, shown: &GetRequestResponse, r: &Request, all: bool) {
         self.gap();
         if !shown.may_decide && !shown.may_not_decide_because.is_empty() {
             self.line(&format!("  You cannot decide it: {}", safe(&shown.may_not_decide_because)));
             return;
+        }
+        // Said here too: what stands above may have scrolled away.
+        let unseen = unseen(r, all);
+        if !unseen.is_empty() {
+            self.toned(
+                Tone::Caution,
+                &format!("  ! {unseen}: you have not seen all that will run"),
+            );
         }
         // Not wrapped: they are there to be copied.
         let digest = safe(r.digest.get(..16).unwrap_or(&r.digest));

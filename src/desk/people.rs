@@ -168,15 +168,15 @@ impl Operator {
         operator
     }
 
-    /// Whether these are words for this person: name, mail address or an
-    /// alias, ignoring case; also within `Name <address>`.
+    /// Whether these are words for this person: name, mail address or an alias,
+    /// ignoring case; also as one of several (`bob, alice`), within `Name
+    /// <address>`, `Name (address)` and `mailto:address`. Errs, as [`fold`] does,
+    /// on the side of taking them for this person.
     pub fn is(&self, who: &str) -> bool {
         let known = |word: &str| self.known_as.contains(&fold(word));
-        known(who)
-            || who.split_once('<').is_some_and(|(name, rest)| {
-                let address = rest.split('>').next().unwrap_or_default();
-                known(name.trim().trim_matches('"')) || known(address)
-            })
+        let addresses = |part: &str| part.split_whitespace().any(|w| w.contains('@') && known(w));
+        let apart = |c: char| ",;:<>()[]{}\"|/\\".contains(c);
+        known(who) || who.split(apart).any(|part| known(part) || addresses(part))
     }
 
     /// Whether they may decide anything at all.

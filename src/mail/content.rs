@@ -28,7 +28,7 @@ pub(super) struct Content {
 /// A heading and what stands below it.
 pub(super) struct Section {
     pub heading: &'static str,
-    /// Ours, beside the heading: counts, and what to make of it.
+    /// Ours, beside the heading: counts, and what to make of it. May have lines.
     pub note: String,
     pub body: Body,
 }
@@ -69,7 +69,7 @@ impl Content {
             note: String::new(),
             body: Body::Words(ours(&format!("{left} left, until {until}."))),
         });
-        sections.push(to_decide(request, about));
+        sections.push(to_decide(request, arguments.as_ref(), about));
         Content {
             sentence: sentence(request, arguments.as_ref()),
             warnings: warnings(request),
@@ -231,14 +231,23 @@ fn needed(clause: &Clause) -> String {
     format!("{}: {approvals} from {from}", clause.route)
 }
 
-fn to_decide(request: &Request, about: &About) -> Section {
+fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
+    let mut note = "Type one of these in a terminal. Answering this mail does nothing.".to_owned();
+    let cut = tree.map_or(1, |tree| limits::arguments(tree).cut);
+    let unseen = [(request.call.hidden_values, "hidden"), (cut, "cut")];
+    let unseen: Vec<String> =
+        unseen.into_iter().filter(|(n, _)| *n > 0).map(|(n, how)| counted(n, how)).collect();
+    if !unseen.is_empty() {
+        // Said here too: the arguments may be screens away.
+        note.push_str(&format!("\nNot shown above: {}.", unseen.join(", ")));
+    }
     let (id, digest) = (request.id, format!("--digest {}", request.call.digest));
     let reason = "--reason \"...\"";
     let (approve, deny, show) =
         (format!("approve {id}"), format!("deny {id}"), format!("show {id}"));
     Section {
         heading: "To decide",
-        note: "Type one of these in a terminal. Answering this mail does nothing.".to_owned(),
+        note,
         body: Body::Commands(vec![
             ("To let it run, once", Command::new(about, &approve, &[&digest])),
             ("To refuse it, and say why", Command::new(about, &deny, &[reason, &digest])),

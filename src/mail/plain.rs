@@ -41,8 +41,8 @@ fn render_section(out: &mut String, section: &Section) {
     out.push('\n');
     out.push_str(&section.heading.to_uppercase());
     out.push('\n');
-    if !section.note.is_empty() {
-        wrapped(out, "", "", &section.note);
+    for line in section.note.lines() {
+        wrapped(out, "", "", line);
     }
     match &section.body {
         Body::Facts(facts) => {

@@ -300,10 +300,11 @@ impl Entry {
     }
 }
 
-/// Reads JSON that the store itself wrote: arguments may nest as deep as is
-/// allowed, and here they stand inside something.
+/// Reads JSON that the store itself wrote. A payload carries arguments inside,
+/// and so nests deeper than they may.
 pub(super) fn stored_json(text: &str) -> Result<Json, StoreError> {
-    crate::call::json::parse_envelope(text.as_bytes()).map_err(|e| StoreError::Corrupt(e.to_string()))
+    crate::call::json::parse_envelope(text.as_bytes())
+        .map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// Reads where the chain stands.

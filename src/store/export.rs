@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::audit::{body_hash, entry_hash};
 use super::error::StoreError;
 use crate::call::hex::{hex, unhex};
-use crate::call::json::{Json, parse_envelope};
+use crate::call::json::{Json, parse, parse_envelope};
 use crate::call::time::Time;
 
 /// A line of an export longer than this is not one of ours: arguments are at
@@ -361,7 +361,7 @@ fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Wh
     let header = lines.next()?.ok_or_else(|| broken(0, "the file is empty"))?;
     lines.covered(&header);
     let bad_header = || broken(0, "not the header of a Holdpoint audit export");
-    let json = parse_envelope(header.as_bytes()).map_err(|_| bad_header())?;
+    let json = parse(header.as_bytes()).map_err(|_| bad_header())?;
     let text = |name| json.get(name).and_then(Json::as_str);
     let number = |name| json.get(name).and_then(Json::as_u64);
     let log: [u8; 16] = text("log").and_then(unhex).ok_or_else(bad_header)?;
@@ -369,6 +369,10 @@ fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Wh
     let (Some(first), Some(last)) = (number("first"), number("last")) else {
         return Err(bad_header());
     };
+    // Sequence numbers are SQLite's, so there is room to count past the last.
+    if first.max(last) > i64::MAX.unsigned_abs() {
+        return Err(bad_header());
+    }
     let as_written = format!(
         r#"{{"holdpoint_audit_export":1,"log":"{}","first":{first},"last":{last},"previous":"{}"}}"#,
         hex(&log),

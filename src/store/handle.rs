@@ -25,6 +25,10 @@ const QUEUE: usize = 150_000;
 /// Read-only connections, and so questions answered at once.
 const READERS: usize = 8;
 
+/// Questions that walk through everything, at once: they must not take all the
+/// connections that the others need.
+const WALKERS: usize = 1;
+
 /// How long questions under way may take when the store closes.
 const READERS_LEAVE: Duration = Duration::from_secs(2);
 
@@ -125,6 +129,7 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) readers: Mutex<Vec<Connection>>,
     pub(super) reading: Arc<Semaphore>,
+    pub(super) walking: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -175,6 +180,7 @@ impl Store {
             path: options.path,
             readers: Mutex::new(Vec::new()),
             reading: Arc::new(Semaphore::new(READERS)),
+            walking: Arc::new(Semaphore::new(WALKERS)),
             health,
             thread: Mutex::new(None),
         });
@@ -248,6 +254,21 @@ impl Store {
             result
         });
         task.await.unwrap_or_else(|e| Err(StoreError::Unavailable(format!("reading failed: {e}"))))
+    }
+
+    /// As [`Store::read`], for a question that takes seconds: one at a time.
+    pub async fn walk<T, F>(&self, function: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let turn = self.shared.walking.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| StoreError::Stopped)?;
+        self.read(move |conn| {
+            let _turn = turn;
+            function(conn)
+        })
+        .await
     }
 
     /// Waits until every committed entry can be found by its words.

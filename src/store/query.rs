@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
+use super::read::PAGE_BYTES;
 use super::row;
 use super::text_index;
 use crate::call::hex::hex;
@@ -128,7 +129,8 @@ impl Question {
     /// Reads a token; `None` if it belongs to another question.
     pub fn read_token(&self, token: &str) -> Option<u64> {
         let digits = token.strip_prefix(&self.fingerprint())?;
-        (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+        let sequence = (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?;
+        sequence.filter(|n| i64::try_from(*n).is_ok())
     }
 
     fn fingerprint(&self) -> String {
@@ -192,8 +194,8 @@ pub fn query(
     let filter = &question.filter;
     let (low, high) = bounds(conn, filter)?;
     let (low, high) = match (question.after, question.ascending) {
-        (Some(after), true) => (low.max(after as i64 + 1), high),
-        (Some(after), false) => (low, high.min(after as i64 - 1)),
+        (Some(after), true) => (low.max((after as i64).saturating_add(1)), high),
+        (Some(after), false) => (low, high.min((after as i64).saturating_sub(1))),
         (None, _) => (low, high),
     };
     let driver = driver(filter);
@@ -207,10 +209,10 @@ pub fn query(
     let mut rows = statement.query(params![driver.value, low, high, EXAMINED as i64])?;
     let mut page = Page::default();
     let mut seen: HashMap<RequestId, bool> = HashMap::new();
-    let mut last = None;
+    let (mut last, mut bytes) = (None, 0);
     while let Some(row) = rows.next()? {
         let sequence: i64 = row.get(0)?;
-        if page.entries.len() == question.most {
+        if page.entries.len() == question.most || bytes >= PAGE_BYTES {
             page.next = last;
             return Ok(page);
         }
@@ -218,6 +220,7 @@ pub fn query(
         last = Some(sequence as u64);
         let Some(told) = entry(conn, sequence)? else { continue };
         if matches(filter, &told) && may_see(conn, &told, visible, &mut seen)? {
+            bytes += told.payload.len();
             page.entries.push(told);
         }
     }

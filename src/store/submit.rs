@@ -107,7 +107,10 @@ pub fn submit(
             Status::Approved => r.use_ == Use::Unused && r.lapses.is_none_or(|at| at > now),
             _ => r.deadline > now,
         };
-        r.status == status && open && !r.requirement.is_weaker_than(&input.requirement)
+        r.status == status
+            && open
+            && !r.requirement.is_weaker_than(&input.requirement)
+            && was_shown_the_same(&r.call, &input.call)
     };
     for status in [Status::Approved, Status::Pending] {
         for request in identical.iter().filter(|r| resumable(r, status)) {
@@ -117,6 +120,13 @@ pub fn submit(
         }
     }
     create(tx, input, &scope, &identical)
+}
+
+/// Whether what people saw beside the digest, and what decides what the call
+/// does, still stands: a tool that was defined anew is another tool.
+fn was_shown_the_same(shown: &Call, asked: &Call) -> bool {
+    shown.tool_definition_hash == asked.tool_definition_hash
+        && shown.not_covered == asked.not_covered
 }
 
 /// The call id is known: it must stand for this very call.
@@ -169,7 +179,7 @@ pub(super) fn by_call_id(
 fn identical_in_scope(tx: &Tx<'_>, call: &Call, scope: &Scope) -> Result<Vec<Request>, StoreError> {
     // Newest ones are looked at, and then told oldest first.
     let mut statement = tx.conn.prepare_cached(
-        "SELECT id FROM requests
+        "SELECT id FROM requests INDEXED BY requests_by_scope
          WHERE digest = ? AND caller = ? AND client = ? AND session = ? AND on_behalf_of = ?
          ORDER BY n DESC LIMIT ?",
     )?;

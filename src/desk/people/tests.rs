@@ -133,6 +133,12 @@ fn a_person_is_known_by_name_address_and_alias_in_any_case() {
         "Somebody <alice@example.com>",
         "\"Alice Liddell\" <x@y.z>",
         "<ALICE@example.com",
+        "mailto:alice@example.com",
+        "bob, alice",
+        "Alice Liddell (at work)",
+        "Somebody alice@example.com",
+        "x <x@y.z>, \"A\" <alice@example.com>",
+        "EXAMPLE\\alice",
     ] {
         assert!(alice.is(word), "{word:?}");
     }

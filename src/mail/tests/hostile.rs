@@ -153,7 +153,7 @@ fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
 fn ours(request: &Request) -> Vec<String> {
     let plain = read(&letter(request).bytes).plain;
     // Long names and values are cut, and then there is more to say.
-    let of_cuts = ["Complete;", "Not complete:", "All of them:"];
+    let of_cuts = ["Complete;", "Not complete:", "All of them:", "Not shown above:"];
     let lines = plain.lines().skip(1);
     let lines = lines.filter(|line| !line.starts_with([' ', '>', '!']) && !line.is_empty());
     let lines = lines.filter(|line| !of_cuts.iter().any(|start| line.starts_with(start)));

@@ -7,6 +7,7 @@ use crate::store::audit::{Entry, Kind};
 use crate::store::clock::step;
 use crate::store::export::{Exporter, verify, verify_export};
 use crate::store::query::{Filter, Question, Told, query};
+use crate::store::read::{self, PendingAfter};
 use crate::store::text_index;
 
 fn lived_in() -> Plain {
@@ -295,4 +296,84 @@ fn words_that_look_like_operators_of_the_index_are_only_words() {
         let told = all(&plain, filter, true, 10);
         assert!(told.is_empty(), "{text}: {told:?}");
     }
+}
+
+#[test]
+fn a_token_beyond_all_entries_is_refused_and_overflows_nothing() {
+    let plain = lived_in();
+    for ascending in [false, true] {
+        let mut question = Question { ascending, most: 5, ..Question::default() };
+        let last = i64::MAX.unsigned_abs();
+        assert_eq!(question.read_token(&question.token(u64::MAX)), None);
+        assert_eq!(question.read_token(&question.token(last + 1)), None);
+        for after in [last, 0] {
+            question.after = question.read_token(&question.token(after));
+            assert_eq!(question.after, Some(after));
+            query(&plain.conn, &question, None).expect("a page");
+        }
+    }
+}
+
+#[test]
+fn arguments_nested_as_deep_as_they_may_be_are_found_and_verified() {
+    let mut plain = Plain::new();
+    let arguments = format!("{}\"zebra\"{}", r#"{"a":"#.repeat(64), "}".repeat(64));
+    let deep = Call { arguments, ..call("even", "s", 1) };
+    plain.submit("deep", deep, &Waiting::default()).expect("held");
+    index_all(&mut plain);
+    let filter = Filter { text: Some("zebra".to_owned()), ..Filter::default() };
+    assert_eq!(all(&plain, filter, true, 10).len(), 1);
+    let file = export(&plain, 0, 0, 100);
+    let verified = verify_export(Cursor::new(&file), None).expect("io");
+    assert!(verified.is_ok(), "{verified:?}");
+}
+
+#[test]
+fn a_page_of_large_entries_ends_early_and_misses_none() {
+    let mut plain = Plain::new();
+    for n in 0..5 {
+        let arguments = format!(r#"{{"a":"{}"}}"#, "x".repeat(400 * 1024));
+        let large = Call { arguments, ..call("even", "s", n) };
+        plain.submit(&format!("l{n}"), large, &Waiting::default()).expect("held");
+    }
+    let question = Question { most: 500, ..Question::default() };
+    let page = query(&plain.conn, &question, None).expect("page");
+    assert!(page.entries.len() == 2 && page.next.is_some(), "{}", page.entries.len());
+    assert_eq!(all(&plain, Filter::default(), true, 500).len(), 5);
+    let (mut after, mut found) = (PendingAfter::default(), 0);
+    loop {
+        let (page, more) = read::pending(&plain.conn, after, 2).expect("page");
+        found += page.len();
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(found, 5);
+    let (mut before, mut mine) = (i64::MAX, 0);
+    loop {
+        let caller = &call("even", "s", 0).caller;
+        let page = read::of_caller(&plain.conn, caller, &[], before, 500, 2000).expect("page");
+        mine += page.0.len();
+        assert!(page.0.len() <= 2);
+        let Some(next) = page.1 else { break };
+        before = next;
+    }
+    assert_eq!(mine, 5);
+    // Words are looked up in steps that a decision can wait for.
+    assert!(plain.run(text_index::catch_up).expect("indexed"), "more is left");
+}
+
+#[test]
+fn an_export_that_claims_to_end_at_the_end_of_all_numbers_is_refused() {
+    let header = format!(
+        r#"{{"holdpoint_audit_export":1,"log":"{}","first":1,"last":{},"previous":"{}"}}"#,
+        "0".repeat(32),
+        u64::MAX,
+        "0".repeat(64)
+    );
+    let file = format!("{header}\n{{\"end\":true\n");
+    let broken = verify_export(Cursor::new(file), None).expect("io").expect_err("broken");
+    assert!(broken.what.contains("header"), "{broken}");
 }
