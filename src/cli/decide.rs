@@ -56,20 +56,14 @@ struct Decided {
 pub async fn run(globals: &Globals, verdict: Verdict, args: DecideArgs) -> Done {
     let asks = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
     let client = Client::new(globals, Role::Operator)?;
-    let decided = if asks {
-        ask(&client, verdict, &args).await?
-    } else {
-        given(verdict, &args)?
-    };
+    let decided = if asks { ask(&client, verdict, &args).await? } else { given(verdict, &args)? };
     let message = proto::DecideRequest {
         id: decided.id.clone(),
         verdict: verdict.number(),
         reason: decided.reason,
         digest: decided.digest,
     };
-    let request = send(&client, message)
-        .await
-        .map_err(|failure| failure.about(&decided.id))?;
+    let request = send(&client, message).await.map_err(|failure| failure.about(&decided.id))?;
     if args.json {
         let mut out = Output::stdout();
         json_lines(&mut out, &[request])?;
@@ -96,11 +90,7 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
     let (Some(id), Some(digest), None) = (&id, &digest, missing) else {
         let id = id.unwrap_or_else(|| "FULL-ID".to_owned());
         let digest = digest.unwrap_or_else(|| "DIGEST".to_owned());
-        let reason = if verdict == Verdict::Deny {
-            " --reason TEXT"
-        } else {
-            ""
-        };
+        let reason = if verdict == Verdict::Deny { " --reason TEXT" } else { "" };
         return Err(Failure::usage(
             format!(
                 "nobody can be asked here, so {} is needed to {word}",
@@ -113,17 +103,11 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
             ),
         ));
     };
-    Ok(Decided {
-        id: id.clone(),
-        digest: digest.clone(),
-        reason,
-    })
+    Ok(Decided { id: id.clone(), digest: digest.clone(), reason })
 }
 
 fn is_digest_prefix(digest: &str) -> bool {
-    let hex = digest
-        .bytes()
-        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     hex && (16..=64).contains(&digest.len())
 }
 
@@ -141,10 +125,7 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     };
     let mut out = Output::stdout();
     let view = out.view();
-    let wanted = Wanted {
-        all_arguments: true,
-        commands: false,
-    };
+    let wanted = Wanted { all_arguments: true, commands: false };
     out.paged(&page::page(&shown, wanted, &view))?;
     let refused = |what: String, next: &str| Err(Failure::new(what, next).about(&r.id));
     if r.status != Status::Pending.number() {
@@ -153,10 +134,7 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     }
     if !shown.may_decide {
         return refused(
-            format!(
-                "you cannot decide it: {}",
-                safe(&shown.may_not_decide_because)
-            ),
+            format!("you cannot decide it: {}", safe(&shown.may_not_decide_because)),
             "Ask one of those who are asked.",
         );
     }
@@ -183,16 +161,9 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     // Who has just typed why not has answered.
     let typed = verdict == Verdict::Deny && args.reason.is_none();
     if !typed && !agreed(&mut out, verdict, &r).await? {
-        return refused(
-            "nothing was decided".to_owned(),
-            "It waits until its deadline.",
-        );
+        return refused("nothing was decided".to_owned(), "It waits until its deadline.");
     }
-    Ok(Decided {
-        id: r.id,
-        digest: r.digest,
-        reason,
-    })
+    Ok(Decided { id: r.id, digest: r.digest, reason })
 }
 
 /// The last question. What destroys or pays is not approved by one key.
@@ -211,11 +182,7 @@ async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<
         );
         return Ok(question(out, &text).await?.trim() == word);
     }
-    let ask = if verdict == Verdict::Approve {
-        "Approve? [y/N] "
-    } else {
-        "Deny? [y/N] "
-    };
+    let ask = if verdict == Verdict::Approve { "Approve? [y/N] " } else { "Deny? [y/N] " };
     let answer = question(out, ask).await?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
@@ -230,15 +197,9 @@ async fn question(out: &mut Output, text: &str) -> Done<String> {
         let read = io::stdin().lock().read_line(&mut line);
         read.map(|_| line)
     });
-    let answer = answer
-        .await
-        .map_err(io::Error::other)
-        .and_then(|answer| answer);
+    let answer = answer.await.map_err(io::Error::other).and_then(|answer| answer);
     let answer = answer.map_err(|error| {
-        Failure::new(
-            format!("cannot read the answer: {error}"),
-            "Nothing was decided.",
-        )
+        Failure::new(format!("cannot read the answer: {error}"), "Nothing was decided.")
     })?;
     if answer.is_empty() {
         let _ = writeln!(io::stderr());
@@ -263,12 +224,7 @@ async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Req
 
 /// "approved [2b4d5e6f] write_file on fs", or how many are still missing.
 fn said(verdict: Verdict, r: &proto::Request) -> String {
-    let call = format!(
-        "[{}] {} on {}",
-        short(&r.id),
-        safe(&r.tool),
-        safe(&r.server)
-    );
+    let call = format!("[{}] {} on {}", short(&r.id), safe(&r.tool), safe(&r.server));
     if r.status != Status::Pending.number() {
         return format!("{} {call}", records::status(r.status));
     }
@@ -276,21 +232,14 @@ fn said(verdict: Verdict, r: &proto::Request) -> String {
         .filter(|clause| clause.approved < clause.approvals)
         .map(|clause| {
             let groups: Vec<String> = clause.groups.iter().map(|g| safe(g)).collect();
-            let whom = if groups.is_empty() {
-                "any operator".to_owned()
-            } else {
-                groups.join(" or ")
-            };
+            let whom =
+                if groups.is_empty() { "any operator".to_owned() } else { groups.join(" or ") };
             format!("{} more from {whom}", clause.approvals - clause.approved)
         })
         .collect();
     format!(
         "your {} counts; {call} still needs {}",
-        if verdict == Verdict::Approve {
-            "approval"
-        } else {
-            "denial"
-        },
+        if verdict == Verdict::Approve { "approval" } else { "denial" },
         missing.join(" and ")
     )
 }
@@ -304,12 +253,7 @@ mod tests {
 
     fn args(id: &str, digest: Option<&str>, reason: Option<&str>) -> DecideArgs {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        DecideArgs {
-            id: id.to_owned(),
-            digest: owned(digest),
-            reason: owned(reason),
-            json: false,
-        }
+        DecideArgs { id: id.to_owned(), digest: owned(digest), reason: owned(reason), json: false }
     }
 
     #[test]

@@ -46,10 +46,7 @@ impl Stage {
             )
         };
         let program = std::env::current_exe().map_err(failed)?;
-        let name = format!(
-            "holdpoint-demo-{}",
-            &uuid::Uuid::new_v4().simple().to_string()[..8]
-        );
+        let name = format!("holdpoint-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         // A Unix socket's path is short; some systems' temporary folders are not.
         let usual = std::env::temp_dir().join(&name);
         let folder = match StatePaths::of(&usual.join("state")) {
@@ -57,17 +54,9 @@ impl Stage {
             Err(_) => Path::new("/tmp").join(&name),
         };
         let paths = StatePaths::of(&folder.join("state"))?;
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(failed)?;
+        DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
         let store = folder.join("store.json");
-        Ok(Stage {
-            program,
-            paths,
-            store,
-            running: Vec::new(),
-        })
+        Ok(Stage { program, paths, store, running: Vec::new() })
     }
 
     fn folder(&self) -> &Path {
@@ -82,16 +71,11 @@ impl Stage {
     /// What stands before a command in another terminal: nothing there may lead
     /// it to another daemon or give it another token.
     pub fn typed(&self, command: &str) -> String {
-        let mut others: Vec<String> = settings()
-            .filter(|name| name != "HOLDPOINT_STATE_DIR")
-            .collect();
+        let mut others: Vec<String> =
+            settings().filter(|name| name != "HOLDPOINT_STATE_DIR").collect();
         others.sort();
         let unset: String = others.iter().map(|name| format!(" -u {name}")).collect();
-        let before = if unset.is_empty() {
-            String::new()
-        } else {
-            format!("env{unset} ")
-        };
+        let before = if unset.is_empty() { String::new() } else { format!("env{unset} ") };
         let state = shell_word(&self.paths.dir.to_string_lossy());
         let program = shell_word(&self.program.to_string_lossy());
         format!("{before}HOLDPOINT_STATE_DIR={state} {program} {command}")
@@ -140,20 +124,14 @@ impl Stage {
                 Ok(status.code().unwrap_or(-1))
             }
             Ok(Err(error)) => Err(cannot_start(error)),
-            Err(_) => Err(Failure::new(
-                "the agent does not end",
-                "Please report this.",
-            )),
+            Err(_) => Err(Failure::new("the agent does not end", "Please report this.")),
         }
     }
 
     /// Runs our program with these arguments to its end.
     pub async fn run(&self, args: &[&str]) -> Done<Output> {
         let mut command = self.clean(Command::new(&self.program));
-        command
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(cannot_start)?;
         match timeout(STEP, child.wait_with_output()).await {
             Ok(output) => output.map_err(cannot_start),
@@ -180,9 +158,7 @@ impl Stage {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(8)..];
-        last.iter()
-            .map(|line| format!("  {}\n", safe(line)))
-            .collect()
+        last.iter().map(|line| format!("  {}\n", safe(line))).collect()
     }
 
     /// Ends what still runs, the newest first, and removes the folder.

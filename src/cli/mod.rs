@@ -193,9 +193,7 @@ pub fn misunderstood(mut error: clap::Error) -> ! {
 
 /// The whole program but for its arguments: a runtime, the command, the exit code.
 pub fn main(cli: Cli) -> u8 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli));
@@ -230,16 +228,9 @@ mod tests {
     #[test]
     fn every_command_is_on_the_first_page() {
         let named = |name: &str| FIRST_PAGE.contains(&format!("\n  {name:<10} "));
-        for command in Cli::command()
-            .get_subcommands()
-            .filter(|command| !command.is_hide_set())
-        {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let rare = command.get_name() == "confirm-clock";
-            assert!(
-                named(command.get_name()) || rare,
-                "{} is missing",
-                command.get_name()
-            );
+            assert!(named(command.get_name()) || rare, "{} is missing", command.get_name());
         }
     }
 }

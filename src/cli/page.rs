@@ -28,10 +28,7 @@ pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
     let Some(r) = &shown.request else {
         return String::new();
     };
-    let mut page = Page {
-        view,
-        text: String::new(),
-    };
+    let mut page = Page { view, text: String::new() };
     page.heading(r);
     page.who(r);
     page.warnings(r);
@@ -86,27 +83,14 @@ impl Page<'_> {
         let sentence = present::sentence(category, risk, &r.server, &r.tool, &masked);
         self.toned(Tone::Strong, sentence.as_str());
         self.gap();
-        let status = self
-            .view
-            .paint(words::status(r.status), records::status(r.status));
+        let status = self.view.paint(words::status(r.status), records::status(r.status));
         let when = match Status::from_number(r.status) {
             Some(Status::Pending) => self.view.deadline(&r.deadline, r.time_left_ms),
             _ => self.view.time(&r.ended_at),
         };
         // Painted text cannot be measured, so it is not wrapped; it is short.
-        self.text.push_str(&format!(
-            "  {:<LABEL$}{status} [{}]\n",
-            "status",
-            short(&r.id)
-        ));
-        self.field(
-            if r.status == Status::Pending.number() {
-                "expires"
-            } else {
-                "ended"
-            },
-            &when,
-        );
+        self.text.push_str(&format!("  {:<LABEL$}{status} [{}]\n", "status", short(&r.id)));
+        self.field(if r.status == Status::Pending.number() { "expires" } else { "ended" }, &when);
         for (label, tone, word) in [
             ("category", words::category(r.category), category),
             ("risk", words::risk(r.risk), risk),
@@ -141,11 +125,8 @@ impl Page<'_> {
             self.field("rule", &format!("{}{revision}", safe(&r.rule)));
         }
         self.field("asked at", &self.view.time(&r.created_at));
-        let mut labels: Vec<String> = r
-            .labels
-            .iter()
-            .map(|(k, v)| format!("{}={}", safe(k), safe(v)))
-            .collect();
+        let mut labels: Vec<String> =
+            r.labels.iter().map(|(k, v)| format!("{}={}", safe(k), safe(v))).collect();
         labels.sort();
         self.field("labels", &labels.join(", "));
     }
@@ -164,10 +145,8 @@ impl Page<'_> {
             ));
         }
         if !r.identical_to.is_empty() {
-            warnings.push(format!(
-                "the same call is held a second time: [{}]",
-                short(&r.identical_to)
-            ));
+            warnings
+                .push(format!("the same call is held a second time: [{}]", short(&r.identical_to)));
         }
         if r.asked_again > 0 {
             warnings.push(format!(
@@ -187,11 +166,7 @@ impl Page<'_> {
     }
 
     fn arguments(&mut self, r: &Request, all: bool) {
-        let limits = if all {
-            &Limits::FULL
-        } else {
-            &Limits::TERMINAL
-        };
+        let limits = if all { &Limits::FULL } else { &Limits::TERMINAL };
         self.gap();
         match json::parse_envelope(r.arguments.as_bytes()) {
             Ok(masked) => {
@@ -205,10 +180,7 @@ impl Page<'_> {
                 }
                 if shown.cut > 0 {
                     let how = if all { "" } else { "; --args shows all" };
-                    notes.push(format!(
-                        "{} cut{how}",
-                        count(shown.cut.into(), "value", "values")
-                    ));
+                    notes.push(format!("{} cut{how}", count(shown.cut.into(), "value", "values")));
                 }
                 let notes = if notes.is_empty() {
                     String::new()
@@ -221,10 +193,9 @@ impl Page<'_> {
                 }
             }
             // Only a broken or newer daemon sends such a thing.
-            Err(_) => self.line(&format!(
-                "  Arguments, not readable as JSON: {}",
-                safe(&r.arguments)
-            )),
+            Err(_) => {
+                self.line(&format!("  Arguments, not readable as JSON: {}", safe(&r.arguments)))
+            }
         }
     }
 
@@ -233,10 +204,7 @@ impl Page<'_> {
             return;
         }
         self.gap();
-        self.toned(
-            Tone::Strong,
-            "  The agent says (its own words, which prove nothing)",
-        );
+        self.toned(Tone::Strong, "  The agent says (its own words, which prove nothing)");
         for line in indented(&r.explanation, "    | ").lines() {
             self.line(line);
         }
@@ -248,11 +216,8 @@ impl Page<'_> {
         self.field("asked", &names.join(", "));
         for clause in &r.clauses {
             let groups: Vec<String> = clause.groups.iter().map(|group| safe(group)).collect();
-            let whom = if groups.is_empty() {
-                "any operator".to_owned()
-            } else {
-                groups.join(" or ")
-            };
+            let whom =
+                if groups.is_empty() { "any operator".to_owned() } else { groups.join(" or ") };
             self.field(
                 "needs",
                 &format!(
@@ -264,21 +229,10 @@ impl Page<'_> {
             );
         }
         for d in &r.decisions {
-            let reason = if d.reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", safe(&d.reason))
-            };
-            let own = if d.own_call {
-                ", on a call of their own"
-            } else {
-                ""
-            };
-            let local = if d.strength == Strength::Local.number() {
-                " (local)"
-            } else {
-                ""
-            };
+            let reason =
+                if d.reason.is_empty() { String::new() } else { format!(": {}", safe(&d.reason)) };
+            let own = if d.own_call { ", on a call of their own" } else { "" };
+            let local = if d.strength == Strength::Local.number() { " (local)" } else { "" };
             let verdict = match records::verdict(d.verdict) {
                 "approve" => "approved",
                 "deny" => "denied",
@@ -287,38 +241,24 @@ impl Page<'_> {
             let when = self.view.time(&d.decided_at);
             self.field(
                 "decision",
-                &format!(
-                    "{verdict} by {}{local}{own}, {when}{reason}",
-                    safe(&d.operator)
-                ),
+                &format!("{verdict} by {}{local}{own}, {when}{reason}", safe(&d.operator)),
             );
         }
         if r.denial_lifted {
-            self.field(
-                "",
-                "the denial was lifted: the same call may be asked again",
-            );
+            self.field("", "the denial was lifted: the same call may be asked again");
         }
         for n in r.notices.iter().filter(|n| n.state != "sent") {
-            let detail = if n.detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", safe(&n.detail))
-            };
-            self.field(
-                "mail",
-                &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)),
-            );
+            let detail =
+                if n.detail.is_empty() { String::new() } else { format!(": {}", safe(&n.detail)) };
+            self.field("mail", &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)));
         }
     }
 
     fn afterwards(&mut self, r: &Request) {
         match records::use_(r.r#use) {
             "none" => return,
-            "unused" => self.field(
-                "use",
-                &format!("not taken yet; lapses {}", self.view.time(&r.lapses_at)),
-            ),
+            "unused" => self
+                .field("use", &format!("not taken yet; lapses {}", self.view.time(&r.lapses_at))),
             "taken" => self.field("use", &format!("taken, {}", self.view.time(&r.used_at))),
             word => self.field("use", word),
         }
@@ -330,10 +270,9 @@ impl Page<'_> {
         match records::outcome(r.outcome) {
             "none" if r.outcome_expected => self.field("outcome", "not reported yet"),
             "none" => {}
-            word => self.field(
-                "outcome",
-                &format!("{word}{detail}, {}", self.view.time(&r.outcome_at)),
-            ),
+            word => {
+                self.field("outcome", &format!("{word}{detail}, {}", self.view.time(&r.outcome_at)))
+            }
         }
     }
 
@@ -345,20 +284,14 @@ impl Page<'_> {
     fn commands(&mut self, shown: &GetRequestResponse, r: &Request) {
         self.gap();
         if !shown.may_decide && !shown.may_not_decide_because.is_empty() {
-            self.line(&format!(
-                "  You cannot decide it: {}",
-                safe(&shown.may_not_decide_because)
-            ));
+            self.line(&format!("  You cannot decide it: {}", safe(&shown.may_not_decide_because)));
             return;
         }
         // Not wrapped: they are there to be copied.
         let digest = safe(r.digest.get(..16).unwrap_or(&r.digest));
         let id = safe(&r.id);
-        self.text
-            .push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
-        self.text.push_str(&format!(
-            "  holdpoint deny {id} --digest {digest} --reason TEXT\n"
-        ));
+        self.text.push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
+        self.text.push_str(&format!("  holdpoint deny {id} --digest {digest} --reason TEXT\n"));
     }
 }
 

@@ -58,14 +58,9 @@ impl Program {
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
-        let mut existing = candidates
-            .filter(|candidate| candidate.is_file())
-            .peekable();
+        let mut existing = candidates.filter(|candidate| candidate.is_file()).peekable();
         let first = existing.peek().cloned();
-        match existing
-            .find(|candidate| is_executable(candidate))
-            .or(first)
-        {
+        match existing.find(|candidate| is_executable(candidate)).or(first) {
             Some(found) => Program::open(&found),
             None => Err(not_found()),
         }
@@ -83,12 +78,7 @@ impl Program {
             return Err(cannot_run(&path, "permission denied: it is not executable"));
         }
         let (sha256, script) = hash(&mut file).map_err(failed)?;
-        Ok(Program {
-            path,
-            sha256,
-            file,
-            script,
-        })
+        Ok(Program { path, sha256, file, script })
     }
 
     /// Opens the same path once more: what stands there now.
@@ -129,8 +119,7 @@ fn hash(file: &mut File) -> io::Result<(String, bool)> {
 }
 
 fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn cannot_run(path: &Path, why: &str) -> Failure {
@@ -156,17 +145,9 @@ mod tests {
         fs::copy(&echo.path, &path).expect("copied");
         let hashed = Program::open(&path).expect("opened");
         let other = folder.path().join("other");
-        fs::copy(
-            Program::find("false").expect("there is a false").path,
-            &other,
-        )
-        .expect("copied");
+        fs::copy(Program::find("false").expect("there is a false").path, &other).expect("copied");
         fs::rename(&other, &path).expect("replaced");
-        let output = hashed
-            .command("tool")
-            .arg("still me")
-            .output()
-            .expect("it runs");
+        let output = hashed.command("tool").arg("still me").output().expect("it runs");
         // Coreutils in one binary look at argv[0]; there, any answer will do.
         assert_eq!(output.status.success(), !output.stdout.is_empty());
         assert_ne!(hashed.again().expect("opened").sha256, hashed.sha256);

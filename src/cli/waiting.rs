@@ -61,13 +61,9 @@ impl Waiting {
     /// The daemon does not answer at the moment.
     pub fn away(&mut self, id: Option<&str>, left: Option<Duration>) {
         let short = id.map(|id| format!(" [{}]", short(id))).unwrap_or_default();
-        let what = format!(
-            "holding: {}{short}: the daemon does not answer; trying again",
-            self.call
-        );
-        let left = left
-            .map(|left| format!(", {} left", when::duration(left)))
-            .unwrap_or_default();
+        let what =
+            format!("holding: {}{short}: the daemon does not answer; trying again", self.call);
+        let left = left.map(|left| format!(", {} left", when::duration(left))).unwrap_or_default();
         if self.terminal {
             self.in_place(&format!("{what}{left}"));
         } else if self.said != what {
@@ -100,11 +96,7 @@ impl Drop for Waiting {
 
 /// "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)".
 fn holding(call: &str, answer: &ApprovalAnswer) -> String {
-    let asked = if answer.asked.is_empty() {
-        "an answer".to_owned()
-    } else {
-        safe(&answer.asked)
-    };
+    let asked = if answer.asked.is_empty() { "an answer".to_owned() } else { safe(&answer.asked) };
     let people = match answer.asked_count {
         0 => String::new(),
         n => format!(" ({})", count(n.into(), "person", "people")),
@@ -114,10 +106,7 @@ fn holding(call: &str, answer: &ApprovalAnswer) -> String {
         [] => String::new(),
         names => format!(", approved so far by {}", names.join(", ")),
     };
-    format!(
-        "holding: {call} [{}] waits for {asked}{people}{so_far}",
-        short(&answer.id)
-    )
+    format!("holding: {call} [{}] waits for {asked}{people}{so_far}", short(&answer.id))
 }
 
 fn decide_with(id: &str) -> String {
@@ -141,14 +130,8 @@ mod tests {
             holding("write_file on fs", &answer),
             "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)"
         );
-        assert_eq!(
-            decide_with(&answer.id),
-            "decide with: holdpoint show 1a2b3c4d"
-        );
-        answer.decisions.push(Decision {
-            operator: "ana".to_owned(),
-            ..Default::default()
-        });
+        assert_eq!(decide_with(&answer.id), "decide with: holdpoint show 1a2b3c4d");
+        answer.decisions.push(Decision { operator: "ana".to_owned(), ..Default::default() });
         assert!(holding("x", &answer).ends_with(", approved so far by ana"));
     }
 }

@@ -214,7 +214,7 @@ fn send_to(
     id: &str,
     digest: &str,
 ) {
-    let mut ask = |who: usize, verdict| {
+    let ask = |who: usize, verdict| {
         let question = Question { id: id.to_owned(), digest: digest.to_owned(), verdict };
         // An operator who has gone home is not an error.
         let _ = operators[who].send(question);
@@ -303,7 +303,8 @@ async fn operator(
     while let Some(Question { id, digest, verdict }) = questions.recv().await {
         loop {
             let operator_name = name.to_owned();
-            let flying = Flying::Decide { id: id.clone(), operator: operator_name.clone(), verdict };
+            let flying =
+                Flying::Decide { id: id.clone(), operator: operator_name.clone(), verdict };
             let rpc = clients::decide(&mut operator, &id, verdict, &digest);
             match world.ask(Some(flying), rpc).await? {
                 Said::Yes(_) => {

@@ -31,9 +31,7 @@ struct Fake {
 
 fn next<T>(answers: &Answers<T>) -> Result<Response<T>, Answer> {
     let answer = answers.lock().expect("not poisoned").pop_front();
-    answer
-        .unwrap_or_else(|| Err(refusal("NOT_FOUND")))
-        .map(Response::new)
+    answer.unwrap_or_else(|| Err(refusal("NOT_FOUND"))).map(Response::new)
 }
 
 fn refusal(reason: &str) -> Answer {
@@ -123,12 +121,7 @@ fn digest() -> Digest {
 
 fn answer(status: i32, digest: &str) -> ApprovalAnswer {
     let id = "019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f".to_owned();
-    ApprovalAnswer {
-        id,
-        status,
-        digest: digest.to_owned(),
-        ..Default::default()
-    }
+    ApprovalAnswer { id, status, digest: digest.to_owned(), ..Default::default() }
 }
 
 /// Holds one call against this daemon: how waiting ended, and, where that was
@@ -148,11 +141,7 @@ async fn held(fake: &Fake) -> (Ending, Option<Result<Duration, Ending>>) {
         config: None,
     };
     let client = Client::new(&globals, Role::Caller).expect("an address");
-    let call = Call {
-        server: "fs".to_owned(),
-        tool: "rm".to_owned(),
-        ..Default::default()
-    };
+    let call = Call { server: "fs".to_owned(), tool: "rm".to_owned(), ..Default::default() };
     let mut hold = Hold::new(client, call, digest(), Some(Duration::from_secs(60)));
     let mut stop = Stop::listen().expect("signals");
     let ending = hold.wait(&mut stop).await;
@@ -169,19 +158,13 @@ async fn taking(
 ) -> Result<Duration, Ending> {
     let fake = Fake::default();
     let approved = answer(Status::Approved.number(), &digest().to_string());
-    fake.approvals
-        .lock()
-        .expect("not poisoned")
-        .push_back(Ok(approved));
+    fake.approvals.lock().expect("not poisoned").push_back(Ok(approved));
     fake.takes.lock().expect("not poisoned").extend(takes);
     held(&fake).await.1.expect("it was approved")
 }
 
 fn granted(lease_ms: i64) -> Result<TakeUseResponse, Answer> {
-    Ok(TakeUseResponse {
-        lease_ms,
-        ..Default::default()
-    })
+    Ok(TakeUseResponse { lease_ms, ..Default::default() })
 }
 
 #[tokio::test]
@@ -193,17 +176,9 @@ async fn a_use_is_had_when_the_daemon_says_so() {
 #[tokio::test]
 async fn already_granted_counts_after_an_answer_that_was_lost() {
     let lost = Err(Answer::unavailable("connection reset"));
-    assert!(
-        taking([lost, Err(refusal("ALREADY_GRANTED"))])
-            .await
-            .is_ok()
-    );
+    assert!(taking([lost, Err(refusal("ALREADY_GRANTED"))]).await.is_ok());
     let unknown = Err(refusal("UNKNOWN_COMMIT"));
-    assert!(
-        taking([unknown, Err(refusal("ALREADY_GRANTED"))])
-            .await
-            .is_ok()
-    );
+    assert!(taking([unknown, Err(refusal("ALREADY_GRANTED"))]).await.is_ok());
 }
 
 #[tokio::test]
@@ -212,9 +187,7 @@ async fn already_granted_is_a_refusal_when_no_answer_of_ours_was_lost() {
     assert!(refused(taking([Err(refusal("ALREADY_GRANTED"))]).await));
     // This one says that nothing was done: then it was not us.
     let not_done = Err(refusal("STORE_UNAVAILABLE"));
-    assert!(refused(
-        taking([not_done, Err(refusal("ALREADY_GRANTED"))]).await
-    ));
+    assert!(refused(taking([not_done, Err(refusal("ALREADY_GRANTED"))]).await));
 }
 
 #[tokio::test]
@@ -236,20 +209,13 @@ async fn every_other_answer_to_the_taking_means_do_not_run() {
 
 #[tokio::test]
 async fn an_answer_for_another_digest_or_with_an_unknown_status_is_refused() {
-    for strange in [
-        answer(Status::Approved.number(), &"0".repeat(64)),
-        answer(9, &digest().to_string()),
-    ] {
+    for strange in
+        [answer(Status::Approved.number(), &"0".repeat(64)), answer(9, &digest().to_string())]
+    {
         let fake = Fake::default();
-        fake.approvals
-            .lock()
-            .expect("not poisoned")
-            .push_back(Ok(strange));
+        fake.approvals.lock().expect("not poisoned").push_back(Ok(strange));
         let (ending, taken) = held(&fake).await;
-        assert!(
-            matches!(ending, Ending::Refused(_)) && taken.is_none(),
-            "{ending:?}"
-        );
+        assert!(matches!(ending, Ending::Refused(_)) && taken.is_none(), "{ending:?}");
     }
 }
 
@@ -258,9 +224,6 @@ async fn a_connection_that_breaks_while_waiting_is_asked_again() {
     let fake = Fake::default();
     let approved = answer(Status::Denied.number(), &digest().to_string());
     let broken = Err(Answer::unavailable("connection reset"));
-    fake.approvals
-        .lock()
-        .expect("not poisoned")
-        .extend([broken, Ok(approved)]);
+    fake.approvals.lock().expect("not poisoned").extend([broken, Ok(approved)]);
     assert!(matches!(held(&fake).await.0, Ending::Denied));
 }

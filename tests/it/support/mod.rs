@@ -3,7 +3,5 @@
 pub mod clients;
 pub mod daemon;
 
-pub use clients::{
-    Ask, Caller, History, Operator, approve, call, deny, get, hold, reason_of, submit, take_use,
-};
-pub use daemon::{Daemon, Home, cli, wait_for};
+pub use clients::{Ask, approve, call, deny, get, hold, reason_of, submit, take_use};
+pub use daemon::{Home, cli, wait_for};
