@@ -5,9 +5,7 @@ use tonic::Code;
 
 use super::support::clients::{self, kinds};
 use super::support::daemon::identity;
-use super::support::{
-    Ask, Home, approve, call, deny, get, reason_of, submit, take_use, wait_for,
-};
+use super::support::{Ask, Home, approve, call, deny, get, reason_of, submit, take_use, wait_for};
 
 #[tokio::test]
 async fn of_two_operators_at_once_one_wins_and_the_other_is_told_who() {
@@ -16,7 +14,8 @@ async fn of_two_operators_at_once_one_wins_and_the_other_is_told_who() {
     let clients = home.clients();
     let mut caller = clients.caller_named("proxy");
     for n in 0..30 {
-        let asked = submit(&mut caller, &format!("{n}"), call("write", &format!(r#"{{"n":{n}}}"#))).await;
+        let asked =
+            submit(&mut caller, &format!("{n}"), call("write", &format!(r#"{{"n":{n}}}"#))).await;
         let (mut alice, mut bob) = (clients.operator_named("alice"), clients.operator_named("bob"));
         let (yes, no) = tokio::join!(
             approve(&mut alice, &asked.id, &asked.digest),
@@ -139,10 +138,14 @@ async fn a_callers_token_cannot_decide_and_an_operators_cannot_ask() {
     // Each with the other's token.
     let mut operator = clients.operator_named("proxy");
     let decided = approve(&mut operator, &asked.id, &asked.digest).await.expect_err("a caller");
-    assert_eq!((decided.code(), reason_of(&decided)), (Code::PermissionDenied, "WRONG_ROLE".into()));
+    assert_eq!(
+        (decided.code(), reason_of(&decided)),
+        (Code::PermissionDenied, "WRONG_ROLE".into())
+    );
     let listed = operator.list_pending(proto::ListPendingRequest::default()).await;
     assert_eq!(reason_of(&listed.expect_err("a caller")), "WRONG_ROLE");
-    let read = clients.history_named("proxy").query_audit(proto::QueryAuditRequest::default()).await;
+    let read =
+        clients.history_named("proxy").query_audit(proto::QueryAuditRequest::default()).await;
     assert_eq!(reason_of(&read.expect_err("a caller")), "WRONG_ROLE");
     let mut caller = clients.caller_named("alice");
     let held = Ask::new("two", call("write", "{}")).briefly().send(&mut caller).await;
@@ -158,10 +161,8 @@ async fn a_callers_token_cannot_decide_and_an_operators_cannot_ask() {
 
 #[tokio::test]
 async fn a_token_that_is_unknown_expired_or_missing_opens_nothing() {
-    let expired = identity("callers", "late", "").replace(
-        "\" }]",
-        "\", expires = \"2020-01-01T00:00:00Z\" }]",
-    );
+    let expired = identity("callers", "late", "")
+        .replace("\" }]", "\", expires = \"2020-01-01T00:00:00Z\" }]");
     let home = Home::team(&["proxy"], &["alice"], &expired);
     let _daemon = home.start().await;
     let clients = home.clients();
@@ -299,7 +300,8 @@ async fn every_operator_gets_every_mail() {
     let mut caller = clients.caller_named("proxy");
     let mut ids = Vec::new();
     for n in 0..5 {
-        let asked = submit(&mut caller, &format!("{n}"), call("write", &format!(r#"{{"n":{n}}}"#))).await;
+        let asked =
+            submit(&mut caller, &format!("{n}"), call("write", &format!(r#"{{"n":{n}}}"#))).await;
         ids.push(asked.id);
     }
     let auditor = clients.operator_named("auditor");

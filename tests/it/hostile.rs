@@ -104,7 +104,8 @@ const HARM: &str = "a\r\nBcc: x@example.com\x1b[2J\x1b]0;t\x07<img src=x onerror
 
 /// What must reach nobody's screen.
 const RAW: [char; 10] = [
-    '\r', '\x1b', '\x07', '\u{202e}', '\u{200b}', '\u{2066}', '\u{9b}', '\u{feff}', '\u{7f}', '\u{2028}',
+    '\r', '\x1b', '\x07', '\u{202e}', '\u{200b}', '\u{2066}', '\u{9b}', '\u{feff}', '\u{7f}',
+    '\u{2028}',
 ];
 
 fn hostile_call() -> proto::Call {

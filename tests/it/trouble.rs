@@ -19,7 +19,10 @@ use super::support::{
 };
 
 /// Asks until the daemon refuses, then gives that refusal.
-async fn until_refused(caller: &mut clients::Caller, arguments: &str) -> (Vec<String>, tonic::Status) {
+async fn until_refused(
+    caller: &mut clients::Caller,
+    arguments: &str,
+) -> (Vec<String>, tonic::Status) {
     let mut taken = Vec::new();
     for n in 0..10_000 {
         let ask = Ask::new(&format!("{n}"), call(&format!("t{n}"), arguments)).briefly();
@@ -172,7 +175,8 @@ async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_database_that_is_none_is_refused_and_left_alone() {
-    let garbage = |path: &Path| fs::write(path, b"no database at all; ".repeat(1000)).expect("written");
+    let garbage =
+        |path: &Path| fs::write(path, b"no database at all; ".repeat(1000)).expect("written");
     let (home, bytes) = spoilt(garbage).await;
     home.refusal().says(&["damaged", "restore a copy"]);
     untouched(&home, &bytes);
@@ -265,7 +269,8 @@ async fn requests_go_on_without_the_mail_folder() {
     let operator_again = operator.clone();
     wait_for("the failed attempt to be told", || async {
         let notices = get(&mut operator_again.clone(), id).await.notices;
-        let failed = |n: &proto::Notice| n.attempts > 0 && !n.detail.is_empty() && n.state != "sent";
+        let failed =
+            |n: &proto::Notice| n.attempts > 0 && !n.detail.is_empty() && n.state != "sent";
         notices.iter().any(failed).then_some(())
     })
     .await;

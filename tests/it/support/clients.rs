@@ -155,7 +155,11 @@ impl Ask {
 }
 
 /// Asks without waiting for people; the request is pending.
-pub async fn submit(caller: &mut Caller, call_id: &str, call: proto::Call) -> proto::ApprovalAnswer {
+pub async fn submit(
+    caller: &mut Caller,
+    call_id: &str,
+    call: proto::Call,
+) -> proto::ApprovalAnswer {
     let answer = Ask::new(call_id, call).briefly().send(caller).await.expect("submitted");
     assert_eq!(answer.status(), proto::Status::Pending, "{answer:?}");
     answer
@@ -209,11 +213,19 @@ pub async fn decide(
     Ok(answer.request.expect("a request"))
 }
 
-pub async fn approve(operator: &mut Operator, id: &str, digest: &str) -> Result<proto::Request, Status> {
+pub async fn approve(
+    operator: &mut Operator,
+    id: &str,
+    digest: &str,
+) -> Result<proto::Request, Status> {
     decide(operator, id, proto::Verdict::Approve, digest).await
 }
 
-pub async fn deny(operator: &mut Operator, id: &str, digest: &str) -> Result<proto::Request, Status> {
+pub async fn deny(
+    operator: &mut Operator,
+    id: &str,
+    digest: &str,
+) -> Result<proto::Request, Status> {
     decide(operator, id, proto::Verdict::Deny, digest).await
 }
 

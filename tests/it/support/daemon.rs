@@ -134,9 +134,8 @@ impl Home {
 
     /// Starts the daemon and waits for nothing.
     pub fn spawn(&self) -> Daemon<'_> {
-        let log = (File::options().create(true).append(true))
-            .open(self.beside("log"))
-            .expect("a log");
+        let log =
+            (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
         let child = self
             .command()
             .stdin(Stdio::null())

@@ -3,7 +3,5 @@
 pub mod clients;
 pub mod daemon;
 
-pub use clients::{
-    Ask, approve, call, deny, get, hold, reason_of, submit, take_use,
-};
+pub use clients::{Ask, approve, call, deny, get, hold, reason_of, submit, take_use};
 pub use daemon::{Home, cli, wait_for};
