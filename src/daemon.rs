@@ -201,7 +201,10 @@ fn tls(config: &Config) -> Result<Option<TlsIdentity>, CannotStart> {
     let Some(files) = &config.tls else { return Ok(None) };
     let read = |key: &str, path: &Path| {
         fs::read(path).map_err(|e| {
-            CannotStart::because(format!("cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read", path.display()))
+            CannotStart::because(format!(
+                "cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read",
+                path.display()
+            ))
         })
     };
     let certificate = read("tls_cert_file", &files.cert_file)?;

@@ -6,9 +6,9 @@
 
 pub mod canonical;
 pub mod digest;
+pub mod hex;
 #[cfg(test)]
 pub(crate) mod hostile;
-pub mod hex;
 pub mod ids;
 pub mod json;
 pub mod model;

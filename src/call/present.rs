@@ -33,23 +33,11 @@ pub struct Limits {
 
 impl Limits {
     /// A terminal: what fits a screen or two.
-    pub const TERMINAL: Limits = Limits {
-        max_lines: 60,
-        max_value_columns: 400,
-        max_depth: 8,
-    };
+    pub const TERMINAL: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 8 };
     /// A mail: short enough to be read on a phone.
-    pub const MAIL: Limits = Limits {
-        max_lines: 60,
-        max_value_columns: 400,
-        max_depth: 8,
-    };
+    pub const MAIL: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 8 };
     /// A page, or `show --full`: all that can be read at all.
-    pub const FULL: Limits = Limits {
-        max_lines: 2000,
-        max_value_columns: 20_000,
-        max_depth: 64,
-    };
+    pub const FULL: Limits = Limits { max_lines: 2000, max_value_columns: 20_000, max_depth: 64 };
 }
 
 /// Arguments as lines.
@@ -81,10 +69,7 @@ pub fn arguments(masked: &Json, limits: &Limits) -> Rendered {
         value => tree.value(SafeText::default(), value, 0, budget, &mut lines),
     }
     let lines = lines.into_iter().map(Line::indented).collect();
-    Rendered {
-        lines,
-        cut: tree.cut,
-    }
+    Rendered { lines, cut: tree.cut }
 }
 
 /// A line before it is indented.
@@ -97,21 +82,13 @@ struct Line {
 
 impl Line {
     fn at(depth: usize, text: SafeText) -> Line {
-        Line {
-            depth,
-            dash: false,
-            text,
-        }
+        Line { depth, dash: false, text }
     }
 
     fn indented(self) -> SafeText {
         let mut line = SafeText::default();
         for level in 0..self.depth {
-            line.push_ours(if self.dash && level + 1 == self.depth {
-                "- "
-            } else {
-                "  "
-            });
+            line.push_ours(if self.dash && level + 1 == self.depth { "- " } else { "  " });
         }
         debug_assert_eq!(line.columns(), self.depth * INDENT, "one width per level");
         if self.text.is_empty() {
@@ -147,12 +124,7 @@ impl Tree<'_> {
             label.push_ours(": ");
             self.value(label, value, depth, room, out);
         }
-        self.left_out(
-            all[shown..].iter().map(|(_, value)| value),
-            "member",
-            depth,
-            out,
-        );
+        self.left_out(all[shown..].iter().map(|(_, value)| value), "member", depth, out);
     }
 
     /// Writes the items of an array within `budget` lines (at least one).
@@ -269,10 +241,7 @@ impl Tree<'_> {
         out: &mut Vec<Line>,
     ) {
         if rest.len() > 0 {
-            out.push(Line::at(
-                depth,
-                cut_marker(rest.len(), &format!("more {what}")),
-            ));
+            out.push(Line::at(depth, cut_marker(rest.len(), &format!("more {what}"))));
             self.cut = rest.fold(self.cut, |sum, value| sum.saturating_add(values_in(value)));
         }
     }
@@ -295,10 +264,7 @@ impl Tree<'_> {
         };
         let lines: Vec<&str> = body.split(if returns { "\r\n" } else { "\n" }).collect();
         let kind = if returns { ", CRLF" } else { "" };
-        label.push(&SafeText::line(&format!(
-            "({} lines{kind}{closed})",
-            lines.len()
-        )));
+        label.push(&SafeText::line(&format!("({} lines{kind}{closed})", lines.len())));
         out.push(Line::at(depth, label));
         let shown = how_many(lines.len(), budget - 1);
         let mut cut = shown < lines.len();
@@ -315,10 +281,7 @@ impl Tree<'_> {
         }
         if shown < lines.len() {
             let characters: usize = lines[shown..].iter().map(|line| line.chars().count()).sum();
-            let rest = format!(
-                "more line{}, {characters} character",
-                s(lines.len() - shown)
-            );
+            let rest = format!("more line{}, {characters} character", s(lines.len() - shown));
             out.push(Line::at(depth + 1, cut_marker(lines.len() - shown, &rest)));
         }
         self.cut += u32::from(cut);
@@ -328,11 +291,7 @@ impl Tree<'_> {
 /// How many of `all` can be shown in `budget` lines, one of which may have to
 /// say what is left out.
 fn how_many(all: usize, budget: usize) -> usize {
-    if all <= budget {
-        all
-    } else {
-        budget.saturating_sub(1)
-    }
+    if all <= budget { all } else { budget.saturating_sub(1) }
 }
 
 /// How many values a tree holds: its leaves, an empty container being one.
@@ -348,11 +307,7 @@ fn values_in(value: &Json) -> u32 {
 /// `«cut: 14 more members»`. An agent cannot write one: masking has made its
 /// guillemets plain.
 fn cut_marker(count: usize, what: &str) -> SafeText {
-    let ending = if what.ends_with("character") && what.contains(',') {
-        "s"
-    } else {
-        s(count)
-    };
+    let ending = if what.ends_with("character") && what.contains(',') { "s" } else { s(count) };
     SafeText::line(&format!("«cut: {count} {what}{ending}»"))
 }
 

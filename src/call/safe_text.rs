@@ -203,12 +203,7 @@ struct Writer {
 
 impl Writer {
     fn new(lines: Lines) -> Writer {
-        Writer {
-            out: String::new(),
-            lines,
-            width: 0,
-            marks: None,
-        }
+        Writer { out: String::new(), lines, width: 0, marks: None }
     }
 
     /// Shows the first character of `rest`, or the run it starts. Returns how
@@ -277,8 +272,7 @@ impl Writer {
             // A lone \r sends a terminal's cursor home, over what it has written.
             0 => return self.put("⟨\\r⟩"),
             ends if ends - 1 > MAX_BLANK_LINES => {
-                self.out
-                    .push_str(&format!("\n⟨{} blank lines⟩\n", ends - 1));
+                self.out.push_str(&format!("\n⟨{} blank lines⟩\n", ends - 1));
             }
             ends => self.out.extend(std::iter::repeat_n('\n', ends)),
         }

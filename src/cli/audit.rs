@@ -263,7 +263,8 @@ mod tests {
             moment("2026-11-22T13:00:00Z"),
             Ok(Time::parse("2026-11-22T13:00:00Z").expect("valid"))
         );
-        let ago = when::now().0 - moment("2h").expect("valid").0;
+        let then = moment("2h").expect("valid").0;
+        let ago = when::now().0 - then;
         assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
         assert!(moment("yesterday").is_err());
     }

@@ -2,7 +2,7 @@
 //! to do next, and the exit code.
 //!
 //! Every message reads `holdpoint: <what>. <what to do next>` on standard error.
-//! What to do about the daemon's own reasons stands in [`super::reasons`].
+//! What to do about the daemon's own reasons stands in `reasons`.
 
 use std::fmt;
 

@@ -32,17 +32,18 @@ impl Entitled for Entitlement {
         let people = self.people.read().unwrap_or_else(PoisonError::into_inner).clone();
         let on_behalf_of = request.call.agent.on_behalf_of.as_str();
         let known = people.operator(operator);
-        people.entitled(operator, &request.requirement, on_behalf_of).map_err(|no| NotEntitled {
-            hidden: known.is_some_and(|operator| !sees(operator, request)),
-            own_call: no == people::NotEntitled::OwnCall,
-            why: no.to_string(),
+        people.entitled(operator, &request.requirement, on_behalf_of).map_err(|no| {
+            NotEntitled {
+                hidden: known.is_some_and(|operator| !sees(operator, request)),
+                own_call: no == people::NotEntitled::OwnCall,
+                why: no.to_string(),
+            }
         })?;
         let Some(operator) = known else { return Ok(Counts::default()) };
         Ok(Counts {
             groups: operator.groups.clone(),
             // Nobody else gets here with a call of their own.
-            own_call: operator.sole_local
-                && (on_behalf_of.is_empty() || operator.is(on_behalf_of)),
+            own_call: operator.sole_local && (on_behalf_of.is_empty() || operator.is(on_behalf_of)),
         })
     }
 }

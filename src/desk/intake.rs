@@ -108,8 +108,7 @@ impl Intake {
     pub fn take(&self, caller: &Caller, incoming: Incoming) -> Result<Call, DeskError> {
         let (category, risk) = self.check(&incoming)?;
         let parse = |field, bytes: &[u8]| {
-            parse_object(bytes)
-                .map_err(|e| DeskError::BadArguments { field, why: e.to_string() })
+            parse_object(bytes).map_err(|e| DeskError::BadArguments { field, why: e.to_string() })
         };
         let arguments = parse("call.arguments", &incoming.arguments)?;
         let responses = match incoming.input_responses.as_slice() {
@@ -179,7 +178,8 @@ impl Intake {
             check.text("call.labels (a value)", value, LABEL_VALUE);
         }
         if incoming.not_covered.len() > NOT_COVERED {
-            let why = format!("{} lines; at most {NOT_COVERED} are taken", incoming.not_covered.len());
+            let why =
+                format!("{} lines; at most {NOT_COVERED} are taken", incoming.not_covered.len());
             check.bad("call.not_covered", why);
         }
         for line in &incoming.not_covered {
@@ -191,7 +191,10 @@ impl Intake {
             ("call.input_responses", &incoming.input_responses),
         ] {
             if bytes.len() > most {
-                let why = format!("{} bytes; at most {most} are taken (limits.max_arguments_bytes)", bytes.len());
+                let why = format!(
+                    "{} bytes; at most {most} are taken (limits.max_arguments_bytes)",
+                    bytes.len()
+                );
                 check.bad(field, why);
             }
         }

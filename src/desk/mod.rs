@@ -96,8 +96,6 @@ impl Settings {
 pub struct Answer {
     /// The request as it stands.
     pub request: Arc<Request>,
-    /// It continues an earlier request of its scope.
-    pub resumed: bool,
     /// A remembered denial was told again.
     pub remembered: bool,
 }
@@ -232,15 +230,14 @@ impl Desk {
         };
         let Submitted { request, taken } =
             self.store.write(move |tx| submit::submit(tx, submit, &attach)).await?;
-        let resumed = matches!(taken, Taken::Resumed | Taken::Repeated) || request.resumed > 0;
         let remembered = taken == Taken::Remembered;
         if request.status != Status::Pending {
-            return Ok(Answer { request: Arc::new(request), resumed, remembered });
+            return Ok(Answer { request: Arc::new(request), remembered });
         }
         // What waits is small: an id and a ticket. The call itself is on disk.
         let id = request.id;
         drop(request);
-        self.wait(id, ticket, max_wait, resumed).await
+        self.wait(id, ticket, max_wait).await
     }
 
     /// Waits for a request by its id.
@@ -257,10 +254,10 @@ impl Desk {
         let ticket = self.waiters.register(id)?;
         let request = self.own(caller, id).await?;
         if request.status != Status::Pending {
-            return Ok(Answer { request: Arc::new(request), resumed: true, remembered: false });
+            return Ok(Answer { request: Arc::new(request), remembered: false });
         }
         drop(request);
-        self.wait(id, ticket, max_wait, true).await
+        self.wait(id, ticket, max_wait).await
     }
 
     async fn wait(
@@ -268,7 +265,6 @@ impl Desk {
         id: RequestId,
         mut ticket: Ticket,
         max_wait: Option<Duration>,
-        resumed: bool,
     ) -> Result<Answer, DeskError> {
         let mut closing = self.closing.subscribe();
         let patience = async {
@@ -282,7 +278,7 @@ impl Desk {
             biased;
             ended = ticket.ended() => {
                 if let Some(request) = ended {
-                    return Ok(Answer { request, resumed, remembered: false });
+                    return Ok(Answer { request, remembered: false });
                 }
             }
             _ = closing.wait_for(|closing| *closing) => return Err(DeskError::ShuttingDown),
@@ -290,7 +286,7 @@ impl Desk {
         }
         let request = self.store.read(move |conn| read::request(conn, id)).await?;
         let request = Arc::new(request.ok_or(DeskError::not_found())?);
-        Ok(Answer { request, resumed, remembered: false })
+        Ok(Answer { request, remembered: false })
     }
 
     fn refuse_if_closing(&self) -> Result<(), DeskError> {
@@ -395,11 +391,7 @@ impl Desk {
     }
 
     /// A request, if this person may see it; otherwise it does not exist for them.
-    pub async fn visible(
-        &self,
-        operator: &Operator,
-        id: RequestId,
-    ) -> Result<Request, DeskError> {
+    pub async fn visible(&self, operator: &Operator, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
     }

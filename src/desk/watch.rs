@@ -81,8 +81,7 @@ impl Watch {
     /// A request that ends while the beginning is being read is either still in
     /// a page (and its ending comes as an event) or in none; both are right.
     async fn read_page(&mut self, after: PendingAfter) -> Result<(), DeskError> {
-        let page =
-            self.desk.store().read(move |conn| read::pending(conn, after, PAGE)).await?;
+        let page = self.desk.store().read(move |conn| read::pending(conn, after, PAGE)).await?;
         self.page = page.last().map(|(at, _)| *at).filter(|_| page.len() == PAGE);
         let mine = page.into_iter().filter(|(_, request)| sees(&self.operator, request));
         self.ready.extend(mine.map(|(_, request)| Sight::Pending(Arc::new(request))));

@@ -7,9 +7,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::auth::{self, Door};
+use super::convert;
 use super::errors::{bad_field, status};
 use super::operator::auditor;
-use super::convert;
 use crate::call::hex::{hex, unhex};
 use crate::call::model::{Category, Request as HeldCall, Status as CallStatus};
 use crate::call::time::Time;
@@ -34,9 +34,8 @@ fn time(field: &str, text: &str) -> Result<Option<Time>, Status> {
         return Ok(None);
     }
     let read = Time::parse(text);
-    read.map(Some).ok_or_else(|| {
-        bad_field(field, "not an RFC 3339 time such as 2026-11-22T13:05:00Z")
-    })
+    read.map(Some)
+        .ok_or_else(|| bad_field(field, "not an RFC 3339 time such as 2026-11-22T13:05:00Z"))
 }
 
 fn filter(message: proto::AuditFilter) -> Result<Filter, Status> {
@@ -48,7 +47,10 @@ fn filter(message: proto::AuditFilter) -> Result<Filter, Status> {
             return Err(bad_field("filter.text", &why));
         }
         if !text_index::has_words(text) {
-            return Err(bad_field("filter.text", "no word in it: letters or digits are looked for"));
+            return Err(bad_field(
+                "filter.text",
+                "no word in it: letters or digits are looked for",
+            ));
         }
     }
     let category = match message.category {
@@ -205,9 +207,10 @@ impl HistoryService for HistoryDoor {
         let head = request.into_inner().head;
         let wanted = match head.as_str() {
             "" => None,
-            text => Some(unhex::<32>(text).ok_or_else(|| {
-                bad_field("head", "64 lower-case hex digits are expected")
-            })?),
+            text => Some(
+                unhex::<32>(text)
+                    .ok_or_else(|| bad_field("head", "64 lower-case hex digits are expected"))?,
+            ),
         };
         let verified = desk
             .store()

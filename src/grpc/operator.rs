@@ -81,9 +81,11 @@ impl OperatorDoor {
             .0
             .desk
             .store()
-            .read(move |conn| {
-                if latest { read::newest(conn, 200) } else { read::by_short_id(conn, &hex) }
-            })
+            .read(
+                move |conn| {
+                    if latest { read::newest(conn, 200) } else { read::by_short_id(conn, &hex) }
+                },
+            )
             .await
             .map_err(|e| status(e.into()))?;
         let mut mine: Vec<HeldCall> =
@@ -97,7 +99,11 @@ impl OperatorDoor {
             several => {
                 let names: Vec<String> =
                     several.iter().take(5).map(|request| request.id.to_string()).collect();
-                let why = format!("{} requests match, give more digits: {}", several.len(), names.join(", "));
+                let why = format!(
+                    "{} requests match, give more digits: {}",
+                    several.len(),
+                    names.join(", ")
+                );
                 Err(bad_field("id", &why))
             }
         }
@@ -165,9 +171,7 @@ impl OperatorService for OperatorDoor {
             &found.call.agent.on_behalf_of,
         );
         let why = match entitled {
-            _ if found.status != CallStatus::Pending => {
-                crate::store::decide::how_it_ended(&found)
-            }
+            _ if found.status != CallStatus::Pending => crate::store::decide::how_it_ended(&found),
             Err(no) => no.to_string(),
             Ok(()) => String::new(),
         };

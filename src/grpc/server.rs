@@ -117,7 +117,10 @@ async fn follow_health(door: &Door, reporter: HealthReporter) {
 /// is there was left behind by one that was killed.
 pub fn bind_socket(path: &Path) -> Result<UnixListener, String> {
     let say = |what: &str, e: std::io::Error| {
-        format!("cannot {what} the socket {}: {e}; check the state directory's owner and mode", path.display())
+        format!(
+            "cannot {what} the socket {}: {e}; check the state directory's owner and mode",
+            path.display()
+        )
     };
     match std::fs::remove_file(path) {
         Ok(()) => {}

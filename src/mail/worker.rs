@@ -62,12 +62,7 @@ pub async fn run(
     wake: &Notify,
     stop: impl Future<Output = ()>,
 ) {
-    let desk = Desk {
-        store,
-        transport,
-        sender,
-        people,
-    };
+    let desk = Desk { store, transport, sender, people };
     let mut work = Work::default();
     tokio::pin!(stop);
     loop {
@@ -106,10 +101,7 @@ impl<P: Fn() -> Arc<People>> Desk<P> {
             // Rows under way are still due to the store, so that a crash
             // forgets none: look past them.
             let (now, most) = (self.store.now(), work.underway.len() + AT_ONCE);
-            let mut due = self
-                .store
-                .read(move |conn| mail::due(conn, now, most))
-                .await?;
+            let mut due = self.store.read(move |conn| mail::due(conn, now, most)).await?;
             due.retain(|mail| !work.underway.contains_key(&mail.id));
             due.truncate(AT_ONCE - work.underway.len());
             if due.is_empty() {
@@ -160,10 +152,7 @@ fn recipient(people: &People, operator: &str, by: &Transport) -> Result<Recipien
             return Err("this operator has no `email` in the configuration".to_owned());
         }
     };
-    Ok(Recipient {
-        name: operator.name.clone(),
-        email,
-    })
+    Ok(Recipient { name: operator.name.clone(), email })
 }
 
 /// What is under way. An entry leaves `underway` only when its result is
@@ -186,9 +175,7 @@ impl Work {
         match letter {
             Ok(letter) => {
                 let by = by.clone();
-                let delivery = self
-                    .deliveries
-                    .spawn(async move { by.deliver(&letter).await });
+                let delivery = self.deliveries.spawn(async move { by.deliver(&letter).await });
                 self.rows.insert(delivery.id(), row);
             }
             Err(outcome) => self.unrecorded.push_back(MailResult { id: row, outcome }),
@@ -200,13 +187,7 @@ impl Work {
             Ok((task, result)) => (task, result),
             Err(error) => {
                 let text = "the delivery broke off, a defect of Holdpoint".to_owned();
-                (
-                    error.id(),
-                    Err(Failure {
-                        transient: true,
-                        text,
-                    }),
-                )
+                (error.id(), Err(Failure { transient: true, text }))
             }
         };
         let Some(row) = self.rows.remove(&task) else {
@@ -235,14 +216,8 @@ impl Work {
 fn outcome(result: Result<Delivered, Failure>, attempts: u32) -> MailOutcome {
     match result {
         Ok(Delivered { answer }) => MailOutcome::Sent { answer },
-        Err(Failure {
-            transient: false,
-            text,
-        }) => MailOutcome::Failed { error: text },
-        Err(Failure {
-            transient: true,
-            text,
-        }) => {
+        Err(Failure { transient: false, text }) => MailOutcome::Failed { error: text },
+        Err(Failure { transient: true, text }) => {
             let after = back_off::delay(attempts, getrandom::u32().unwrap_or_default());
             MailOutcome::Retry { error: text, after }
         }

@@ -300,9 +300,10 @@ impl Entry {
     }
 }
 
-/// Reads JSON that the store itself wrote.
+/// Reads JSON that the store itself wrote: arguments may nest as deep as is
+/// allowed, and here they stand inside something.
 pub(super) fn stored_json(text: &str) -> Result<Json, StoreError> {
-    crate::call::json::parse(text.as_bytes()).map_err(|e| StoreError::Corrupt(e.to_string()))
+    crate::call::json::parse_envelope(text.as_bytes()).map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// Reads where the chain stands.

@@ -88,7 +88,9 @@ pub enum Refusal {
     #[error("the daemon's clock is in doubt: it stands before {}, the time of the newest audit entry; mend the clock, or let an admin run `holdpoint confirm-clock`", .0.rfc3339())]
     ClockInDoubt(Time),
     /// A limit on pending requests.
-    #[error("{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some")]
+    #[error(
+        "{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some"
+    )]
     TooManyPending {
         /// The caller or client.
         who: String,
@@ -106,7 +108,9 @@ pub enum StoreError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Nothing was recorded.
-    #[error("the store cannot write now, and nothing was recorded: {0}; ask again with the same call id")]
+    #[error(
+        "the store cannot write now, and nothing was recorded: {0}; ask again with the same call id"
+    )]
     Unavailable(String),
     /// The commit failed: it may or may not be on disk.
     #[error("it is unknown whether this was recorded: {0}; ask again with the same call id")]

@@ -45,5 +45,5 @@ mod writer;
 mod tests;
 
 pub use error::{Refusal, StoreError};
-pub use tx::{Event, Tx};
 pub use handle::{Health, Store, StoreOptions};
+pub use tx::{Event, Tx};

@@ -275,7 +275,9 @@ fn entry(conn: &Connection, sequence: i64) -> Result<Option<Told>, StoreError> {
 }
 
 fn told_of(row: &Row<'_>) -> rusqlite::Result<Told> {
-    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default());
+    let text = |column: usize| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default())
+    };
     Ok(Told {
         sequence: row.get::<_, i64>(0)? as u64,
         at: Time(row.get(1)?),

@@ -96,9 +96,8 @@ pub fn submit(
         Vec::new()
     };
     let now = tx.now;
-    let remembered = |r: &&mut Request| {
-        r.status == Status::Denied && !r.denial_lifted && r.deadline > now
-    };
+    let remembered =
+        |r: &&mut Request| r.status == Status::Denied && !r.denial_lifted && r.deadline > now;
     if let Some(denied) = identical.iter_mut().find(remembered) {
         return remember(tx, denied.clone(), &input);
     }
@@ -167,11 +166,7 @@ pub(super) fn by_call_id(
     Ok(former.map(|id| (id, false)))
 }
 
-fn identical_in_scope(
-    tx: &Tx<'_>,
-    call: &Call,
-    scope: &Scope,
-) -> Result<Vec<Request>, StoreError> {
+fn identical_in_scope(tx: &Tx<'_>, call: &Call, scope: &Scope) -> Result<Vec<Request>, StoreError> {
     // Newest ones are looked at, and then told oldest first.
     let mut statement = tx.conn.prepare_cached(
         "SELECT id FROM requests

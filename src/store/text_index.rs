@@ -93,9 +93,9 @@ pub fn behind(conn: &Connection) -> Result<i64, StoreError> {
 /// Indexes the next [`STEP`] entries. Returns whether more are left.
 pub fn catch_up(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let from = indexed_up_to(tx.conn)?;
-    let mut read = tx.conn.prepare_cached(
-        "SELECT seq, payload FROM audit_body WHERE seq > ? ORDER BY seq LIMIT ?",
-    )?;
+    let mut read = tx
+        .conn
+        .prepare_cached("SELECT seq, payload FROM audit_body WHERE seq > ? ORDER BY seq LIMIT ?")?;
     let mut insert =
         tx.conn.prepare_cached("INSERT INTO audit_text (rowid, words) VALUES (?, ?)")?;
     let mut rows = read.query(params![from, STEP])?;

@@ -131,12 +131,7 @@ pub fn report_outcome(tx: &mut Tx<'_>, input: &ReportOutcome) -> Result<Request,
     Ok(request)
 }
 
-fn taken(
-    tx: &Tx<'_>,
-    caller: &str,
-    id: RequestId,
-    call_id: &str,
-) -> Result<Request, StoreError> {
+fn taken(tx: &Tx<'_>, caller: &str, id: RequestId, call_id: &str) -> Result<Request, StoreError> {
     let request = owned(tx, caller, id)?;
     if request.use_ != Use::Taken {
         return Err(Refusal::NotTaken { id, use_: request.use_ }.into());

@@ -233,8 +233,7 @@ impl Writer {
         let opened = schema::open_writer(&self.shared.path).map_err(|e| e.to_string());
         let rebuilt = opened.and_then(|conn| {
             let wall = self.shared.clock.wall();
-            let state =
-                rebuild(&conn, self.state.offset_ms, wall).map_err(|e| e.to_string())?;
+            let state = rebuild(&conn, self.state.offset_ms, wall).map_err(|e| e.to_string())?;
             Ok((conn, state))
         });
         match rebuilt {

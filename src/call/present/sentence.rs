@@ -1,6 +1,6 @@
 //! One sentence that says what will happen.
 
-use super::value::{inline, is_literal, is_masked, quoted};
+use super::value::{inline, is_literal, is_masked, item_text, quoted};
 use super::{ours, s};
 use crate::call::json::Json;
 use crate::call::safe_text::SafeText;
@@ -18,6 +18,7 @@ const VALUE_COLUMNS: usize = 48;
 const TELLING: &[&str] = &[
     "command",
     "cmd",
+    "argv",
     "sql",
     "query",
     "statement",
@@ -166,8 +167,30 @@ fn short(value: &Json) -> SafeText {
         Json::String(text) => masked_or_word(text, VALUE_COLUMNS),
         Json::Number(number) => word(number.as_str(), VALUE_COLUMNS),
         Json::Object(members) => inline_object(members).unwrap_or_else(|| size(value)),
+        Json::Array(items) => {
+            inline(value, VALUE_COLUMNS).or_else(|| beginning(items)).unwrap_or_else(|| size(value))
+        }
         value => inline(value, VALUE_COLUMNS).unwrap_or_else(|| size(value)),
     }
+}
+
+/// The first items of a list that is too long, and how many follow: a command
+/// line tells more by its first words than by their number.
+fn beginning(items: &[Json]) -> Option<SafeText> {
+    let mut text = ours("[");
+    let mut shown = 0;
+    for item in items {
+        let Some(next) = item_text(item, VALUE_COLUMNS) else { break };
+        if text.columns() + next.columns() > VALUE_COLUMNS - 12 {
+            break;
+        }
+        text.push(&next);
+        text.push_ours(", ");
+        shown += 1;
+    }
+    text.push(&SafeText::line(&format!("… {} more", items.len() - shown)));
+    text.push_ours("]");
+    (shown > 0).then_some(text)
 }
 
 /// `{queue: orders, if_empty: true}`, if it is short and no deeper.
@@ -197,11 +220,7 @@ fn size(value: &Json) -> SafeText {
 
 /// A text that has been through masking, and so may be a marker of ours.
 fn masked_or_word(text: &str, columns: usize) -> SafeText {
-    if is_masked(text) {
-        SafeText::line(text)
-    } else {
-        word(text, columns)
-    }
+    if is_masked(text) { SafeText::line(text) } else { word(text, columns) }
 }
 
 /// A text as a word of the sentence: in quotes unless it is one plain word, so

@@ -74,13 +74,17 @@ fn nobody_updates_or_deletes_an_entry() {
 fn a_change_past_the_triggers_is_found_and_placed() {
     for (table, change) in [
         ("audit", "UPDATE audit SET at = at + 1 WHERE seq = 5"),
-        ("audit_body", "UPDATE audit_body SET payload = replace(payload, 'kv', 'vk') WHERE seq = 5"),
+        (
+            "audit_body",
+            "UPDATE audit_body SET payload = replace(payload, 'kv', 'vk') WHERE seq = 5",
+        ),
         ("audit", "UPDATE audit SET kind = 'approved' WHERE seq = 5"),
         ("audit", "DELETE FROM audit WHERE seq = 5"),
     ] {
         let plain = lived_in();
-        let triggers =
-            format!("DROP TRIGGER {table}_only_appends_update; DROP TRIGGER {table}_only_appends_delete");
+        let triggers = format!(
+            "DROP TRIGGER {table}_only_appends_update; DROP TRIGGER {table}_only_appends_delete"
+        );
         plain.conn.execute_batch(&triggers).expect("dropped");
         plain.conn.execute(change, []).expect("changed");
         let broken = verify(&plain.conn, None).expect("read").expect_err(change);
@@ -118,7 +122,10 @@ fn an_export_is_verified_offline_whole_or_in_part() {
     let whole = export(&plain, 0, 0, 100);
     assert_eq!(whole, export(&plain, 0, 0, 1 << 20), "pieces do not matter");
     let verified = verify_export(Cursor::new(&whole), None).expect("io").expect("whole");
-    assert_eq!((verified.entries, verified.head), (plain.state.head.sequence, plain.state.head.hash));
+    assert_eq!(
+        (verified.entries, verified.head),
+        (plain.state.head.sequence, plain.state.head.hash)
+    );
     let part = export(&plain, 3, 7, 100);
     let verified = verify_export(Cursor::new(&part), None).expect("io").expect("whole");
     assert_eq!(verified.entries, 5);
@@ -140,12 +147,33 @@ fn any_flipped_byte_of_an_export_is_found_and_placed() {
             let line = line_of(at);
             let header = line == 1;
             // What the header says of the range shows where the range disagrees.
-            assert!(header || broken.line == line || broken.line == line + 1, "byte {at} of line {line}: {broken:?}");
+            assert!(
+                header || broken.line == line || broken.line == line + 1,
+                "byte {at} of line {line}: {broken:?}"
+            );
         }
     }
     for cut in 0..file.len() {
-        assert!(verify_export(Cursor::new(&file[..cut]), None).expect("io").is_err(), "cut at {cut}");
+        assert!(
+            verify_export(Cursor::new(&file[..cut]), None).expect("io").is_err(),
+            "cut at {cut}"
+        );
     }
+}
+
+#[test]
+fn arguments_as_deep_as_allowed_are_found_exported_and_verified() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let depth = crate::call::json::MAX_DEPTH;
+    let mut deep = call("cl", "s", 1);
+    deep.arguments = format!(r#"{}"abyss"{}"#, r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    assert!(parse(deep.arguments.as_bytes()).is_ok());
+    plain.submit("c1", deep, &waiting).expect("held");
+    index_all(&mut plain);
+    let filter = Filter { text: Some("abyss".to_owned()), ..Filter::default() };
+    assert_eq!(all(&plain, filter, true, 10).len(), 1);
+    let file = export(&plain, 0, 0, 1 << 20);
+    assert!(verify_export(Cursor::new(&file), None).expect("io").is_ok());
 }
 
 #[test]
@@ -176,7 +204,8 @@ fn each_filter_gives_what_looking_at_everything_gives() {
     ];
     for filter in filters {
         let holds = |told: &&Told| {
-            let same = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
+            let same =
+                |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
             same(&filter.caller, &told.caller)
                 && same(&filter.client, &told.client)
                 && same(&filter.agent, &told.agent)
@@ -229,7 +258,8 @@ fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
     for _ in 0..5000 {
         plain.run(|tx| tx.record(Entry::new(Kind::DaemonStarted)).map(drop)).expect("recorded");
     }
-    let filter = Filter { since: Some(Time(0)), server: None, until: Some(Time(1)), ..Filter::default() };
+    let filter =
+        Filter { since: Some(Time(0)), server: None, until: Some(Time(1)), ..Filter::default() };
     let question = Question { filter, ascending: false, most: 50, after: None };
     let page = query(&plain.conn, &question, None).expect("page");
     assert!(page.entries.is_empty() && page.examined <= 2000);
@@ -258,7 +288,9 @@ fn a_token_of_another_question_is_refused() {
 fn words_that_look_like_operators_of_the_index_are_only_words() {
     let mut plain = lived_in();
     index_all(&mut plain);
-    for text in ["zebra3\" OR \"zebra4", "zebra3 NEAR zebra4", "rowid:1", "a* AND", "'; DROP TABLE audit"] {
+    for text in
+        ["zebra3\" OR \"zebra4", "zebra3 NEAR zebra4", "rowid:1", "a* AND", "'; DROP TABLE audit"]
+    {
         let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
         let told = all(&plain, filter, true, 10);
         assert!(told.is_empty(), "{text}: {told:?}");

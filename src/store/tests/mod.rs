@@ -60,8 +60,7 @@ impl Plain {
         transition: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").expect("begin");
-        let result =
-            Tx::run(&self.conn, self.now, &mut self.state, &mut self.events, transition);
+        let result = Tx::run(&self.conn, self.now, &mut self.state, &mut self.events, transition);
         self.conn.execute_batch("COMMIT").expect("commit");
         result
     }

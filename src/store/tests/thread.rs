@@ -69,7 +69,9 @@ async fn a_failing_transition_undoes_itself_and_none_of_its_neighbours() {
     assert!(good.is_ok() && bad.is_err() && after.is_ok());
     let count = rig
         .store
-        .read(|conn| Ok(conn.query_row("SELECT count(*) FROM requests", [], |r| r.get::<_, i64>(0))?))
+        .read(|conn| {
+            Ok(conn.query_row("SELECT count(*) FROM requests", [], |r| r.get::<_, i64>(0))?)
+        })
         .await
         .expect("count");
     assert_eq!((count, rig.events.load(Ordering::SeqCst)), (2, 2));
@@ -96,11 +98,8 @@ async fn a_failing_commit_answers_unknown_to_all_and_nothing_of_it_is_believed()
     let again = rig.store.write(|tx| submit(tx, hold(2), &Nobody)).await.expect("held");
     assert_eq!(again.taken, crate::store::submit::Taken::New);
     assert_eq!(*rig.store.health().borrow(), Health::Serving);
-    let pending = rig
-        .store
-        .write(|tx| Ok(tx.pending(&call("", "", 1).scope()).0))
-        .await
-        .expect("counted");
+    let pending =
+        rig.store.write(|tx| Ok(tx.pending(&call("", "", 1).scope()).0)).await.expect("counted");
     assert_eq!(pending, 2);
     let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
     assert_eq!(whole.expect("read").expect("whole").entries, 2);
