@@ -377,9 +377,11 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
         report.rounds += 1;
         let flying = std::mem::take(&mut world.log().flying);
         let steps = world.log().steps.clone();
+        let before = truth.entries.len();
         learn(home, &mut truth, &steps[checked..]).await;
         checked = steps.len();
-        let recorded = flying.iter().filter(|f| f.was_recorded(&truth.entries)).count();
+        let new = &truth.entries[before..];
+        let recorded = flying.iter().filter(|f| f.was_recorded(new)).count();
         report.recorded += recorded;
         report.not_recorded += flying.len() - recorded;
         report.kills_in_flight += u64::from(!flying.is_empty());

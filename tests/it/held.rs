@@ -70,7 +70,7 @@ async fn a_caller_lost_between_use_and_outcome_leaves_it_unknown_and_the_next_on
     // It is a request of its own: the approval is not inherited, whatever became of it.
     let next = submit(&mut caller, "two", call("write", "{}")).await;
     assert_ne!(next.id, first.id);
-    assert_eq!(get(&mut operator, &next.id).await.may_have_run, [first.id.clone()]);
+    assert_eq!(get(&mut operator, &next.id).await.may_have_run, std::slice::from_ref(&first.id));
     report(&mut caller, &first.id, "one", Outcome::Succeeded).await.expect("late, and taken");
     assert_eq!(get(&mut operator, &first.id).await.outcome(), Outcome::Succeeded);
 }
