@@ -498,12 +498,18 @@ async fn the_check_itself_notices_what_is_missing() {
         Step::Granted { id: id.clone() },
         Step::AlreadyGranted { id: id.clone() },
         Step::Reported { id: id.clone(), outcome: Outcome::Failed },
-        Step::Withdrawn { id },
+        Step::Withdrawn { id: id.clone() },
     ];
     for step in never {
         let found = violations(std::slice::from_ref(&step), &truth);
         assert!(found.iter().any(|v| v.contains("lost")), "{step:?}: {found:?}");
     }
+    let (grant, told) =
+        (Step::Granted { id: id.clone() }, |status| Step::Told { id: id.clone(), status });
+    let twice = violations(&[grant.clone(), grant], &truth);
+    assert!(twice.iter().any(|v| v.contains("OK was answered 2 times")), "{twice:?}");
+    let both = violations(&[told(Ending::Approved), told(Ending::Denied)], &truth);
+    assert!(both.iter().any(|v| v.contains("ended in several ways")), "{both:?}");
     truth.entries.remove(1);
     assert!(!violations(&[submitted], &truth).is_empty());
     daemon.stop().await;
