@@ -9,7 +9,7 @@ use std::time::Duration;
 use holdpoint::call::ids::RequestId;
 use holdpoint::call::time::Time;
 use holdpoint::store::clock::SystemClock;
-use holdpoint::store::decide::{self, Decide, Entitled, NotEntitled};
+use holdpoint::store::decide::{self, Counts, Decide, Entitled, NotEntitled};
 use holdpoint::store::submit::{self, Attach};
 use holdpoint::store::{Store, StoreOptions, audit, schema};
 use rusqlite::types::Value;
@@ -271,12 +271,8 @@ impl Attach for Nobody {
 struct Everybody;
 
 impl Entitled for Everybody {
-    fn groups(
-        &self,
-        _: &str,
-        _: &holdpoint::call::model::Request,
-    ) -> Result<std::collections::BTreeSet<String>, NotEntitled> {
-        Ok(std::collections::BTreeSet::new())
+    fn counts(&self, _: &str, _: &holdpoint::call::model::Request) -> Result<Counts, NotEntitled> {
+        Ok(Counts::default())
     }
 }
 
@@ -315,7 +311,6 @@ fn templates(dir: &Path) -> Templates {
         id,
         operator: call::OPERATOR.to_owned(),
         strength: holdpoint::call::model::Strength::Token,
-        own_call: false,
         verdict: holdpoint::call::model::Verdict::Approve,
         reason: call::REASON.to_owned(),
         shown,
