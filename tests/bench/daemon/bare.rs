@@ -69,8 +69,7 @@ struct Template {
 impl Template {
     fn read(conn: &Connection, table: &str, query: &str) -> rusqlite::Result<Template> {
         let mut statement = conn.prepare(query)?;
-        let columns: Vec<String> =
-            statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let values = statement.query_row([], |row| {
             (0..columns.len()).map(|column| row.get(column)).collect::<rusqlite::Result<_>>()
         })?;
