@@ -154,6 +154,14 @@ fn state_dir(dir: &Path) -> Result<(), CannotStart> {
     let mode = fs::metadata(dir).map_err(fail)?.permissions().mode();
     if mode & 0o077 != 0 {
         // It holds tokens, and the socket: what others can enter, others can use.
+        // But somebody else's folder, /tmp perhaps, is not ours to close.
+        let mut inside = fs::read_dir(dir).map_err(fail)?;
+        if !dir.join("lock").exists() && inside.next().is_some() {
+            return Err(CannotStart::because(format!(
+                "the state directory {} is open to other users and holds files of something else; choose another with --state-dir, or, if it is Holdpoint's alone, chmod 0700 it",
+                dir.display()
+            )));
+        }
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(fail)?;
         tracing::warn!(dir = %dir.display(), "the state directory was open to others; it is 0700 now");
     }

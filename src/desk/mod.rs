@@ -36,6 +36,7 @@ use crate::call::model::{Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
 use crate::call::time::Time;
 use crate::config::Config;
+use crate::store::audit::Kind;
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Lift};
 use crate::store::record::{self, Recorded};
@@ -138,6 +139,10 @@ impl Desk {
                 for event in committed {
                     if event.request.status != Status::Pending {
                         wake.wake(&event.request);
+                    }
+                    if event.kind == Kind::OutcomeUnknown {
+                        let request = event.request.id;
+                        tracing::warn!(%request, "nobody knows whether this call ran; somebody should look");
                     }
                     // Nobody watching is not an error.
                     let _ = tell.send(event);
