@@ -167,7 +167,7 @@ async fn an_approval_is_for_these_arguments_and_for_once() {
     report(&mut caller, &first.id, "one", Outcome::Failed).await.expect("reported");
     // A failure does not give the approval back, and the second refund is asked anew.
     let again = take_use(&mut caller, &first.id, "one", &first.digest).await;
-    assert_eq!(reason_of(&again.expect_err("used")), "ALREADY_GRANTED");
+    assert_eq!(reason_of(&again.expect_err("it ran")), "OUTCOME_RECORDED");
     let second = submit(&mut caller, "three", call("refund", r#"{"euro":5}"#)).await;
     assert_ne!(second.id, first.id);
 }

@@ -4,6 +4,7 @@
 //! approved, and whoever asks is told what is the matter.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -245,6 +246,21 @@ fn a_state_path_too_long_for_a_socket_is_refused_with_the_remedy() {
     home.set("HOLDPOINT_STATE_DIR", &long);
     home.refusal().says(&["107", "--state-dir"]);
     assert!(!Path::new(&long).exists());
+}
+
+#[tokio::test]
+async fn a_folder_of_others_is_not_closed_to_them_but_one_with_a_configuration_is() {
+    let mode = |home: &Home| fs::metadata(&home.state).expect("metadata").permissions().mode();
+    let home = Home::new();
+    fs::set_permissions(&home.state, fs::Permissions::from_mode(0o755)).expect("open to others");
+    fs::write(home.state.join("notes.txt"), "somebody's").expect("written");
+    home.refusal().says(&["open to other users", "--state-dir"]);
+    assert_eq!(mode(&home) & 0o777, 0o755);
+    let home = Home::with_config("lease = \"1m\"\n");
+    fs::set_permissions(&home.state, fs::Permissions::from_mode(0o755)).expect("open to others");
+    let daemon = home.start().await;
+    assert_eq!(mode(&home) & 0o777, 0o700);
+    daemon.stop().await;
 }
 
 #[tokio::test]
