@@ -161,7 +161,9 @@ fn state_dir(dir: &Path) -> Result<(), CannotStart> {
         // It holds tokens, and the socket: what others can enter, others can use.
         // But somebody else's folder, /tmp perhaps, is not ours to close.
         let mut inside = fs::read_dir(dir).map_err(fail)?;
-        if !dir.join("lock").exists() && inside.next().is_some() {
+        // A configuration may have been put there before the first start.
+        let ours = ["lock", "holdpoint.toml"].iter().any(|name| dir.join(name).exists());
+        if !ours && inside.next().is_some() {
             return Err(CannotStart::because(format!(
                 "the state directory {} is open to other users and holds files of something else; choose another with --state-dir, or, if it is Holdpoint's alone, chmod 0700 it",
                 dir.display()
