@@ -16,7 +16,7 @@ use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving
 use super::support::clients::{self, verify};
 use super::support::daemon::SmallDisk;
 use super::support::{
-    Ask, Home, approve, call, cli, get, hold, reason_of, submit, take_use, wait_for,
+    Ask, Home, approve, call, cli, get, hold, left_out, reason_of, submit, take_use, wait_for,
 };
 
 /// Asks until the daemon refuses, then gives that refusal.
@@ -110,7 +110,7 @@ impl<'a> Immutable<'a> {
     fn make(path: &'a Path) -> Option<Self> {
         let done = chattr("+i", path);
         if !done {
-            eprintln!("skipped: this user or file system cannot make a file immutable");
+            left_out("this user or file system cannot make a file immutable (chattr +i)");
         }
         done.then_some(Immutable(path))
     }
@@ -320,11 +320,13 @@ async fn a_daemon_that_stops_sends_waiters_away_and_they_resume() {
 /// Makes the next daemon see another wall clock. The boot-time clock stays: the
 /// daemon reads that past the C library.
 fn shift_clock(home: &mut Home, by: &str) -> bool {
-    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
-    if !Path::new(library).exists() {
-        eprintln!("skipped: faketime is not installed");
+    let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib").filter_map(Result::ok);
+    let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    let Some(library) = libraries.into_iter().find(|library| library.exists()) else {
+        left_out("faketime is not installed");
         return false;
-    }
+    };
+    let library = library.to_str().expect("a plain path");
     home.set("LD_PRELOAD", library);
     home.set("FAKETIME", by);
     home.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
