@@ -105,7 +105,7 @@ def test_nothing_is_kept_for_a_watcher_that_does_not_read(caller, operator):
 
 @pytest.fixture(scope="module")
 def team():
-    team = Team().configure('listen = "127.0.0.1:0"', "[limits]", "max_held = 40")
+    team = Team().configure('listen = "127.0.0.1:0"', "[limits]", "max_held = 100")
     yield team.start()
     team.end()
 
@@ -134,9 +134,9 @@ def test_one_caller_cannot_take_every_place_there_is_to_wait(team):
     proxy, script = team.as_("proxy"), team.as_("script")
     mine = ask(proxy, tool="write")
     waiting = []
-    for _ in range(6):
-        waiting += [proxy.begin("CallerService", "AwaitApproval", id=mine.id) for _ in range(10)]
-        until(lambda: sum(not wait.done() for wait in waiting) <= 8, "the first are sent away")
+    for _ in range(8):
+        waiting += [proxy.begin("CallerService", "AwaitApproval", id=mine.id) for _ in range(20)]
+        until(lambda: sum(not wait.done() for wait in waiting) <= 64, "the first are sent away")
     assert ask(script, tool="write").status == 1
     assert all(wait.result().status == 1 for wait in waiting if wait.done())
     for wait in waiting:
