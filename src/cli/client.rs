@@ -264,6 +264,19 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
+/// Whether no connection was made at all, so that nothing was sent.
+pub fn no_connection(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{ConnectionRefused, NotFound};
+            return matches!(error.kind(), ConnectionRefused | NotFound);
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A variable that is set to something.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

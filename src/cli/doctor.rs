@@ -171,14 +171,7 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
             "See the daemon's log: disk, permissions, clock.",
         ),
     });
-    checks.push(match me.mail.as_str() {
-        smtp if smtp.starts_with("smtp") => check(Level::Ok, "mail", safe(smtp), ""),
-        "" => check(Level::Warn, "mail", "the daemon does not say", ""),
-        folder => {
-            let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
-            check(Level::Warn, "mail", safe(folder), remedy)
-        }
-    });
+    checks.push(mail(&me.mail));
     // In local mode there is a second token, for what asks.
     if let Some(paths) = paths.filter(|paths| token_file(paths, Role::Caller).exists()) {
         let caller = match Client::new(globals, Role::Caller) {
@@ -190,6 +183,19 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
             Ok(_) => check(Level::Ok, "caller", shown, ""),
             Err(failure) => failed("caller", &failure),
         });
+    }
+}
+
+/// Where the daemon says that mail goes: "127.0.0.1 port 25, without TLS", or
+/// "files in DIR", which nobody is told of.
+fn mail(goes: &str) -> Check {
+    match goes {
+        "" => check(Level::Warn, "mail", "the daemon does not say", ""),
+        files if files.starts_with("files in ") => {
+            let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
+            check(Level::Warn, "mail", safe(files), remedy)
+        }
+        server => check(Level::Ok, "mail", safe(server), ""),
     }
 }
 
@@ -217,6 +223,16 @@ fn render(checks: &[Check], view: &View) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_mail_that_goes_to_files_reaches_nobody() {
+        for server in ["127.0.0.1 port 25, without TLS", "mail.example.com port 465, TLS"] {
+            let found = mail(server);
+            assert_eq!((found.level, found.found.as_str()), (Level::Ok, server));
+        }
+        let files = mail("files in /var/lib/holdpoint/mail");
+        assert!(files.level == Level::Warn && files.remedy.contains("smtp_url"), "{files:?}");
+    }
 
     #[test]
     fn a_state_directory_that_others_may_enter_fails_and_says_how_to_mend_it() {

@@ -110,7 +110,8 @@ pub async fn show(globals: &Globals, args: ShowArgs) -> Done {
     }
     let view = out.view();
     let wanted = Wanted { all_arguments: args.args, commands: true };
-    out.paged(&page::page(&shown, wanted, &view))
+    out.paged(&page::page(&shown, wanted, &view))?;
+    Ok(())
 }
 
 /// The request that an id, a part of one, or `latest` means to this operator.

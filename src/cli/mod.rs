@@ -124,6 +124,7 @@ enum Command {
     /// Let a call run, once
     Approve(decide::DecideArgs),
     /// Say no, and why
+    #[command(mut_arg("reason", |arg| arg.help("Why, which is needed to deny; the agent is told")))]
     Deny(decide::DecideArgs),
     Watch(watch::WatchArgs),
     Lift(amend::LiftArgs),
