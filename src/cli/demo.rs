@@ -48,7 +48,7 @@ const SCRIPT_SHOWN: &str = r#"holdpoint request --server kv --tool set \
     --args '{"key":"greeting","value":"hello"}' --category write ... &&
   kv set greeting hello"#;
 /// How much of the mail is shown: up to the agent's own words.
-const MAIL_LINES: usize = 16;
+const MAIL_LINES: usize = 17;
 /// Between looks at what is not there yet.
 const LOOK: Duration = Duration::from_millis(50);
 /// How a shell says that Ctrl-C ended a command.

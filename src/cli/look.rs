@@ -23,7 +23,8 @@ pub struct PendingArgs {
     json: bool,
 }
 
-/// One request, whole.
+/// One request: what will run, who asks, who has to agree, how it went. Very long
+/// arguments are cut, and that is said.
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
     /// Its id, or the unique beginning or end of one (4 digits or more), or `latest`

@@ -82,7 +82,7 @@ Gate a call:
 
 Decide:
   pending    What waits for your decision
-  show       One request, whole
+  show       One request: what will run, who asks, who has to agree
   approve    Let a call run, once
   deny       Say no, and why
   watch      What waits, and then every change

@@ -58,7 +58,7 @@ pub async fn run(globals: &Globals, args: RequestArgs) -> Done {
     let digest = covered.digest();
     let client = Client::new(globals, Role::Caller)?;
     let mut stop = Stop::listen()?;
-    let call = args.about.call(&args.server, &args.tool, bytes);
+    let call = args.about.call("holdpoint request", &args.server, &args.tool, bytes);
     let mut hold = Hold::new(client, call, digest, args.about.timeout);
 
     let mut ending = hold.wait(&mut stop).await;
