@@ -77,11 +77,6 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     let mut out = Output::stdout();
     let view = View { terminal: true, ..out.view() };
     out.line("Holdpoint: an agent's call is held until a person answers.")?;
-    out.line("")?;
-    for line in LOCAL_MODE.lines() {
-        out.line(&view.paint(Tone::Faint, line))?;
-    }
-
     step(&mut out, &view, 1, "A daemon starts, with nothing set up, in a fresh folder.")?;
     stage.start_daemon()?;
     ready(stage).await?;
@@ -142,6 +137,11 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     }
     let verified = stage.text(&["audit", "verify"]).await?;
     out.line(&format!("  {}", verified.trim_end()))?;
+    out.line("")?;
+    out.line("This was local mode, to try it:")?;
+    for line in LOCAL_MODE.lines() {
+        out.line(&view.paint(Tone::Faint, line))?;
+    }
     out.flush()?;
     expected(args, &status, code, written.as_deref())
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::client::{Client, Role, brief};
+use super::client::{Client, Role, brief, variable};
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, Tone, View};
 use super::state::{Globals, token_file};
@@ -42,18 +42,36 @@ fn check(
 pub async fn run(globals: &Globals) -> Done {
     let mut checks = Vec::new();
     let paths = globals.paths();
-    match &paths {
-        Ok(paths) => checks.push(state_directory(&paths.dir)),
-        Err(failure) => checks.push(failed("state", failure)),
+    if let Some(elsewhere) = elsewhere(globals, paths.as_ref().ok()) {
+        let found = format!("the daemon is at {elsewhere}: its files were not looked at");
+        checks.push(check(Level::Ok, "where", found, ""));
+        daemon(globals, None, &mut checks).await;
+    } else {
+        match &paths {
+            Ok(paths) => checks.push(state_directory(&paths.dir)),
+            Err(failure) => checks.push(failed("state", failure)),
+        }
+        checks.extend(configuration(globals));
+        daemon(globals, paths.ok().as_ref(), &mut checks).await;
     }
-    checks.extend(configuration(globals));
-    daemon(globals, paths.ok().as_ref(), &mut checks).await;
     let mut out = Output::stdout();
     let view = out.view();
     out.text(&render(&checks, &view))?;
     out.flush()?;
     let any = checks.iter().any(|check| check.level == Level::Fail);
     if any { Err(Failure::quiet(exit::OTHER)) } else { Ok(()) }
+}
+
+/// The address of a daemon that is not the one of this state directory.
+fn elsewhere(globals: &Globals, paths: Option<&StatePaths>) -> Option<String> {
+    let address = globals.connect.clone().or_else(|| variable("HOLDPOINT_SERVER"))?;
+    let local = match address.strip_prefix("unix:") {
+        Some(path) => paths.is_some_and(|paths| Path::new(path) == paths.socket),
+        None => false,
+    };
+    // A configuration that was named is meant.
+    let config = globals.config.is_some() || variable("HOLDPOINT_CONFIG").is_some();
+    (!local && !config).then(|| safe(&address))
 }
 
 fn failed(what: &'static str, failure: &Failure) -> Check {

@@ -22,12 +22,14 @@ use super::program::Program;
 use super::signals::Stop;
 use super::state::Globals;
 use super::text::safe;
+use super::when;
 use crate::call::digest::{Covered, Digest};
 use crate::call::json::Json;
 use crate::proto;
 
 /// Hold a command until people answer, then run exactly it.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct ExecArgs {
     /// The server's name in the request [default: this machine's host name]
     #[arg(long, value_name = "NAME")]
@@ -41,6 +43,15 @@ pub struct ExecArgs {
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<std::ffi::OsString>,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes: the command's own, 128 and more if a signal ended it; and where it did not run:
+  2         wrong usage; nothing was asked
+  120       denied
+  121       expired: nobody answered in time
+  122       withdrawn
+  123       the daemon cannot be reached, or it refused the call
+  126, 127  the command cannot be run, or was not found";
 
 /// What the digest of an `exec` does not cover.
 const NOT_COVERED: [&str; 3] = [
@@ -127,6 +138,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
         Ok(lease) => lease,
         Err(other) => return not_run(&hold, other),
     };
+    let granted = when::boot();
     drop(stop);
     note(&format!("holdpoint: {}; running", asking::approved_by(&hold)));
     let program = match planned.unchanged(digest) {
@@ -152,7 +164,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     };
     let status = tokio::select! {
         status = forward.until_ended(&mut child) => status,
-        () = hold.keep_lease(lease) => unreachable!("a lease is kept until the command ends"),
+        () = hold.keep_lease(lease, granted) => unreachable!("a lease is kept until the command ends"),
     };
     let (succeeded, detail, code) = match status {
         Ok(status) => child::ended(status),

@@ -22,6 +22,7 @@ use crate::call::json;
 
 /// Hold a call until people answer; exit code 0: it may run now, once.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct RequestArgs {
     /// The server that has the tool
     #[arg(long, value_name = "NAME")]
@@ -35,6 +36,15 @@ pub struct RequestArgs {
     #[command(flatten)]
     about: About,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   it may run now, once
+  2   wrong usage; nothing was asked
+  10  denied
+  11  expired: nobody answered in time
+  12  withdrawn
+  13  the daemon cannot be reached, or it refused the call";
 
 /// What the daemon takes, and a byte more, so that what is longer is noticed.
 const MAX_ARGUMENTS: u64 = 256 * 1024;
