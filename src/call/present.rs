@@ -14,7 +14,7 @@ mod sentence;
 mod tests;
 mod value;
 
-pub use sentence::sentence;
+pub use sentence::{sentence, unstated};
 
 use super::json::Json;
 use super::safe_text::SafeText;

@@ -4,17 +4,18 @@
 use clap::Args;
 
 use super::client::{Client, Role, brief};
-use super::errors::{Done, Failure};
+use super::errors::Done;
+use super::look::find;
 use super::output::note;
 use super::state::Globals;
-use super::text::safe;
+use super::text::{safe, short};
 use crate::call::ids::RequestId;
 use crate::proto;
 
 /// Forget a denial, so that the same call may be asked again.
 #[derive(Debug, Clone, Args)]
 pub struct LiftArgs {
-    /// The denied request's full id
+    /// The denied request's id, or the unique beginning or end of one (4 digits or more)
     id: String,
     /// Why
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -23,17 +24,15 @@ pub struct LiftArgs {
 
 /// `holdpoint lift`
 pub async fn lift(globals: &Globals, args: LiftArgs) -> Done {
-    let Ok(id) = args.id.parse::<RequestId>() else {
-        return Err(Failure::usage(
-            format!("{} is not a full request id", safe(&args.id)),
-            "`holdpoint show` prints it.",
-        ));
-    };
     let client = Client::new(globals, Role::Operator)?;
-    let message = proto::LiftDenialRequest { id: id.to_string(), reason: args.reason };
+    let id = match args.id.parse::<RequestId>() {
+        Ok(id) => id.to_string(),
+        Err(_) => find(&client, &args.id).await?.request.unwrap_or_default().id,
+    };
+    let message = proto::LiftDenialRequest { id: id.clone(), reason: args.reason };
     let lifted = client.operator().lift_denial(brief(message)).await;
-    lifted.map_err(|status| client.failure(status).about(&args.id))?;
-    note(&format!("[{}] the denial is forgotten: the same call may be asked again", id.short()));
+    lifted.map_err(|status| client.failure(status).about(&id))?;
+    note(&format!("[{}] the denial is forgotten: the same call may be asked again", short(&id)));
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The flags with which `request` and `exec` describe a call, and how either
 //! says how it ended.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::client::variable;
 use super::errors::{Failure, exit};
 use super::hold::{Ending, Hold};
 use super::output::{Output, note};
@@ -26,14 +28,15 @@ pub struct About {
     /// [default: unsaid, which counts as the most dangerous]
     #[arg(long, value_name = "RISK", value_parser = risk)]
     pub risk: Option<Risk>,
-    /// A label for the operators and the history; may be given several times
+    /// A label for the operators and the history; may be given several times.
+    /// Unless you give them: asked_with, user and host say where this was typed
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// The session: within one, the same call asked again continues where it
     /// was, and a denial is remembered
     #[arg(long, value_name = "SESSION")]
     pub session: Option<String>,
-    /// The agent's name, as the operators see it
+    /// The agent's name, as the operators see it [default: not stated]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
     /// The person for whom this is done; that person cannot approve it
@@ -51,31 +54,62 @@ pub struct About {
 }
 
 impl About {
-    /// The call with these arguments.
-    pub fn call(&self, server: &str, tool: &str, arguments: Vec<u8>) -> proto::Call {
-        // Of an agent that is named we know no version; without a name it is us.
-        let (name, version) = match &self.agent {
-            Some(name) => (name.clone(), String::new()),
-            None => ("holdpoint".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        };
+    /// The call with these arguments, asked with this command.
+    pub fn call(
+        &self,
+        asked_with: &str,
+        server: &str,
+        tool: &str,
+        arguments: impl Into<Vec<u8>>,
+    ) -> proto::Call {
+        // Whom nobody named stays unnamed: it is not Holdpoint that wants this.
         let agent = proto::Agent {
-            name,
-            version,
+            name: self.agent.clone().unwrap_or_default(),
+            version: String::new(),
             session: self.session.clone().unwrap_or_default(),
             on_behalf_of: self.on_behalf_of.clone().unwrap_or_default(),
         };
         proto::Call {
             server: server.to_owned(),
             tool: tool.to_owned(),
-            arguments,
+            arguments: arguments.into(),
             category: self.category.map_or(0, Category::number),
             risk: self.risk.map_or(0, Risk::number),
             agent: Some(agent),
             explanation: self.why.clone().unwrap_or_default(),
-            labels: self.labels.iter().cloned().collect(),
+            labels: self.labels(asked_with),
             ..Default::default()
         }
     }
+
+    /// The labels that were given, and where this was typed.
+    fn labels(&self, asked_with: &str) -> HashMap<String, String> {
+        let mut labels = HashMap::from([
+            ("asked_with".to_owned(), asked_with.to_owned()),
+            ("host".to_owned(), host_name()),
+        ]);
+        labels.extend(user().map(|user| ("user".to_owned(), user)));
+        labels.extend(self.labels.iter().cloned());
+        // Ours are not to be what makes them too many.
+        let fits = labels.len() <= MAX_LABELS;
+        if fits { labels } else { self.labels.iter().cloned().collect() }
+    }
+}
+
+/// What the daemon takes.
+const MAX_LABELS: usize = 32;
+
+/// This machine's name.
+pub fn host_name() -> String {
+    match rustix::system::uname().nodename().to_string_lossy() {
+        name if name.is_empty() => "localhost".to_owned(),
+        name => name.into_owned(),
+    }
+}
+
+/// Whose session this is, as the environment says; nothing rests on it.
+fn user() -> Option<String> {
+    variable("USER").or_else(|| variable("LOGNAME")).filter(|name| name.len() <= 64)
 }
 
 /// Reads a category.

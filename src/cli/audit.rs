@@ -16,16 +16,40 @@ use crate::call::model::{Category, Status};
 use crate::call::time::Time;
 use crate::config::duration;
 use crate::proto::{AuditEntry, AuditFilter, QueryAuditRequest};
+use crate::store::audit::Kind;
 
 /// Look back: who asked what, who decided, what ran.
 #[derive(Debug, Clone, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = kinds())]
 pub struct AuditArgs {
     #[command(subcommand)]
     command: Option<AuditCommand>,
     #[command(flatten)]
     query: QueryArgs,
 }
+
+/// Every kind of entry, for the help.
+fn kinds() -> String {
+    let mut text = "Kinds:".to_owned();
+    let mut width = WIDTH;
+    for kind in Kind::ALL.iter().map(|kind| kind.word()) {
+        if width + 1 + kind.len() > WIDTH {
+            text.push_str("\n ");
+            width = 1;
+        }
+        text.push(' ');
+        text.push_str(kind);
+        width += 1 + kind.len();
+    }
+    text.push_str(
+        "\n\nOff a terminal: columns with tabs between them: sequence, time, kind, request id,\n\
+         status, server, tool, caller, client, agent, operator, payload (JSON).",
+    );
+    text
+}
+
+/// Columns of the list of kinds.
+const WIDTH: usize = 80;
 
 /// What else can be done with the history.
 #[derive(Debug, Clone, Subcommand)]
@@ -39,7 +63,8 @@ enum AuditCommand {
 /// Filters; those that are given must all fit.
 #[derive(Debug, Clone, Args)]
 struct QueryArgs {
-    /// From then on: an RFC 3339 time, or how long ago (2h, 7d)
+    /// From then on: an RFC 3339 time, a day (its midnight here), or how long
+    /// ago (2h, 7d)
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Time>,
     /// Before then: likewise
@@ -78,7 +103,7 @@ struct QueryArgs {
     /// One request: its id, or four or more digits of it
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     request: String,
-    /// What happened: requested, approved, denied, use_granted, ...
+    /// What happened; the kinds stand below
     #[arg(long, value_name = "KIND", default_value = "", hide_default_value = true)]
     kind: String,
     /// At most so many entries
@@ -92,13 +117,17 @@ struct QueryArgs {
     json: bool,
 }
 
-/// An RFC 3339 time, or a duration before now.
+/// An RFC 3339 time, a day (its midnight here), or a duration before now.
 fn moment(text: &str) -> Result<Time, String> {
     if let Some(at) = Time::parse(text) {
         return Ok(at);
     }
+    if let Ok(day) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        let midnight = when::midnight(day);
+        return midnight.ok_or_else(|| "a day that has a midnight here".to_owned());
+    }
     let ago = duration::parse(text)
-        .map_err(|_| "a time such as 2026-11-22T13:00:00Z, or how long ago, such as 2h")?;
+        .map_err(|_| "a time such as 2026-11-22T13:00:00Z, a day such as 2026-11-22, or how long ago, such as 2h")?;
     Ok(when::now() - ago)
 }
 
@@ -139,12 +168,10 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
             break;
         }
     }
-    if view.terminal && !args.json {
-        if entries.is_empty() {
-            note("no entry fits");
-        } else {
-            out.paged(&render(&entries, &view))?;
-        }
+    if shown == 0 {
+        note("no entry matches");
+    } else if view.terminal && !args.json {
+        out.paged(&render(&entries, &view))?;
     }
     out.flush()?;
     if shown >= args.limit && !page_token.is_empty() && view.terminal {
@@ -266,6 +293,9 @@ mod tests {
         let then = moment("2h").expect("valid").0;
         let ago = when::now().0 - then;
         assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
-        assert!(moment("yesterday").is_err());
+        assert!(moment("yesterday").is_err() && moment("2026-02-30").is_err());
+        let (day, next) = (moment("2026-11-22"), moment("2026-11-23"));
+        let long = next.expect("valid").left(day.expect("valid")).as_secs();
+        assert!((82_800..=90_000).contains(&long), "{long}");
     }
 }

@@ -22,12 +22,15 @@ use crate::store::export;
 pub struct ExportArgs {
     /// The file; `-` is standard output
     file: PathBuf,
-    /// The first entry, by its sequence number
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// The first entry, by its sequence number [default: the first there is]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     first: u64,
-    /// The last entry
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// The last entry [default: the last]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     last: u64,
+    /// Replace the file if there is one
+    #[arg(long)]
+    force: bool,
 }
 
 /// Recompute the hash chain.
@@ -42,6 +45,13 @@ pub struct VerifyArgs {
 
 /// `holdpoint audit export`
 pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
+    let to_stdout = args.file == Path::new("-");
+    if !to_stdout && !args.force && args.file.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
+        return Err(Failure::usage(
+            format!("{} is there already", safe(&args.file.to_string_lossy())),
+            "Choose another name, or replace it with --force.",
+        ));
+    }
     let client = Client::new(globals, Role::Operator)?;
     let message = proto::ExportAuditRequest { first: args.first, last: args.last };
     let stream = client.history().export_audit(message).await;
@@ -50,7 +60,7 @@ pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
         let failure = client.failure(status);
         Failure { what: format!("the export broke off: {}", failure.what), ..failure }
     };
-    if args.file == Path::new("-") {
+    if to_stdout {
         let mut out = Output::stdout();
         while let Some(chunk) = stream.message().await.map_err(failed)? {
             out.bytes(&chunk.data)?;
@@ -138,6 +148,12 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
     match checked {
         Ok(checked) => whole(checked.entries, &Digest::from_bytes(checked.head).to_string()),
         Err(problem) => {
+            if ["not the header of", "the file is empty"].iter().any(|p| problem.what.contains(p)) {
+                return Err(Failure::new(
+                    format!("{shown}: not an export of holdpoint (no header line)"),
+                    "Name a file that `holdpoint audit export` wrote.",
+                ));
+            }
             // The problem names the line of the file, or the entry.
             Err(broken(&format!("{shown}: {}", safe(&problem.what))))
         }

@@ -120,7 +120,26 @@ impl Client {
 
     fn unreachable(&self, cause: &str) -> Failure {
         let what = format!("no daemon answers at {}: {}", self.address, safe(cause));
-        let next = if cause.contains("CaUsedAsEndEntity") {
+        let (tls, plain) =
+            (self.address.starts_with("https://"), self.address.starts_with("http://"));
+        let silent = ["refused", "timed out", "deadline", "lookup", "resolve", "unreachable"]
+            .iter()
+            .any(|word| cause.contains(word));
+        let port = usual_port(&self.address);
+        let next = if let Some(port) = port {
+            return Failure::unreachable(
+                what,
+                format!(
+                    "The address names no port, so {port} was tried; the daemon's is 4653 by \
+                     convention."
+                ),
+            );
+        } else if plain && !silent {
+            "It may speak TLS: try https://."
+        } else if tls && (cause.contains("InvalidContentType") || cause.contains("corrupt message"))
+        {
+            "It may speak without TLS: try http:// (on this machine only)."
+        } else if cause.contains("CaUsedAsEndEntity") {
             "The server's certificate is itself a CA: make one that is not, signed by the CA in HOLDPOINT_CA."
         } else if cause.contains("UnknownIssuer") {
             "Set HOLDPOINT_CA to the certificate (PEM) of the CA that signed the server's."
@@ -131,6 +150,18 @@ impl Client {
         };
         Failure::unreachable(what, next)
     }
+}
+
+/// The port that is tried for an address without one.
+fn usual_port(address: &str) -> Option<u16> {
+    let (rest, port) = match address.strip_prefix("https://") {
+        Some(rest) => (rest, 443),
+        None => (address.strip_prefix("http://")?, 80),
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    // Colons within brackets are an IPv6 address's own.
+    let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    (!after.contains(':')).then_some(port)
 }
 
 /// A message for a call that does not wait for people.
@@ -286,6 +317,19 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
+/// Whether no connection was made at all, so that nothing was sent.
+pub fn no_connection(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{ConnectionRefused, NotFound};
+            return matches!(error.kind(), ConnectionRefused | NotFound);
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A variable that is set to something.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
@@ -323,6 +367,15 @@ mod tests {
         assert!(endpoint("http://127.0.0.1.evil.example:4653", true).is_err());
         assert!(endpoint("http://localhost@evil.example:4653", true).is_err());
         assert!(endpoint("http://holdpoint.example:4653", false).is_ok());
+    }
+
+    #[test]
+    fn an_address_without_a_port_is_noticed() {
+        assert_eq!(usual_port("https://hold.example"), Some(443));
+        assert_eq!(usual_port("http://[::1]/"), Some(80));
+        for address in ["https://hold.example:4653", "http://[::1]:4653", "unix:/run/x"] {
+            assert_eq!(usual_port(address), None, "{address}");
+        }
     }
 
     #[test]

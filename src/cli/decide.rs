@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::client::{Client, Role, brief};
+use super::client::{Client, Role, brief, no_connection};
 use super::errors::{self, Done, Failure};
 use super::look::{find, json_lines};
 use super::output::{Output, Tone, note};
@@ -26,13 +26,15 @@ use crate::proto;
 /// Flags of `approve` and `deny`.
 #[derive(Debug, Clone, Args)]
 pub struct DecideArgs {
-    /// The request's id
+    /// The request's id. Where you are asked on a terminal, also the unique
+    /// beginning or end of one (4 digits or more), or `latest`: what is decided
+    /// is what was shown
     id: String,
     /// The digest of what you saw, its first 16 hex digits or more; needed
     /// unless you are asked on a terminal
     #[arg(long, value_name = "HEX")]
     digest: Option<String>,
-    /// Why; the agent is told. Needed to deny
+    /// Why; the agent is told
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Ask nothing, and print the request as one JSON object
@@ -42,7 +44,9 @@ pub struct DecideArgs {
 
 /// A decision that may or may not be recorded is repeated so often: repeating
 /// it is safe.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 5;
+/// Before the second attempt; one more of it before each after that.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// What will be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,14 +81,14 @@ pub async fn run(globals: &Globals, verdict: Verdict, args: DecideArgs) -> Done 
 fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
     let word = verdict.word();
     let id = args.id.parse::<RequestId>().ok().map(|id| id.to_string());
-    let digest = args.digest.clone().filter(|d| is_digest_prefix(d));
+    let digest = args.digest.as_ref().and_then(|digest| digest_prefix(digest));
     let reason = args.reason.clone().unwrap_or_default();
     let reason_missing = verdict == Verdict::Deny && reason.trim().is_empty();
     let missing = match (&id, &args.digest, &digest) {
-        (None, ..) => Some("the full id"),
-        (_, None, _) => Some("the digest of what you saw (--digest)"),
-        (_, Some(_), None) => Some("at least 16 (at most 64) hex digits of the digest"),
-        _ if reason_missing => Some("a reason (--reason)"),
+        (None, ..) => Some("the full id is"),
+        (_, None, _) => Some("the digest of what you saw (--digest) is"),
+        (_, Some(_), None) => Some("16 to 64 hex digits of the digest are"),
+        _ if reason_missing => Some("a reason (--reason) is"),
         _ => None,
     };
     let (Some(id), Some(digest), None) = (&id, &digest, missing) else {
@@ -93,7 +97,7 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
         let reason = if verdict == Verdict::Deny { " --reason TEXT" } else { "" };
         return Err(Failure::usage(
             format!(
-                "nobody can be asked here, so {} is needed to {word}",
+                "nobody can be asked here, so {} needed to {word}",
                 missing.unwrap_or_default()
             ),
             format!(
@@ -106,19 +110,16 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
     Ok(Decided { id: id.clone(), digest: digest.clone(), reason })
 }
 
-fn is_digest_prefix(digest: &str) -> bool {
-    let hex = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    hex && (16..=64).contains(&digest.len())
+/// The beginning of a digest, in lower case as digests are; `None` if it is none
+/// or too short to mean one call.
+fn digest_prefix(digest: &str) -> Option<String> {
+    let hex = digest.bytes().all(|b| b.is_ascii_hexdigit());
+    (hex && (16..=64).contains(&digest.len())).then(|| digest.to_ascii_lowercase())
 }
 
-/// On a terminal: shows the whole call, then asks.
+/// On a terminal: shows the whole call, then asks. `latest` and a part of an id
+/// are fine here: what is decided is the id and the digest of what was shown.
 async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
-    if args.id == "latest" {
-        return Err(Failure::usage(
-            "`latest` may be another request by the time you answer",
-            "Give the id; `holdpoint pending` lists them.",
-        ));
-    }
     let shown = find(client, &args.id).await?;
     let Some(r) = shown.request.clone() else {
         return Err(Failure::quiet(errors::exit::OTHER));
@@ -126,7 +127,10 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     let mut out = Output::stdout();
     let view = out.view();
     let wanted = Wanted { all_arguments: true, commands: false };
-    out.paged(&page::page(&shown, wanted, &view))?;
+    let text = page::page(&shown, wanted, &view);
+    if out.paged(&text)? {
+        out.line(&format!("{} lines were shown", grouped(text.lines().count())))?;
+    }
     let refused = |what: String, next: &str| Err(Failure::new(what, next).about(&r.id));
     if r.status != Status::Pending.number() {
         let what = format!("it is {} already", records::status(r.status));
@@ -139,7 +143,7 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
         );
     }
     if let Some(digest) = &args.digest
-        && !(is_digest_prefix(digest) && r.digest.starts_with(digest))
+        && !digest_prefix(digest).is_some_and(|digest| r.digest.starts_with(&digest))
     {
         return refused(
             "what is shown above is not what --digest names".to_owned(),
@@ -186,16 +190,37 @@ async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<
             None => ("the tool's name", r.tool.clone()),
             Some(_) => ("the short id", short(&r.id)),
         };
-        let kind = match Category::from_number(r.category) {
-            Some(Category::Unspecified) | None => "What it does is not stated".to_owned(),
-            Some(category) => format!("It is {category}"),
-        };
-        let text = format!("Approve? {kind}: type {what} ({}) ", safe(&word));
+        let text = format!("{} Type {what} ({}): ", let_run(r), safe(&word));
         return Ok(question(out, &text).await?.trim() == word);
     }
-    let ask = if verdict == Verdict::Approve { "Approve? [y/N] " } else { "Deny? [y/N] " };
-    let answer = question(out, ask).await?;
+    let asked = match verdict {
+        Verdict::Approve => let_run(r),
+        Verdict::Deny => format!("Deny {} on {}?", safe(&r.tool), safe(&r.server)),
+    };
+    let answer = question(out, &format!("{asked} [y/N] ")).await?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// "Let delete_rows on billing-db run once (destructive)?"
+fn let_run(r: &proto::Request) -> String {
+    let kind = match Category::from_number(r.category) {
+        Some(Category::Unspecified) | None => "what it does is not stated".to_owned(),
+        Some(category) => category.to_string(),
+    };
+    format!("Let {} on {} run once ({kind})?", safe(&r.tool), safe(&r.server))
+}
+
+/// "1,730".
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Asks on the terminal; no answer (end of input) is an empty one.
@@ -219,18 +244,36 @@ async fn question(out: &mut Output, text: &str) -> Done<String> {
 }
 
 async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Request> {
-    let mut attempt = 1;
+    let (mut attempt, mut may_have_arrived) = (1, false);
     loop {
         let status = match client.operator().decide(brief(message.clone())).await {
             Ok(answer) => return Ok(answer.into_inner().request.unwrap_or_default()),
             Err(status) => status,
         };
-        if attempt == ATTEMPTS || !reasons::worth_retrying(&status) {
+        if !reasons::worth_retrying(&status) {
             return Err(client.failure(status));
         }
-        tokio::time::sleep(Duration::from_millis(200) * attempt).await;
+        may_have_arrived |= !never_arrived(&status);
+        if attempt == ATTEMPTS {
+            let failure = client.failure(status);
+            let answer = match may_have_arrived {
+                true => "it is not known whether your answer was recorded",
+                false => "your answer was not recorded",
+            };
+            return Err(Failure { what: format!("{}; {answer}", failure.what), ..failure });
+        }
+        if attempt == 1 {
+            note("holdpoint: the daemon does not answer; trying again");
+        }
+        tokio::time::sleep(PAUSE * attempt).await;
         attempt += 1;
     }
+}
+
+/// Whether nothing can have been recorded: there was no connection, or the daemon
+/// said that it did nothing.
+fn never_arrived(status: &tonic::Status) -> bool {
+    reasons::certainly_not_done(status) || no_connection(status)
 }
 
 /// "approved [2b4d5e6f] write_file on fs", or how many are still missing.
@@ -273,7 +316,6 @@ mod tests {
         for args in [
             args(ID, None, None),
             args(ID, Some("0123456789abcde"), None),
-            args(ID, Some("0123456789ABCDEF"), None),
             args("2b4d5e6f", Some(DIGEST), None),
             args("latest", Some(DIGEST), None),
         ] {
@@ -282,6 +324,8 @@ mod tests {
             assert!(failure.next.contains("holdpoint approve "), "{failure}");
         }
         assert!(given(Verdict::Approve, &args(ID, Some(DIGEST), None)).is_ok());
+        let upper = given(Verdict::Approve, &args(ID, Some("0123456789ABCDEF"), None));
+        assert_eq!(upper.expect("case is no matter").digest, DIGEST);
         assert!(given(Verdict::Deny, &args(ID, Some(DIGEST), Some("no"))).is_ok());
         let failure = refused(Verdict::Deny, args(ID, Some(DIGEST), None));
         assert!(failure.to_string().contains("--reason TEXT"), "{failure}");
@@ -291,6 +335,20 @@ mod tests {
     fn what_is_not_stated_is_not_approved_by_one_key() {
         let grave: Vec<i32> = (0..8).filter(|category| is_grave(*category)).collect();
         assert_eq!(grave, [0, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn the_question_says_what_will_run() {
+        let mut r = proto::Request {
+            server: "billing-db".to_owned(),
+            tool: "delete_rows".to_owned(),
+            category: Category::Destructive.number(),
+            ..Default::default()
+        };
+        assert_eq!(let_run(&r), "Let delete_rows on billing-db run once (destructive)?");
+        r.category = 0;
+        assert!(let_run(&r).ends_with("(what it does is not stated)?"));
+        assert_eq!([7, 999, 1_730, 1_000_000].map(grouped), ["7", "999", "1,730", "1,000,000"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ const SCRIPT_SHOWN: &str = r#"holdpoint request --server kv --tool set \
     --args '{"key":"greeting","value":"hello"}' --category write ... &&
   kv set greeting hello"#;
 /// How much of the mail is shown: up to the agent's own words.
-const MAIL_LINES: usize = 16;
+const MAIL_LINES: usize = 17;
 /// Between looks at what is not there yet.
 const LOOK: Duration = Duration::from_millis(50);
 /// How a shell says that Ctrl-C ended a command.
@@ -77,11 +77,6 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     let mut out = Output::stdout();
     let view = View { terminal: true, ..out.view() };
     out.line("Holdpoint: an agent's call is held until a person answers.")?;
-    out.line("")?;
-    for line in LOCAL_MODE.lines() {
-        out.line(&view.paint(Tone::Faint, line))?;
-    }
-
     step(&mut out, &view, 1, "A daemon starts, with nothing set up, in a fresh folder.")?;
     stage.start_daemon()?;
     ready(stage).await?;
@@ -142,6 +137,11 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     }
     let verified = stage.text(&["audit", "verify"]).await?;
     out.line(&format!("  {}", verified.trim_end()))?;
+    out.line("")?;
+    out.line("This was local mode, to try it:")?;
+    for line in LOCAL_MODE.lines() {
+        out.line(&view.paint(Tone::Faint, line))?;
+    }
     out.flush()?;
     expected(args, &status, code, written.as_deref())
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::client::{Client, Role, brief};
+use super::client::{Client, Role, brief, variable};
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, Tone, View};
 use super::state::{Globals, token_file};
@@ -42,18 +42,36 @@ fn check(
 pub async fn run(globals: &Globals) -> Done {
     let mut checks = Vec::new();
     let paths = globals.paths();
-    match &paths {
-        Ok(paths) => checks.push(state_directory(&paths.dir)),
-        Err(failure) => checks.push(failed("state", failure)),
+    if let Some(elsewhere) = elsewhere(globals, paths.as_ref().ok()) {
+        let found = format!("the daemon is at {elsewhere}: its files were not looked at");
+        checks.push(check(Level::Ok, "where", found, ""));
+        daemon(globals, None, &mut checks).await;
+    } else {
+        match &paths {
+            Ok(paths) => checks.push(state_directory(&paths.dir)),
+            Err(failure) => checks.push(failed("state", failure)),
+        }
+        checks.extend(configuration(globals));
+        daemon(globals, paths.ok().as_ref(), &mut checks).await;
     }
-    checks.extend(configuration(globals));
-    daemon(globals, paths.ok().as_ref(), &mut checks).await;
     let mut out = Output::stdout();
     let view = out.view();
     out.text(&render(&checks, &view))?;
     out.flush()?;
     let any = checks.iter().any(|check| check.level == Level::Fail);
     if any { Err(Failure::quiet(exit::OTHER)) } else { Ok(()) }
+}
+
+/// The address of a daemon that is not the one of this state directory.
+fn elsewhere(globals: &Globals, paths: Option<&StatePaths>) -> Option<String> {
+    let address = globals.connect.clone().or_else(|| variable("HOLDPOINT_SERVER"))?;
+    let local = match address.strip_prefix("unix:") {
+        Some(path) => paths.is_some_and(|paths| Path::new(path) == paths.socket),
+        None => false,
+    };
+    // A configuration that was named is meant.
+    let config = globals.config.is_some() || variable("HOLDPOINT_CONFIG").is_some();
+    (!local && !config).then(|| safe(&address))
 }
 
 fn failed(what: &'static str, failure: &Failure) -> Check {
@@ -171,14 +189,7 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
             "See the daemon's log: disk, permissions, clock.",
         ),
     });
-    checks.push(match me.mail.as_str() {
-        smtp if smtp.starts_with("smtp") => check(Level::Ok, "mail", safe(smtp), ""),
-        "" => check(Level::Warn, "mail", "the daemon does not say", ""),
-        folder => {
-            let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
-            check(Level::Warn, "mail", safe(folder), remedy)
-        }
-    });
+    checks.push(mail(&me.mail));
     // In local mode there is a second token, for what asks.
     if let Some(paths) = paths.filter(|paths| token_file(paths, Role::Caller).exists()) {
         let caller = match Client::new(globals, Role::Caller) {
@@ -190,6 +201,19 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
             Ok(_) => check(Level::Ok, "caller", shown, ""),
             Err(failure) => failed("caller", &failure),
         });
+    }
+}
+
+/// Where the daemon says that mail goes: "127.0.0.1 port 25, without TLS", or
+/// "files in DIR", which nobody is told of.
+fn mail(goes: &str) -> Check {
+    match goes {
+        "" => check(Level::Warn, "mail", "the daemon does not say", ""),
+        files if files.starts_with("files in ") => {
+            let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
+            check(Level::Warn, "mail", safe(files), remedy)
+        }
+        server => check(Level::Ok, "mail", safe(server), ""),
     }
 }
 
@@ -217,6 +241,16 @@ fn render(checks: &[Check], view: &View) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_mail_that_goes_to_files_reaches_nobody() {
+        for server in ["127.0.0.1 port 25, without TLS", "mail.example.com port 465, TLS"] {
+            let found = mail(server);
+            assert_eq!((found.level, found.found.as_str()), (Level::Ok, server));
+        }
+        let files = mail("files in /var/lib/holdpoint/mail");
+        assert!(files.level == Level::Warn && files.remedy.contains("smtp_url"), "{files:?}");
+    }
 
     #[test]
     fn a_state_directory_that_others_may_enter_fails_and_says_how_to_mend_it() {

@@ -107,7 +107,11 @@ impl Failure {
     pub fn from_status(status: &tonic::Status) -> Self {
         let details = status.get_error_details();
         let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
-        let mut what = safe(status.message().trim_end_matches('.'));
+        let mut what = match reason.as_str() {
+            // The daemon speaks to programs that send metadata themselves.
+            "NO_TOKEN" => "no token was sent".to_owned(),
+            _ => safe(status.message().trim_end_matches('.')),
+        };
         let violations = details.bad_request().map(|bad| &bad.field_violations[..]);
         for violation in violations.unwrap_or_default() {
             let one = format!("{}: {}", safe(&violation.field), safe(&violation.description));

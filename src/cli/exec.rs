@@ -1,17 +1,18 @@
 //! `holdpoint exec -- CMD ARGS`: hold a command, run exactly it on approval.
 //!
-//! What is asked is the call `program` on server `exec` with the arguments
+//! What is asked is the command's name, as it was typed, on this machine, with
+//! the arguments
 //! `{"argv":[...],"cwd":"...","program":"/abs","program_sha256":"..."}`, so the
-//! digest covers the command line, the folder, the program's file and what is
-//! in that file. All of it is looked at again before the use is taken, and the
+//! digest covers the machine, the command line, the folder, the program's file
+//! and what is in that file. All of it is looked at again before the use is taken, and the
 //! file once more after that: a command that has changed does not run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use super::asking::{self, About};
+use super::asking::{self, About, host_name};
 use super::child::{self, Forward};
 use super::client::{Client, Role};
 use super::errors::{Done, Failure, exit};
@@ -21,17 +22,19 @@ use super::program::Program;
 use super::signals::Stop;
 use super::state::Globals;
 use super::text::safe;
+use super::when;
 use crate::call::digest::{Covered, Digest};
 use crate::call::json::Json;
 use crate::proto;
 
 /// Hold a command until people answer, then run exactly it.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct ExecArgs {
-    /// The server's name in the request
-    #[arg(long, value_name = "NAME", default_value = "exec")]
-    server: String,
-    /// The tool's name in the request [default: the program's file name]
+    /// The server's name in the request [default: this machine's host name]
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    /// The tool's name in the request [default: the command's name, as typed]
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
     #[command(flatten)]
@@ -40,6 +43,15 @@ pub struct ExecArgs {
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<std::ffi::OsString>,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes: the command's own, 128 and more if a signal ended it; and where it did not run:
+  2         wrong usage; nothing was asked
+  120       denied
+  121       expired: nobody answered in time
+  122       withdrawn
+  123       the daemon cannot be reached, or it refused the call
+  126, 127  the command cannot be run, or was not found";
 
 /// What the digest of an `exec` does not cover.
 const NOT_COVERED: [&str; 3] = [
@@ -102,7 +114,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     let client = Client::new(globals, Role::Caller)?;
     let mut stop = Stop::listen()?;
     let mut call =
-        args.about.call(&planned.server, &planned.tool, arguments.to_text().into_bytes());
+        args.about.call("holdpoint exec", &planned.server, &planned.tool, arguments.to_text());
     call.not_covered = NOT_COVERED.iter().map(|line| (*line).to_owned()).collect();
     let mut hold = Hold::new(client, call, digest, args.about.timeout);
 
@@ -126,6 +138,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
         Ok(lease) => lease,
         Err(other) => return not_run(&hold, other),
     };
+    let granted = when::boot();
     drop(stop);
     note(&format!("holdpoint: {}; running", asking::approved_by(&hold)));
     let program = match planned.unchanged(digest) {
@@ -151,7 +164,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     };
     let status = tokio::select! {
         status = forward.until_ended(&mut child) => status,
-        () = hold.keep_lease(lease) => unreachable!("a lease is kept until the command ends"),
+        () = hold.keep_lease(lease, granted) => unreachable!("a lease is kept until the command ends"),
     };
     let (succeeded, detail, code) = match status {
         Ok(status) => child::ended(status),
@@ -173,12 +186,16 @@ fn plan(args: &ExecArgs) -> Done<Planned> {
             "Change to one that exists.",
         )
     })?;
-    let file_name = || {
-        let name = program.path.file_name().unwrap_or_default();
-        name.to_str().map(str::to_owned).ok_or_else(|| not_utf8(&name.to_string_lossy()))
-    };
-    let tool = args.tool.clone().map_or_else(file_name, Ok)?;
-    Ok(Planned { argv, cwd, program, server: args.server.clone(), tool })
+    // As it was typed: where `sh` is a link to `dash`, it is still `sh` that a
+    // person expects to read. What it resolves to stands in the arguments.
+    let tool = args.tool.clone().unwrap_or_else(|| typed_name(&argv[0]).to_owned());
+    let server = args.server.clone().unwrap_or_else(host_name);
+    Ok(Planned { argv, cwd, program, server, tool })
+}
+
+/// The last part of the command as it was typed.
+fn typed_name(typed: &str) -> &str {
+    Path::new(typed).file_name().and_then(|name| name.to_str()).unwrap_or(typed)
 }
 
 async fn report(hold: &Hold, succeeded: bool, detail: &str) {
@@ -201,4 +218,15 @@ fn not_utf8(shown: &str) -> Failure {
         format!("{} is not UTF-8, and what cannot be shown cannot be approved", safe(shown)),
         "Rename the file, or put the command in a script.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tool_is_the_command_as_it_was_typed() {
+        let named = ["sh", "/bin/sh", "./exec.sh", "../x/"].map(typed_name);
+        assert_eq!(named, ["sh", "sh", "exec.sh", "x"]);
+    }
 }

@@ -154,11 +154,14 @@ fn golden_show() {
 #[test]
 fn golden_lists() {
     let all = [usual(), hostile(), ended()];
-    for width in [40, 80, 140] {
-        same(&format!("pending_{width}.txt"), &listing::pending(&all, &view(width, true, false)));
+    for width in [40, 60, 80, 140] {
+        same(
+            &format!("pending_{width}.txt"),
+            &listing::pending(&all, "ana", &view(width, true, false)),
+        );
     }
     same("mine_80.txt", &listing::mine(&all, &view(80, true, false)));
-    same("pending_plain.txt", &listing::pending(&all, &view(80, false, false)));
+    same("pending_plain.txt", &listing::pending(&all, "ana", &view(80, false, false)));
     let lines: String = all.iter().map(|r| records::request(r).to_text() + "\n").collect();
     same("pending.jsonl", &lines);
 }
@@ -198,7 +201,7 @@ fn nothing_that_is_shown_is_wider_than_the_terminal_or_drives_it() {
             // The commands are there to be copied, and are not wrapped.
             let wanted = Wanted { all_arguments: true, commands: false };
             let text = page(&shown(request.clone(), true), wanted, &view);
-            let table = listing::pending(&[request], &view);
+            let table = listing::pending(&[request], "ana", &view);
             for line in text.lines().chain(table.lines()) {
                 assert!(line.width() <= width, "{width}: {line}");
                 assert!(!line.chars().any(char::is_control), "{line:?}");

@@ -43,6 +43,9 @@ const GLANCE_MS: i64 = 1;
 const GRACE: Duration = Duration::from_secs(2);
 /// The contract's default, for a daemon that never told us its deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(900);
+/// Signals that come so soon after the first are the same request to stop: a
+/// terminal tells a whole group, and a wrapper passes it on once more.
+const SAME_MOMENT: Duration = Duration::from_secs(1);
 /// How long a withdrawal may take before we give up telling the daemon.
 const WITHDRAW_WITHIN: Duration = Duration::from_secs(5);
 
@@ -275,10 +278,25 @@ impl Hold {
             let message = proto::WithdrawApprovalRequest { id, reason: reason.to_owned() };
             self.client.caller().withdraw_approval(brief(message)).await
         };
+        let begun = when::boot();
+        let insists = async {
+            loop {
+                stop.asked().await;
+                if when::boot() > begun + SAME_MOMENT {
+                    break;
+                }
+            }
+        };
         let told = tokio::select! {
+            biased;
             told = telling => Some(told),
             () = sleep(WITHDRAW_WITHIN) => None,
-            () = stop.asked() => None,
+            () = insists => {
+                return Ending::Refused(Failure::unreachable(
+                    "interrupted before the withdrawal was confirmed",
+                    "Nothing was run; check with: holdpoint mine",
+                ));
+            }
         };
         let failure = match told {
             Some(Ok(_)) => {

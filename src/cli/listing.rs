@@ -9,11 +9,14 @@ use super::records;
 use super::table::{self, Cell, cell, fixed, flexible, toned};
 use super::text::{safe, short};
 use super::words;
-use crate::call::model::Status;
+use crate::call::model::{Status, Verdict};
 use crate::proto::Request;
 
-/// What waits for a decision.
-pub fn pending(requests: &[Request], view: &View) -> String {
+/// What waits for a decision of the operator `me`.
+///
+/// Category and risk never give way: where the terminal is too narrow for them,
+/// each request has a second line.
+pub fn pending(requests: &[Request], me: &str, view: &View) -> String {
     if !view.terminal {
         return lines(requests);
     }
@@ -40,7 +43,74 @@ pub fn pending(requests: &[Request], view: &View) -> String {
             ]
         })
         .collect();
-    table::fitted(&columns, &rows, view.width, view.colour)
+    let mut hidden = table::hidden(&columns, &rows, view.width);
+    let two_lines = hidden.iter().any(|title| ["DEADLINE", "CATEGORY", "RISK"].contains(title));
+    let text = if two_lines {
+        hidden = vec!["ASKED BY", "ARGUMENTS"];
+        let first: Vec<Vec<Cell>> = rows.iter().map(|row| row[..2].to_vec()).collect();
+        table::fitted(&columns[..2], &first, view.width, view.colour)
+    } else {
+        table::fitted(&columns, &rows, view.width, view.colour)
+    };
+    let mut out = String::new();
+    // The heading, then a line per request.
+    for (position, line) in text.lines().enumerate() {
+        out.push_str(line);
+        out.push('\n');
+        let Some(r) = position.checked_sub(1).and_then(|position| requests.get(position)) else {
+            continue;
+        };
+        let mut below = |tone, line: &str| {
+            let line = table::cut(&format!("  {line}"), view.width);
+            out.push_str(&view.paint(tone, &line));
+            out.push('\n');
+        };
+        if two_lines {
+            let (category, risk) = (records::category(r.category), records::risk(r.risk));
+            let expires = view.deadline(&r.deadline, r.time_left_ms);
+            let tone = words::category(r.category);
+            below(tone, &format!("{category}, {risk} risk, {expires}"));
+        }
+        if let Some(said) = own_answer(r, me) {
+            below(Tone::Good, &said);
+        }
+    }
+    if !hidden.is_empty() {
+        let hint =
+            format!("columns hidden: {}; widen the terminal or use --json", hidden.join(", "));
+        for line in by_words(&hint, view.width) {
+            out.push_str(&view.paint(Tone::Faint, &line));
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// "you approved; 1 more needed", where that is so.
+fn own_answer(r: &Request, me: &str) -> Option<String> {
+    let own = |d: &&crate::proto::Decision| !me.is_empty() && d.operator == me;
+    let decision = r.decisions.iter().find(own)?;
+    if decision.verdict != Verdict::Approve.number() || r.status != Status::Pending.number() {
+        return None;
+    }
+    let missing: u32 = r.clauses.iter().map(|c| c.approvals.saturating_sub(c.approved)).sum();
+    Some(format!("you approved; {missing} more needed"))
+}
+
+/// Words of ours in lines of at most `width` columns.
+fn by_words(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A caller's own requests, ended ones too.

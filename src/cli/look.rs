@@ -17,13 +17,15 @@ use crate::proto;
 
 /// What waits for your decision, most urgent first.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = PLAIN_COLUMNS)]
 pub struct PendingArgs {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// One request, whole.
+/// One request: what will run, who asks, who has to agree, how it went. Very long
+/// arguments are cut, and that is said.
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
     /// Its id, or the unique beginning or end of one (4 digits or more), or `latest`
@@ -38,6 +40,7 @@ pub struct ShowArgs {
 
 /// This caller's own requests, newest first.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = PLAIN_COLUMNS)]
 pub struct MineArgs {
     /// Only these: pending, approved, denied, expired, withdrawn; may be given
     /// several times
@@ -63,6 +66,10 @@ pub struct WithdrawArgs {
     #[arg(long)]
     json: bool,
 }
+
+const PLAIN_COLUMNS: &str = "\
+Off a terminal: columns with tabs between them: id, digest, status, deadline, category,
+risk, server, tool, caller, agent, on behalf of, arguments (JSON, masked).";
 
 /// The largest pages that fit the largest answer: 50 requests of 256 KiB.
 const PAGE: u32 = 50;
@@ -94,9 +101,16 @@ pub async fn pending(globals: &Globals, args: PendingArgs) -> Done {
         note("nothing waits for a decision");
     } else {
         let view = out.view();
-        out.text(&listing::pending(&all, &view))?;
+        let me = if view.terminal { own_name(&client).await } else { String::new() };
+        out.text(&listing::pending(&all, &me, &view))?;
     }
     out.flush()
+}
+
+/// Who we are to the daemon; empty if it does not say, since nothing rests on it.
+async fn own_name(client: &Client) -> String {
+    let answer = client.operator().who_am_i(brief(proto::WhoAmIRequest {})).await;
+    answer.map(|me| me.into_inner().name).unwrap_or_default()
 }
 
 /// `holdpoint show`
@@ -110,7 +124,8 @@ pub async fn show(globals: &Globals, args: ShowArgs) -> Done {
     }
     let view = out.view();
     let wanted = Wanted { all_arguments: args.args, commands: true };
-    out.paged(&page::page(&shown, wanted, &view))
+    out.paged(&page::page(&shown, wanted, &view))?;
+    Ok(())
 }
 
 /// The request that an id, a part of one, or `latest` means to this operator.
@@ -159,7 +174,12 @@ pub async fn mine(globals: &Globals, args: MineArgs) -> Done {
     if args.json {
         json_lines(&mut out, &all)?;
     } else if all.is_empty() {
-        note("nothing was asked yet");
+        let nothing = if args.statuses.is_empty() {
+            "nothing was asked yet"
+        } else {
+            "none with that status"
+        };
+        note(nothing);
     } else {
         let view = out.view();
         out.paged(&listing::mine(&all, &view))?;

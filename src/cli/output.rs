@@ -141,16 +141,18 @@ impl Output {
         self.writer.flush().map_err(gone)
     }
 
-    /// Writes text through a pager if it is longer than the terminal.
-    pub fn paged(&mut self, text: &str) -> Done {
+    /// Writes text through a pager if it is longer than the terminal; whether one
+    /// showed it.
+    pub fn paged(&mut self, text: &str) -> Done<bool> {
         if self.terminal && text.lines().count() >= height() {
             self.flush()?;
             if page(text) {
-                return Ok(());
+                return Ok(true);
             }
         }
         self.text(text)?;
-        self.flush()
+        self.flush()?;
+        Ok(false)
     }
 }
 

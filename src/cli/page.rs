@@ -39,6 +39,9 @@ pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
     page.identity(r);
     if wanted.commands && r.status == Status::Pending.number() {
         page.commands(shown, r, wanted.all_arguments);
+    } else if wanted.commands && is_cut(r, wanted.all_arguments) {
+        page.gap();
+        page.text.push_str(&format!("  All of it: holdpoint show {} --args\n", safe(&r.id)));
     }
     page.text
 }
@@ -46,14 +49,23 @@ pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
 /// How much of the arguments nobody has seen, as in `1 value hidden, 2 values
 /// cut`; empty if all of them are on the page.
 pub fn unseen(r: &Request, all: bool) -> String {
-    let cut = json::parse_envelope(r.arguments.as_bytes())
-        .map_or(1, |masked| present::arguments(&masked, limits(all)).cut);
+    let cut = cut_values(r, all);
     let said = |n: u32, how: &str| {
         (n > 0).then(|| format!("{} {how}", count(n.into(), "value", "values")))
     };
     let notes: Vec<String> =
         [said(r.hidden_values, "hidden"), said(cut, "cut")].into_iter().flatten().collect();
     notes.join(", ")
+}
+
+fn cut_values(r: &Request, all: bool) -> u32 {
+    json::parse_envelope(r.arguments.as_bytes())
+        .map_or(1, |masked| present::arguments(&masked, limits(all)).cut)
+}
+
+/// Whether `--args` would show more.
+fn is_cut(r: &Request, all: bool) -> bool {
+    !all && cut_values(r, all) > 0
 }
 
 fn limits(all: bool) -> &'static Limits {
@@ -119,14 +131,17 @@ impl Page<'_> {
 
     fn who(&mut self, r: &Request) {
         let agent = r.agent.clone().unwrap_or_default();
-        let mut asked = safe(&agent.name);
+        let mut asked = match agent.name.as_str() {
+            "" => "agent not stated".to_owned(),
+            name => safe(name),
+        };
         if !agent.version.is_empty() {
             asked = format!("{asked} {}", safe(&agent.version));
         }
         if !agent.session.is_empty() {
             asked = format!("{asked}, session {}", safe(&agent.session));
         }
-        self.field("asked by", asked.trim_start_matches([',', ' ']));
+        self.field("asked by", &asked);
         self.field("for", &safe(&agent.on_behalf_of));
         let client = if r.client.is_empty() {
             String::new()
@@ -149,21 +164,25 @@ impl Page<'_> {
     }
 
     fn warnings(&mut self, r: &Request) {
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> =
+            present::unstated(records::category(r.category), records::risk(r.risk))
+                .map(str::to_owned)
+                .into_iter()
+                .collect();
         for (what, name) in [("tool", &r.tool), ("server", &r.server)] {
             if let Some(notice) = name_notice(name) {
                 warnings.push(format!("the {what}'s {notice}: {}", safe(name)));
             }
         }
         for id in &r.may_have_run {
+            let id = short(id);
             warnings.push(format!(
-                "may have run already: the same call, [{}], ended with an unknown outcome",
-                short(id)
+                "this call may have run already: nobody knows how [{id}] ended; look before you approve"
             ));
         }
         if !r.identical_to.is_empty() {
-            warnings
-                .push(format!("the same call is held a second time: [{}]", short(&r.identical_to)));
+            let id = short(&r.identical_to);
+            warnings.push(format!("an identical call is already waiting: [{id}]"));
         }
         if r.asked_again > 0 {
             warnings.push(format!(
@@ -172,7 +191,7 @@ impl Page<'_> {
             ));
         }
         for line in &r.not_covered {
-            warnings.push(format!("not covered by the approval: {}", safe(line)));
+            warnings.push(format!("not covered by the digest: {}", safe(line)));
         }
         if !warnings.is_empty() {
             self.gap();
@@ -314,6 +333,9 @@ impl Page<'_> {
         // Not wrapped: they are there to be copied.
         let digest = safe(r.digest.get(..16).unwrap_or(&r.digest));
         let id = safe(&r.id);
+        if is_cut(r, all) {
+            self.text.push_str(&format!("  See the rest first: holdpoint show {id} --args\n"));
+        }
         self.text.push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
         self.text.push_str(&format!("  holdpoint deny {id} --digest {digest} --reason TEXT\n"));
     }

@@ -22,6 +22,7 @@ use crate::call::json;
 
 /// Hold a call until people answer; exit code 0: it may run now, once.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct RequestArgs {
     /// The server that has the tool
     #[arg(long, value_name = "NAME")]
@@ -35,6 +36,15 @@ pub struct RequestArgs {
     #[command(flatten)]
     about: About,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   it may run now, once
+  2   wrong usage; nothing was asked
+  10  denied
+  11  expired: nobody answered in time
+  12  withdrawn
+  13  the daemon cannot be reached, or it refused the call";
 
 /// What the daemon takes, and a byte more, so that what is longer is noticed.
 const MAX_ARGUMENTS: u64 = 256 * 1024;
@@ -58,7 +68,7 @@ pub async fn run(globals: &Globals, args: RequestArgs) -> Done {
     let digest = covered.digest();
     let client = Client::new(globals, Role::Caller)?;
     let mut stop = Stop::listen()?;
-    let call = args.about.call(&args.server, &args.tool, bytes);
+    let call = args.about.call("holdpoint request", &args.server, &args.tool, bytes);
     let mut hold = Hold::new(client, call, digest, args.about.timeout);
 
     let mut ending = hold.wait(&mut stop).await;

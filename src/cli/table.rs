@@ -72,6 +72,12 @@ pub fn fitted(columns: &[Column], rows: &[Vec<Cell>], width: usize, colour: bool
     out
 }
 
+/// The titles of the columns that have no room in `width`.
+pub fn hidden(columns: &[Column], rows: &[Vec<Cell>], width: usize) -> Vec<&'static str> {
+    let widths = widths(columns, rows, width);
+    columns.iter().zip(widths).filter(|(_, w)| w.is_none()).map(|(c, _)| c.title).collect()
+}
+
 /// The width of each column; `None`: it is left out.
 fn widths(columns: &[Column], rows: &[Vec<Cell>], width: usize) -> Vec<Option<usize>> {
     let natural = |position: usize| {

@@ -120,9 +120,12 @@ fn instructions(config: Option<&Config>, file: &str, name: &str, entry: &str) ->
                 _ => "",
             };
             format!(
-                "Add this to {file}, with [[operators]] for a person who decides, or with \
-                 [[callers]] in its place for a program that asks:\n\n\
+                "For a person who decides, add this to {file}:\n\n\
                  [[operators]]\n\
+                 name = \"{name}\"\n\
+                 tokens = [{entry}]\n\n\
+                 For a program that asks, this in its place:\n\n\
+                 [[callers]]\n\
                  name = \"{name}\"\n\
                  tokens = [{entry}]\n\n\
                  {after}{local}"
@@ -182,7 +185,7 @@ mod tests {
         let none = config(dir.path(), "");
         let entry = entry(TokenHash::of("hp_x"), Time::parse("2099-01-01T00:00:00Z"));
         let answer = instructions(Some(&none), "/etc/hp.toml", "Zoë O'Neill", &entry);
-        assert!(answer.contains("Add this to /etc/hp.toml"), "{answer}");
+        assert!(answer.contains("add this to /etc/hp.toml"), "{answer}");
         assert!(answer.contains("local mode ends"), "{answer}");
         let read = config(dir.path(), &to_paste(&answer));
         assert_eq!(read.operators[0].name, "Zoë O'Neill");

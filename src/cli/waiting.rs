@@ -110,7 +110,7 @@ fn holding(call: &str, answer: &ApprovalAnswer) -> String {
 }
 
 fn decide_with(id: &str) -> String {
-    format!("decide with: holdpoint show {}", short(id))
+    format!("decide with: holdpoint approve {}", short(id))
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
             holding("write_file on fs", &answer),
             "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)"
         );
-        assert_eq!(decide_with(&answer.id), "decide with: holdpoint show 1a2b3c4d");
+        assert_eq!(decide_with(&answer.id), "decide with: holdpoint approve 1a2b3c4d");
         answer.decisions.push(Decision { operator: "ana".to_owned(), ..Default::default() });
         assert!(holding("x", &answer).ends_with(", approved so far by ana"));
     }

@@ -58,6 +58,12 @@ pub fn clock_text(rfc3339: &str, now: Time, zone: &Zone) -> String {
     Time::parse(rfc3339).map(|at| clock(at, now, zone)).unwrap_or_default()
 }
 
+/// The midnight with which a day begins here. `None` where clocks skip it.
+pub fn midnight(day: chrono::NaiveDate) -> Option<Time> {
+    let midnight = day.and_time(chrono::NaiveTime::MIN).and_local_timezone(chrono::Local);
+    midnight.earliest().map(|at| Time(at.timestamp_millis()))
+}
+
 /// The wall clock.
 pub fn now() -> Time {
     Time(chrono::Utc::now().timestamp_millis())

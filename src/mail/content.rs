@@ -8,7 +8,7 @@
 use super::letter::About;
 use super::limits::{self, fitting, listed};
 use crate::call::json::{self, Json};
-use crate::call::model::{Category, Request, Risk, Verdict};
+use crate::call::model::{Request, Verdict};
 use crate::call::present::{self, Rendered};
 use crate::call::requirement::Clause;
 use crate::call::safe_text::{SafeText, name_notice};
@@ -19,6 +19,8 @@ use crate::desk::people::who_is_asked;
 pub(super) struct Content {
     /// What will happen, in one sentence. What a lock screen shows.
     pub sentence: SafeText,
+    /// How many people it needs, and until when.
+    pub needs: SafeText,
     /// What to know before anything else.
     pub warnings: Vec<SafeText>,
     /// The rest.
@@ -70,8 +72,10 @@ impl Content {
             body: Body::Words(ours(&format!("{left} left, until {until}."))),
         });
         sections.push(to_decide(request, arguments.as_ref(), about));
+        let people = people_needed(request);
         Content {
             sentence: sentence(request, arguments.as_ref()),
+            needs: ours(&format!("{people}until {until} ({left} after this was sent).")),
             warnings: warnings(request),
             sections,
         }
@@ -93,48 +97,41 @@ fn sentence(request: &Request, arguments: Option<&Json>) -> SafeText {
 
 fn warnings(request: &Request) -> Vec<SafeText> {
     let mut warnings = Vec::new();
-    let unstated = match (request.call.category, request.call.risk) {
-        (Category::Unspecified, Risk::Unspecified) => Some("Category and risk are not stated"),
-        (Category::Unspecified, _) => Some("The category is not stated"),
-        (_, Risk::Unspecified) => Some("The risk is not stated"),
-        _ => None,
-    };
-    if let Some(unstated) = unstated {
-        warnings.push(ours(&format!("{unstated}: treated as the most dangerous.")));
-    }
+    let unstated = present::unstated(request.call.category.word(), request.call.risk.word());
+    warnings.extend(unstated.map(ours));
     if !request.may_have_run.is_empty() {
-        let ids: Vec<String> = request.may_have_run.iter().map(|id| id.short()).collect();
+        let ids: Vec<String> =
+            request.may_have_run.iter().map(|id| format!("[{}]", id.short())).collect();
         warnings.push(ours(&format!(
-            "This call may have run already: nobody knows how request {} ended. Look before you \
-             approve.",
+            "this call may have run already: nobody knows how {} ended; look before you approve",
             listed(&ids, ", ")
         )));
     }
     if let Some(other) = request.identical_to {
         let other = other.short();
-        warnings.push(ours(&format!("An identical call is waiting too: request {other}.")));
+        warnings.push(ours(&format!("an identical call is already waiting: [{other}]")));
     }
     for text in request.call.not_covered.iter().take(limits::LISTED) {
         let mut warning = SafeText::default();
-        warning.push_ours("Not covered by the digest: ");
+        warning.push_ours("not covered by the digest: ");
         warning.push(&fitting(text, limits::LONG_VALUE));
         warnings.push(warning);
     }
     let more = request.call.not_covered.len().saturating_sub(limits::LISTED);
     if more > 0 {
-        warnings.push(ours(&format!("Not covered by the digest: {more} more things.")));
+        warnings.push(ours(&format!("not covered by the digest: {more} more things")));
     }
     let call = &request.call;
     for (whose, name) in [
-        ("The tool's", &call.tool),
-        ("The server's", &call.server),
-        ("The caller's", &call.caller),
-        ("The client's", &call.client),
-        ("The agent's", &call.agent.name),
-        ("For whom it works: the", &call.agent.on_behalf_of),
+        ("the tool's", &call.tool),
+        ("the server's", &call.server),
+        ("the caller's", &call.caller),
+        ("the client's", &call.client),
+        ("the agent's", &call.agent.name),
+        ("for whom it works: the", &call.agent.on_behalf_of),
     ] {
         if let Some(notice) = name_notice(name) {
-            warnings.push(ours(&format!("{whose} {notice}.")));
+            warnings.push(ours(&format!("{whose} {notice}")));
         }
     }
     warnings
@@ -147,7 +144,14 @@ fn who_asks(request: &Request) -> Section {
     let mut facts = vec![
         ("Caller", fitting(&call.caller, limits::VALUE)),
         ("Client", fitting(&call.client, limits::VALUE)),
-        ("Agent", fitting(agent.trim(), limits::VALUE)),
+        (
+            "Agent",
+            if agent.trim().is_empty() {
+                ours("not stated")
+            } else {
+                fitting(agent.trim(), limits::VALUE)
+            },
+        ),
         ("Session", if cut == 0 { session } else { SafeText::join([&session, &ours("…")], "") }),
         ("On behalf of", fitting(&call.agent.on_behalf_of, limits::VALUE)),
     ];
@@ -231,6 +235,17 @@ fn needed(clause: &Clause) -> String {
     format!("{}: {approvals} from {from}", clause.route)
 }
 
+/// `Needs 2 people, `; where one may be enough there is nothing to say.
+fn people_needed(request: &Request) -> String {
+    let clauses = &request.requirement.clauses;
+    // One person may count in several clauses.
+    let least = if clauses.len() > 1 { "at least " } else { "" };
+    match clauses.iter().map(|clause| clause.approvals).max() {
+        Some(n @ 2..) => format!("Needs {least}{n} people, "),
+        _ => "Waits ".to_owned(),
+    }
+}
+
 fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
     let mut note = "Type one of these in a terminal. Answering this mail does nothing.".to_owned();
     let cut = tree.map_or(1, |tree| limits::arguments(tree).cut);
@@ -243,17 +258,23 @@ fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
     }
     let (id, digest) = (request.id, format!("--digest {}", request.call.digest));
     let reason = "--reason \"...\"";
-    let (approve, deny, show) =
-        (format!("approve {id}"), format!("deny {id}"), format!("show {id}"));
-    Section {
-        heading: "To decide",
-        note,
-        body: Body::Commands(vec![
-            ("To let it run, once", Command::new(about, &approve, &[&digest])),
-            ("To refuse it, and say why", Command::new(about, &deny, &[reason, &digest])),
-            ("To see all of it", Command::new(about, &show, &[])),
-        ]),
+    let (approve, deny) = (format!("approve {id}"), format!("deny {id}"));
+    let mut commands = vec![
+        ("To let it run, once", Command::new(about, &approve, &[&digest])),
+        ("To refuse it, and say why", Command::new(about, &deny, &[reason, &digest])),
+    ];
+    match cut {
+        0 => {
+            let show = Command::new(about, &format!("show {id}"), &[]);
+            commands.push(("To see all of it", show));
+        }
+        // Before the others: who decides should have seen all of it.
+        _ => {
+            let show = Command::new(about, &format!("show {id} --args"), &[]);
+            commands.insert(0, ("Not all of it is shown above. See the rest first", show));
+        }
     }
+    Section { heading: "To decide", note, body: Body::Commands(commands) }
 }
 
 impl Command {

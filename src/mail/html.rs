@@ -40,6 +40,7 @@ pub(super) fn render(content: &Content) -> String {
         "font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap",
         &sentence,
     );
+    row(&mut out, "padding-top:4px", &content.needs.html());
     for warning in &content.warnings {
         let style = "padding-top:10px";
         let marked = format!(

@@ -23,6 +23,7 @@ caller. Holdpoint's own mails hold no links: a link in this one is somebody else
 pub(super) fn render(content: &Content) -> String {
     let mut out = String::new();
     wrapped(&mut out, "", "  ", content.sentence.as_str());
+    wrapped(&mut out, "", "", content.needs.as_str());
     if !content.warnings.is_empty() {
         out.push('\n');
     }
@@ -57,7 +58,7 @@ fn render_section(out: &mut String, section: &Section) {
                 // it went on with another member.
                 let text = line.as_str().trim_start_matches(' ');
                 let indent = " ".repeat(4 + line.as_str().len() - text.len());
-                wrapped(out, &indent, &format!("{indent}… "), text);
+                wrapped(out, &indent, &format!("{indent}↳ "), text);
             }
             if let Some(all) = all {
                 out.push_str("All of them:\n");

@@ -14,11 +14,15 @@ const NAME_COLUMNS: usize = 40;
 /// Columns of one value.
 const VALUE_COLUMNS: usize = 48;
 
+/// Columns of a command line: it says what is done.
+const COMMAND_COLUMNS: usize = 72;
+
 /// Member names that say what is acted on or how much of it, the most telling first.
 const TELLING: &[&str] = &[
+    "argv",
     "command",
     "cmd",
-    "argv",
+    "cwd",
     "sql",
     "query",
     "statement",
@@ -85,9 +89,21 @@ pub fn sentence(category: &str, risk: &str, server: &str, tool: &str, masked: &J
     text
 }
 
+/// The warning about a category or a risk that nobody stated, if it is so.
+pub fn unstated(category: &str, risk: &str) -> Option<&'static str> {
+    match (category == UNSAID, risk == UNSAID) {
+        (true, true) => Some("category and risk not stated: treated as the most dangerous"),
+        (true, false) => Some("category not stated: treated as the most dangerous"),
+        (false, true) => Some("risk not stated: treated as the most dangerous"),
+        (false, false) => None,
+    }
+}
+
+/// The word of a category or a risk that nobody stated.
+const UNSAID: &str = "unspecified";
+
 /// How the policy classes it, or that it does not.
 fn class(category: &str, risk: &str) -> SafeText {
-    const UNSAID: &str = "unspecified";
     let mut class = ours(" — ");
     match (category == UNSAID, risk == UNSAID) {
         (true, true) => class.push_ours("category and risk not stated"),
@@ -126,7 +142,10 @@ fn given(masked: &Json, columns: usize) -> SafeText {
         let mut next = ours(if shown == 0 { " with " } else { ", " });
         next.push(&masked_or_word(name, NAME_COLUMNS));
         next.push_ours(" ");
-        next.push(&short(value));
+        next.push(&match value {
+            Json::Array(items) if name == "argv" => list(value, items, COMMAND_COLUMNS),
+            value => short(value),
+        });
         let rest = others(shown + 1, members.len()).columns();
         // One that is too long does not keep out a shorter one.
         if width + next.columns() + rest <= columns {
@@ -167,21 +186,24 @@ fn short(value: &Json) -> SafeText {
         Json::String(text) => masked_or_word(text, VALUE_COLUMNS),
         Json::Number(number) => word(number.as_str(), VALUE_COLUMNS),
         Json::Object(members) => inline_object(members).unwrap_or_else(|| size(value)),
-        Json::Array(items) => {
-            inline(value, VALUE_COLUMNS).or_else(|| beginning(items)).unwrap_or_else(|| size(value))
-        }
+        Json::Array(items) => list(value, items, VALUE_COLUMNS),
         value => inline(value, VALUE_COLUMNS).unwrap_or_else(|| size(value)),
     }
 }
 
+/// A list, or as much of it as has room.
+fn list(list: &Json, items: &[Json], columns: usize) -> SafeText {
+    inline(list, columns).or_else(|| beginning(items, columns)).unwrap_or_else(|| size(list))
+}
+
 /// The first items of a list that is too long, and how many follow: a command
 /// line tells more by its first words than by their number.
-fn beginning(items: &[Json]) -> Option<SafeText> {
+fn beginning(items: &[Json], columns: usize) -> Option<SafeText> {
     let mut text = ours("[");
     let mut shown = 0;
     for item in items {
-        let Some(next) = item_text(item, VALUE_COLUMNS) else { break };
-        if text.columns() + next.columns() > VALUE_COLUMNS - 12 {
+        let Some(next) = item_text(item, columns) else { break };
+        if text.columns() + next.columns() > columns - 12 {
             break;
         }
         text.push(&next);

@@ -61,9 +61,9 @@ impl Hold {
         }
     }
 
-    /// Keeps the lease of a use whose call runs. Never returns: drop it when
-    /// the call has ended.
-    pub async fn keep_lease(&self, mut lease: Duration) {
+    /// Keeps the lease of a use whose call runs, granted at `since` (on
+    /// [`when::boot`]'s clock). Never returns: drop it when the call has ended.
+    pub async fn keep_lease(&self, mut lease: Duration, mut since: Duration) {
         let message = proto::RenewUseRequest {
             id: self.id().unwrap_or_default().to_owned(),
             call_id: self.question.call_id.clone(),
@@ -72,13 +72,18 @@ impl Hold {
         // renewed at once.
         let mut warned = false;
         loop {
-            sleep(lease / 3).await;
+            // A third of it counts from the grant: starting the command took time.
+            let next = (since + lease / 3).saturating_sub(when::boot());
+            sleep(next.max(if lease.is_zero() { Duration::ZERO } else { BACK_OFF.0 })).await;
+            since = when::boot();
             match self.client.caller().renew_use(brief(message.clone())).await {
                 Ok(renewed) => {
-                    lease = Duration::from_millis(renewed.into_inner().lease_ms.max(0) as u64)
-                        .max(3 * BACK_OFF.1);
+                    lease = self::lease(renewed.into_inner().lease_ms).max(3 * BACK_OFF.0);
                 }
-                Err(status) if reasons::worth_retrying(&status) => lease = 3 * BACK_OFF.1,
+                // Sooner than usual, so that a short lease is not lost to one failure.
+                Err(status) if reasons::worth_retrying(&status) => {
+                    lease = (lease / 3).clamp(3 * BACK_OFF.0, 3 * BACK_OFF.1);
+                }
                 Err(status) => {
                     if !warned {
                         let why = self.client.failure(status).what;

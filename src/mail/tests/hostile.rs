@@ -153,11 +153,19 @@ fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
 fn ours(request: &Request) -> Vec<String> {
     let plain = read(&letter(request).bytes).plain;
     // Long names and values are cut, and then there is more to say.
-    let of_cuts = ["Complete;", "Not complete:", "All of them:", "Not shown above:"];
+    let of_cuts = [
+        "Complete;",
+        "Not complete:",
+        "All of them:",
+        "Not shown above:",
+        "Not all of it is shown above.",
+        "To see all of it:",
+        "holdpoint show ",
+    ];
     let lines = plain.lines().skip(1);
     let lines = lines.filter(|line| !line.starts_with([' ', '>', '!']) && !line.is_empty());
     let lines = lines.filter(|line| !of_cuts.iter().any(|start| line.starts_with(start)));
-    lines.filter(|line| !line.ends_with(" --args")).map(str::to_owned).collect()
+    lines.map(str::to_owned).collect()
 }
 
 proptest! {
@@ -197,7 +205,7 @@ fn a_long_value_is_continued_behind_a_mark() {
     let (_, from) = plain.split_once("ARGUMENTS\n").expect("the section");
     let lines = from.lines().skip(1).take_while(|line| !line.is_empty());
     for line in lines.skip(1) {
-        assert!(line.starts_with("    … "), "{line}");
+        assert!(line.starts_with("    ↳ "), "{line}");
     }
 }
 
