@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 
 import pytest
@@ -24,7 +25,7 @@ def test_the_command_s_exit_code_is_passed_on_and_reported(house, code):
     running = house.begin("exec", "--", str(tool), "one", "two words")
     request = house.held()[0]
     arguments = request["arguments"]
-    assert (request["server"], request["tool"]) == ("exec", "tool.sh")
+    assert (request["server"], request["tool"]) == (socket.gethostname(), "tool.sh")
     assert arguments["argv"] == [str(tool), "one", "two words"]
     assert arguments["program"] == str(tool.resolve()) and len(arguments["program_sha256"]) == 64
     assert arguments["cwd"] == str(house.dir.resolve())

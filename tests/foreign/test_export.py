@@ -120,7 +120,7 @@ def test_every_flipped_bit_is_found_and_placed(written):
             continue
         assert done.code == 1 and len(done.err) < 2000, done
         named = re.search(r"line (\d+)", done.err)
-        if not named:
+        if not named and not (where == 1 and "header line" in done.err):
             misplaced.append((position, turn % 8, where, done.err))
         elif 1 < where < len(places):
             # A newline that is gone joins this line and the next one.
