@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
@@ -78,7 +78,7 @@ impl Client {
             (None, None) => unreachable!("without an address the paths are there"),
         };
         let bearer = bearer(&address, paths.as_ref(), role)?;
-        let endpoint = endpoint(&address, bearer.0.is_some())?;
+        let endpoint = endpoint(&address, matches!(bearer, Bearer::Known(_)))?;
         let channel = endpoint.connect_lazy();
         Ok(Client { endpoint, channel, bearer, address: safe(&address) })
     }
@@ -246,40 +246,62 @@ fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer>
         let path = token_file(paths, role);
         match std::fs::read_to_string(path) {
             Ok(token) => Some((token, path.display().to_string())),
-            // Not local mode, or nothing was started here yet: the daemon's
-            // answer (or its absence) says more than we could.
-            Err(_) => None,
+            // Not local mode, or nothing was started here yet: then the token
+            // comes with the daemon, and is looked for again before each call.
+            Err(_) => return Ok(Bearer::Awaited(path.clone())),
         }
     } else {
         None
     };
     let Some((token, source)) = token else {
-        return Ok(Bearer(None));
+        return Ok(Bearer::None);
     };
-    let value = format!("Bearer {}", token.trim());
-    let mut value: MetadataValue<Ascii> = value.parse().map_err(|_| {
+    let value = header(&token).ok_or_else(|| {
         Failure::usage(
             format!("the token in {} holds characters that no token has", safe(&source)),
             "Copy it again, whole and on one line.",
         )
     })?;
+    Ok(Bearer::Known(value))
+}
+
+/// The header with a token; `None` if it holds characters that no token has.
+fn header(token: &str) -> Option<MetadataValue<Ascii>> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().ok()?;
     value.set_sensitive(true);
-    Ok(Bearer(Some(value)))
+    Some(value)
 }
 
 /// Adds `authorization: Bearer` to every call.
 #[derive(Clone)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+pub enum Bearer {
+    /// No token is sent.
+    None,
+    /// This one.
+    Known(MetadataValue<Ascii>),
+    /// Local mode's, from this file, once the daemon has made it.
+    Awaited(PathBuf),
+}
 
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Bearer(hidden)" } else { "Bearer(none)" })
+        f.write_str(match self {
+            Bearer::None => "Bearer(none)",
+            Bearer::Known(_) => "Bearer(hidden)",
+            Bearer::Awaited(_) => "Bearer(awaited)",
+        })
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
+        if let Bearer::Awaited(path) = self
+            && let Some(token) = std::fs::read_to_string(path).ok()
+            && let Some(value) = header(&token)
+        {
+            *self = Bearer::Known(value);
+        }
+        if let Bearer::Known(value) = self {
             request.metadata_mut().insert("authorization", value.clone());
         }
         Ok(request)
@@ -368,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_printed() {
-        let value = "Bearer secret".parse().expect("ascii");
-        assert_eq!(format!("{:?}", Bearer(Some(value))), "Bearer(hidden)");
+        let value = header("secret").expect("ascii");
+        assert_eq!(format!("{:?}", Bearer::Known(value)), "Bearer(hidden)");
     }
 }

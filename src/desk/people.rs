@@ -169,9 +169,9 @@ impl Operator {
     }
 
     /// Whether these are words for this person: name, mail address or an alias,
-    /// ignoring case; also as one of several (`bob, alice`), within `Name
-    /// <address>`, `Name (address)` and `mailto:address`. Errs, as [`fold`] does,
-    /// on the side of taking them for this person.
+    /// ignoring case; also as one of several (`bob, alice`), within
+    /// `Name <address>`, `Name (address)` and `mailto:address`. Errs, as [`fold`]
+    /// does, on the side of taking them for this person.
     pub fn is(&self, who: &str) -> bool {
         let known = |word: &str| self.known_as.contains(&fold(word));
         let addresses = |part: &str| part.split_whitespace().any(|w| w.contains('@') && known(w));

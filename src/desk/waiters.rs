@@ -17,7 +17,7 @@ use crate::store::submit::Attach;
 /// How many may wait on one request. A caller has one or two at a time, and some
 /// more whose connections broke without a word. Were there no limit, one caller
 /// with one request could take all places there are.
-const ON_ONE: usize = 8;
+const ON_ONE: usize = 64;
 
 type Wake = oneshot::Sender<Arc<Request>>;
 
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_request_cannot_take_all_places() {
-        let waiters = Arc::new(Waiters::new(100));
+        let waiters = Arc::new(Waiters::new(1000));
         let mut first = waiters.register(id(1)).expect("room");
         let others: Vec<Ticket> =
             (0..ON_ONE).map(|_| waiters.register(id(2)).expect("room")).collect();

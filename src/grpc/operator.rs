@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,6 +28,8 @@ const COUNTED: usize = 1000;
 const READ_AT_ONCE: usize = 500;
 /// Messages that a watcher's stream holds ready.
 const STREAM: usize = 16;
+/// A watcher that has not read for so long is not kept up with.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// Serves operators.
 #[derive(Debug, Clone)]
@@ -264,7 +267,24 @@ impl OperatorService for OperatorDoor {
                     Ok(None) => return,
                     Err(error) => (Err(status(error)), true),
                 };
-                if sender.send(item).await.is_err() || last {
+                match tokio::time::timeout(STALLED, sender.reserve()).await {
+                    Ok(Ok(place)) => place.send(item),
+                    Ok(Err(_)) => return,
+                    Err(_) => {
+                        // What waits is let go of; when it is read again, all comes again.
+                        watch.let_go();
+                        let Ok(place) = sender.reserve().await else { return };
+                        match watch.start_over().await {
+                            Ok(()) if !last => drop(place),
+                            Ok(()) => place.send(item),
+                            Err(error) => {
+                                place.send(Err(status(error)));
+                                return;
+                            }
+                        }
+                    }
+                }
+                if last {
                     return;
                 }
             }

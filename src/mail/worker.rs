@@ -166,6 +166,8 @@ struct Work {
     rows: HashMap<Id, i64>,
     /// At most one for each entry of `underway`.
     unrecorded: VecDeque<MailResult>,
+    /// Whether the newest letter was put off.
+    failing: bool,
 }
 
 impl Work {
@@ -195,7 +197,24 @@ impl Work {
         };
         let before = self.underway.get(&row).map_or(0, |mail| mail.attempts);
         let outcome = outcome(result, before.saturating_add(1));
+        self.say(&outcome);
         self.unrecorded.push_back(MailResult { id: row, outcome });
+    }
+
+    /// Logs that mail stopped or goes again: each change once, not each letter.
+    fn say(&mut self, outcome: &MailOutcome) {
+        match outcome {
+            MailOutcome::Retry { error, .. } if !self.failing => {
+                self.failing = true;
+                tracing::warn!(error, "mail does not go out; it is tried again until it does");
+            }
+            MailOutcome::Failed { error } => tracing::warn!(error, "a mail cannot be delivered"),
+            MailOutcome::Sent { .. } if self.failing => {
+                self.failing = false;
+                tracing::info!("mail goes out again");
+            }
+            _ => {}
+        }
     }
 
     /// Writes results down, oldest first; says whether all are.

@@ -18,7 +18,7 @@ pub enum Refusal {
     #[error("request {}: this call id already stands for another call; use a new call id", .0.short())]
     CallIdReused(RequestId),
     /// Someone decides or runs something other than what was shown.
-    #[error("request {}: the digest does not match; what was seen is not what is asked, so look again", .0.short())]
+    #[error("request {}: the digest named is another call's; nothing was changed: look at the request again, and run or decide only what it shows", .0.short())]
     DigestMismatch(RequestId),
     /// It has ended.
     #[error("request {} is not pending any more: {how}", .id.short())]
@@ -74,7 +74,7 @@ pub enum Refusal {
         use_: Use,
     },
     /// Another outcome stands already.
-    #[error("request {}: outcome {recorded} is recorded already", .id.short())]
+    #[error("request {}: outcome {recorded} is recorded already; the call must not run again", .id.short())]
     OutcomeRecorded {
         /// Which.
         id: RequestId,

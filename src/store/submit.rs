@@ -149,7 +149,10 @@ fn same_call_id(
         // Somebody else continues this call now; two must not run it.
         Status::Pending | Status::Approved => Err(Refusal::Used(id).into()),
         // It asked after a remembered denial, and asks once more.
-        _ => Ok(Some(Submitted { request, taken: Taken::Remembered })),
+        Status::Denied => Ok(Some(Submitted { request, taken: Taken::Remembered })),
+        Status::Expired | Status::Withdrawn => {
+            Ok(Some(Submitted { request, taken: Taken::Repeated }))
+        }
     }
 }
 

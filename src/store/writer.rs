@@ -187,7 +187,12 @@ impl Writer {
             self.reopen();
         }
         let Some(conn) = &self.conn else {
-            return Err(StoreError::Unavailable("the database could not be reopened".to_owned()));
+            let why = match &*self.health.borrow() {
+                Health::Failing(why) => why.clone(),
+                Health::Serving => "for a reason that is not known".to_owned(),
+            };
+            let error = format!("the database could not be reopened: {why}");
+            return Err(StoreError::Unavailable(error));
         };
         conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])).map_err(nothing)?;
         let now = self.shared.now();

@@ -272,7 +272,15 @@ async fn a_request_expires_once_through_death_at_every_step() {
 
 #[tokio::test]
 async fn a_grant_that_leaves_before_its_commit_is_caught() {
-    let found = dies_at("before-commit", Transition::Take, "early-ack").await;
-    println!("found: {found:?}");
-    assert!(found.iter().any(|violation| violation.contains("lost: Granted")), "{found:?}");
+    // On a busy machine the answer may not get out before the end: then there
+    // is nothing to catch.
+    for _ in 0..10 {
+        let found = dies_at("before-commit", Transition::Take, "early-ack").await;
+        println!("found: {found:?}");
+        if !found.is_empty() {
+            assert!(found.iter().any(|v| v.contains("lost: Granted")), "{found:?}");
+            return;
+        }
+    }
+    panic!("nothing was found");
 }

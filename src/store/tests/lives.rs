@@ -183,6 +183,17 @@ fn a_used_approval_is_never_inherited() {
 }
 
 #[test]
+fn only_a_denial_is_told_as_a_remembered_denial() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let first = plain.submit("c1", call("cl", "s", 1), &waiting).expect("held").request;
+    waiting.0.borrow_mut().clear();
+    plain.submit("c2", call("cl", "s", 1), &waiting).expect("resumed");
+    plain.run(|tx| withdraw(tx, &first.call.caller, first.id, "")).expect("withdrawn");
+    let again = plain.submit("c1", call("cl", "s", 1), &waiting).expect("told");
+    assert_eq!((again.taken, again.request.status), (Taken::Repeated, Status::Withdrawn));
+}
+
+#[test]
 fn an_approval_is_not_resumed_for_a_tool_that_was_defined_anew() {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
     let shown = Call { tool_definition_hash: "aa".to_owned(), ..call("cl", "s", 1) };

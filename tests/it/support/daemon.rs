@@ -323,7 +323,7 @@ impl SmallDisk {
         let options = format!("size={size},mode=0700");
         let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], at);
         if !mounted {
-            eprintln!("skipped: this user may not mount a file system");
+            super::left_out("this user may not mount a file system");
         }
         mounted.then(|| SmallDisk { at: at.to_owned() })
     }
