@@ -87,8 +87,8 @@ impl About {
         let mut labels = HashMap::from([
             ("asked_with".to_owned(), asked_with.to_owned()),
             ("host".to_owned(), host_name()),
+            ("user".to_owned(), user()),
         ]);
-        labels.extend(user().map(|user| ("user".to_owned(), user)));
         labels.extend(self.labels.iter().cloned());
         // Ours are not to be what makes them too many.
         let fits = labels.len() <= MAX_LABELS;
@@ -108,8 +108,10 @@ pub fn host_name() -> String {
 }
 
 /// Whose session this is, as the environment says; nothing rests on it.
-fn user() -> Option<String> {
-    variable("USER").or_else(|| variable("LOGNAME")).filter(|name| name.len() <= 64)
+fn user() -> String {
+    let named = variable("USER").or_else(|| variable("LOGNAME"));
+    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+    named.filter(|name| name.len() <= 64).unwrap_or_else(uid)
 }
 
 /// Reads a category.

@@ -2,7 +2,7 @@
 //! check, without the daemon and without trust in it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -148,7 +148,7 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
     match checked {
         Ok(checked) => whole(checked.entries, &Digest::from_bytes(checked.head).to_string()),
         Err(problem) => {
-            if ["not the header of", "the file is empty"].iter().any(|p| problem.what.contains(p)) {
+            if is_no_export(&path) {
                 return Err(Failure::new(
                     format!("{shown}: not an export of holdpoint (no header line)"),
                     "Name a file that `holdpoint audit export` wrote.",
@@ -158,6 +158,15 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
             Err(broken(&format!("{shown}: {}", safe(&problem.what))))
         }
     }
+}
+
+/// Whether the file has nothing of a header of ours, rather than a broken one:
+/// a damaged export has to be told from one that is none.
+fn is_no_export(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
+    let start = String::from_utf8_lossy(&start);
+    read.is_ok() && !start.contains("holdpoint_audit_export") && !start.contains("\"previous\":\"")
 }
 
 async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {

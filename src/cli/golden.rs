@@ -152,6 +152,21 @@ fn golden_show() {
 }
 
 #[test]
+fn what_is_cut_is_said_with_how_to_see_it() {
+    let long: Vec<String> = (0..200).map(|n| format!("{{\"row\":{n},\"b\":[[1]]}}")).collect();
+    let cut = Request { arguments: format!("{{\"rows\":[{}]}}", long.join(",")), ..usual() };
+    let all = format!("holdpoint show {} --args\n", cut.id);
+    for (request, may_decide) in [(cut.clone(), true), (cut.clone(), false)] {
+        let text = page(&shown(request, may_decide), WHOLE, &view(80, true, false));
+        assert!(text.contains(&all), "{text}");
+    }
+    let over = Request { status: 2, ..cut.clone() };
+    assert!(page(&shown(over, true), WHOLE, &view(80, true, false)).ends_with(&all));
+    let whole = Wanted { all_arguments: true, ..WHOLE };
+    assert!(!page(&shown(cut, true), whole, &view(80, true, false)).contains("--args"));
+}
+
+#[test]
 fn golden_lists() {
     let all = [usual(), hostile(), ended()];
     for width in [40, 60, 80, 140] {

@@ -318,8 +318,12 @@ impl Page<'_> {
 
     fn commands(&mut self, shown: &GetRequestResponse, r: &Request, all: bool) {
         self.gap();
+        let see_all = format!("holdpoint show {} --args", safe(&r.id));
         if !shown.may_decide && !shown.may_not_decide_because.is_empty() {
             self.line(&format!("  You cannot decide it: {}", safe(&shown.may_not_decide_because)));
+            if is_cut(r, all) {
+                self.text.push_str(&format!("  All of it: {see_all}\n"));
+            }
             return;
         }
         // Said here too: what stands above may have scrolled away.
@@ -334,7 +338,7 @@ impl Page<'_> {
         let digest = safe(r.digest.get(..16).unwrap_or(&r.digest));
         let id = safe(&r.id);
         if is_cut(r, all) {
-            self.text.push_str(&format!("  See the rest first: holdpoint show {id} --args\n"));
+            self.text.push_str(&format!("  See the rest first: {see_all}\n"));
         }
         self.text.push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
         self.text.push_str(&format!("  holdpoint deny {id} --digest {digest} --reason TEXT\n"));

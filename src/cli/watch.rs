@@ -19,11 +19,16 @@ use crate::proto::{Request, WatchEvent, WatchRequestsRequest, watch_event::Event
 
 /// What waits, and then every change.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = PLAIN_COLUMNS)]
 pub struct WatchArgs {
     /// One JSON object per line
     #[arg(long)]
     json: bool,
 }
+
+const PLAIN_COLUMNS: &str = "\
+Off a terminal: columns with tabs between them: event, id, digest, status, server, tool,
+deadline.";
 
 /// Between attempts to reach a daemon that is away: doubled from the first to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
