@@ -6,7 +6,7 @@ mod outbox;
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl Daemon {
 }
 
 fn state_dir(dir: &Path) -> Result<(), CannotStart> {
-    let fail = |e| {
+    let fail = |e: std::io::Error| {
         CannotStart::because(format!(
             "cannot use the state directory {}: {e}; choose another with --state-dir, or mend its owner and mode",
             dir.display()
@@ -151,9 +151,24 @@ fn state_dir(dir: &Path) -> Result<(), CannotStart> {
     if !existed {
         return Ok(());
     }
-    let mode = fs::metadata(dir).map_err(fail)?.permissions().mode();
+    let metadata = fs::metadata(dir).map_err(fail)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        // Whoever owns it can put tokens of their own into it.
+        return Err(fail(std::io::Error::other("it belongs to another user")));
+    }
+    let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         // It holds tokens, and the socket: what others can enter, others can use.
+        // But somebody else's folder, /tmp perhaps, is not ours to close.
+        let mut inside = fs::read_dir(dir).map_err(fail)?;
+        // A configuration may have been put there before the first start.
+        let ours = ["lock", "holdpoint.toml"].iter().any(|name| dir.join(name).exists());
+        if !ours && inside.next().is_some() {
+            return Err(CannotStart::because(format!(
+                "the state directory {} is open to other users and holds files of something else; choose another with --state-dir, or, if it is Holdpoint's alone, chmod 0700 it",
+                dir.display()
+            )));
+        }
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(fail)?;
         tracing::warn!(dir = %dir.display(), "the state directory was open to others; it is 0700 now");
     }
@@ -177,9 +192,18 @@ fn local_token(path: &Path) -> Result<String, CannotStart> {
             path.display()
         ))
     };
-    match fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
-        Ok(_) => fs::remove_file(path).map_err(fail)?,
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if is_only_ours(&metadata) => {
+            let text = fs::read_to_string(path).map_err(fail)?;
+            if !text.trim().is_empty() {
+                return Ok(text.trim().to_owned());
+            }
+            fs::remove_file(path).map_err(fail)?;
+        }
+        Ok(_) => {
+            fs::remove_file(path).map_err(fail)?;
+            tracing::warn!(file = %path.display(), "others could read or choose this token; a new one is made");
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(fail(e)),
     }
@@ -189,6 +213,13 @@ fn local_token(path: &Path) -> Result<String, CannotStart> {
         .map_err(fail)?;
     file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
     Ok(token)
+}
+
+/// Whether nobody else can have read or written a file: one of ours, for us alone.
+fn is_only_ours(metadata: &fs::Metadata) -> bool {
+    metadata.is_file()
+        && metadata.uid() == rustix::process::geteuid().as_raw()
+        && metadata.permissions().mode() & 0o077 == 0
 }
 
 /// What the system calls the person whose daemon this is.
@@ -201,10 +232,34 @@ fn tls(config: &Config) -> Result<Option<TlsIdentity>, CannotStart> {
     let Some(files) = &config.tls else { return Ok(None) };
     let read = |key: &str, path: &Path| {
         fs::read(path).map_err(|e| {
-            CannotStart::because(format!("cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read", path.display()))
+            CannotStart::because(format!(
+                "cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read",
+                path.display()
+            ))
         })
     };
     let certificate = read("tls_cert_file", &files.cert_file)?;
     let key = read("tls_key_file", &files.key_file)?;
     Ok(Some(TlsIdentity::from_pem(certificate, key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_others_could_read_or_choose_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, other) = (folder.path().join("operator.token"), folder.path().join("theirs"));
+        let first = local_token(&path).expect("made");
+        assert_eq!(local_token(&path).expect("kept"), first);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("mode");
+        let second = local_token(&path).expect("made anew");
+        assert_ne!(second, first);
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        fs::rename(&path, &other).expect("moved");
+        std::os::unix::fs::symlink(&other, &path).expect("linked");
+        assert_ne!(local_token(&path).expect("made anew"), second);
+        assert_eq!(fs::read_to_string(&other).expect("left alone"), second);
+    }
 }

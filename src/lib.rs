@@ -1,4 +1,26 @@
 //! Holdpoint: a human-in-the-loop approval daemon for AI agents' tool calls.
+//!
+//! ```text
+//! caller ── RequestApproval ──> grpc ──> desk ──> store      request + entry + mail: one transaction
+//!   │ waits                                │         │
+//!   │                          mail <──────┼─────────┤       outbox
+//! operator ── Decide ─────────> grpc ──> desk ──> store      decision + entry: one transaction
+//!   │                                      │ <─── event
+//! caller <── approved ─────────────────────┘
+//!   └── TakeUse ──> grpc ──> desk ──> store                  granted, once
+//! ```
+//!
+//! Arrows of dependency point down this list only:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`cli`] | the commands |
+//! | [`daemon`] | the daemon put together, started and stopped |
+//! | [`grpc`], [`mail`] | its doors: tonic services; letters and the outbox worker |
+//! | [`desk`] | the service: who may ask and decide, who waits for what |
+//! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
+//! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
+//! | [`config`], [`telemetry`] | what every part may use |
 #![warn(missing_docs)]
 
 pub mod call;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = holdpoint::cli::Cli::parse();
+    let cli = holdpoint::cli::Cli::try_parse()
+        .unwrap_or_else(|error| holdpoint::cli::misunderstood(error));
     // One TLS implementation for all that speaks TLS, chosen before anything
     // does; that another was chosen before this line is not possible.
     let _ = rustls::crypto::ring::default_provider().install_default();

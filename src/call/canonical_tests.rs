@@ -55,10 +55,8 @@ fn doubles_are_written_as_in_appendix_b_of_rfc_8785() {
 #[test]
 fn the_examples_of_rfc_8785_come_out_as_printed_there_but_for_exact_digits() {
     assert_eq!(
-        of(
-            r#"{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],
-            "string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#
-        ),
+        of(r#"{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],
+            "string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#),
         // The RFC prints the first number as the double it is not: 333333333.3333333.
         r#"{"literals":[null,true,false],"numbers":[333333333.33333329,1e+30,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#
     );
@@ -66,10 +64,7 @@ fn the_examples_of_rfc_8785_come_out_as_printed_there_but_for_exact_digits() {
         of(r#"{"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7}"#);
     let values: Vec<char> = sorted.chars().filter(char::is_ascii_digit).collect();
     // The emoji comes before U+FB33: its first UTF-16 unit is D83D.
-    assert_eq!(
-        sorted,
-        "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}"
-    );
+    assert_eq!(sorted, "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}");
     assert_eq!(values, ['2', '1', '4', '6', '7', '1', '5', '3']);
 }
 
@@ -77,34 +72,15 @@ fn the_examples_of_rfc_8785_come_out_as_printed_there_but_for_exact_digits() {
 fn numbers_keep_every_digit_and_lose_every_spelling() {
     for (spellings, canonical) in [
         (&["0", "-0", "0.0", "-0e5", "0E-9999"][..], "0"),
-        (
-            &["100", "1e2", "100.0", "1000E-1", "0.001e+5", "1.00e02"],
-            "100",
-        ),
-        (
-            &[
-                "9007199254740993",
-                "9007199254740993.0",
-                "9.007199254740993e15",
-            ],
-            "9007199254740993",
-        ),
-        (
-            &["333333333.33333329", "33333333333333329e-8"],
-            "333333333.33333329",
-        ),
-        (
-            &["123456789012345678901", "1.23456789012345678901e20"],
-            "123456789012345678901",
-        ),
+        (&["100", "1e2", "100.0", "1000E-1", "0.001e+5", "1.00e02"], "100"),
+        (&["9007199254740993", "9007199254740993.0", "9.007199254740993e15"], "9007199254740993"),
+        (&["333333333.33333329", "33333333333333329e-8"], "333333333.33333329"),
+        (&["123456789012345678901", "1.23456789012345678901e20"], "123456789012345678901"),
         (&["1234567890123456789012"], "1.234567890123456789012e+21"),
         (&["100000000000000000000", "1e20"], "100000000000000000000"),
         (&["1000000000000000000000"], "1e+21"),
         (&["0.000001", "1e-6"], "0.000001"),
-        (
-            &["0.0000012345678901234567890"],
-            "0.000001234567890123456789",
-        ),
+        (&["0.0000012345678901234567890"], "0.000001234567890123456789"),
         (&["0.0000001", "1e-7"], "1e-7"),
         (&["1e9999", "10e9998"], "1e+9999"),
         (&["-12.50"], "-12.5"),
@@ -203,16 +179,11 @@ fn leaves(value: &Json) -> Vec<String> {
         match value {
             Json::Array(items) => {
                 out.push(format!("{path} []"));
-                items
-                    .iter()
-                    .enumerate()
-                    .for_each(|(i, v)| walk(v, &format!("{path}/{i}"), out));
+                items.iter().enumerate().for_each(|(i, v)| walk(v, &format!("{path}/{i}"), out));
             }
             Json::Object(members) => {
                 out.push(format!("{path} {{}}"));
-                members
-                    .iter()
-                    .for_each(|(n, v)| walk(v, &format!("{path}/{n:?}"), out));
+                members.iter().for_each(|(n, v)| walk(v, &format!("{path}/{n:?}"), out));
             }
             Json::Number(_) => out.push(format!("{path} number")),
             other => out.push(format!("{path} {other:?}")),

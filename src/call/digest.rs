@@ -116,10 +116,7 @@ impl fmt::Debug for Covered<'_> {
 impl Covered<'_> {
     /// The digest of this call.
     pub fn digest(&self) -> Digest {
-        let hash = Sha256::new()
-            .chain_update(PREFIX)
-            .chain_update(self.canonical())
-            .finalize();
+        let hash = Sha256::new().chain_update(PREFIX).chain_update(self.canonical()).finalize();
         Digest(hash.into())
     }
 
@@ -162,13 +159,7 @@ mod tests {
     }
 
     fn covered<'a>(server: &'a str, tool: &'a str, arguments: &'a Json) -> Covered<'a> {
-        Covered {
-            server,
-            tool,
-            arguments,
-            input_responses: None,
-            request_state: None,
-        }
+        Covered { server, tool, arguments, input_responses: None, request_state: None }
     }
 
     #[test]
@@ -186,11 +177,7 @@ mod tests {
                 request_state: text("requestState"),
             };
             assert_eq!(Some(call.canonical().as_str()), text("canonical"), "{line}");
-            assert_eq!(
-                Some(call.digest().to_string().as_str()),
-                text("digest"),
-                "{line}"
-            );
+            assert_eq!(Some(call.digest().to_string().as_str()), text("digest"), "{line}");
         }
         assert!(VECTORS.lines().count() >= 12);
     }
@@ -214,14 +201,8 @@ mod tests {
         let plain = covered("s", "t", &empty);
         let all = [
             plain,
-            Covered {
-                input_responses: Some(&empty),
-                ..plain
-            },
-            Covered {
-                request_state: Some(""),
-                ..plain
-            },
+            Covered { input_responses: Some(&empty), ..plain },
+            Covered { request_state: Some(""), ..plain },
             covered("t", "s", &empty),
             covered("", "st", &empty),
         ];
@@ -237,14 +218,8 @@ mod tests {
         assert_eq!(format!("{digest:?}"), hex);
         assert_eq!(digest.short(), hex[..16]);
         assert_eq!(Digest::from_bytes(*digest.as_bytes()), digest);
-        for wrong in [
-            "",
-            "00",
-            &hex.to_uppercase(),
-            &format!("{hex}0"),
-            &hex[1..],
-            &"é".repeat(32),
-        ] {
+        for wrong in ["", "00", &hex.to_uppercase(), &format!("{hex}0"), &hex[1..], &"é".repeat(32)]
+        {
             assert_eq!(wrong.parse::<Digest>(), Err(NotADigest), "{wrong}");
         }
         assert!("g".repeat(64).parse::<Digest>().is_err());

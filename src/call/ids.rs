@@ -60,11 +60,7 @@ impl FromStr for RequestId {
         // Only the form that we print: the uuid crate also reads braces, URNs
         // and upper case, and two spellings of one id help nobody.
         let id = Uuid::try_parse(text).map_err(|_| NotARequestId)?;
-        if id.hyphenated().to_string() == text {
-            Ok(RequestId(id))
-        } else {
-            Err(NotARequestId)
-        }
+        if id.hyphenated().to_string() == text { Ok(RequestId(id)) } else { Err(NotARequestId) }
     }
 }
 

@@ -52,14 +52,8 @@ impl Json {
     /// that what is written can still be parsed).
     pub fn object<K: Into<String>>(members: impl IntoIterator<Item = (K, Json)>) -> Json {
         let mut seen = std::collections::HashSet::new();
-        let members = members
-            .into_iter()
-            .map(|(name, value)| (name.into(), value));
-        Json::Object(
-            members
-                .filter(|(name, _)| seen.insert(name.clone()))
-                .collect(),
-        )
+        let members = members.into_iter().map(|(name, value)| (name.into(), value));
+        Json::Object(members.filter(|(name, _)| seen.insert(name.clone())).collect())
     }
 
     /// An array with these items.
@@ -70,10 +64,7 @@ impl Json {
     /// The member called `name`, if this is an object that has one.
     pub fn get(&self, name: &str) -> Option<&Json> {
         let members = self.as_object()?;
-        members
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value)
+        members.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
     /// The text, if this is a string.

@@ -33,23 +33,11 @@ pub struct Limits {
 
 impl Limits {
     /// A terminal: what fits a screen or two.
-    pub const TERMINAL: Limits = Limits {
-        max_lines: 60,
-        max_value_columns: 400,
-        max_depth: 8,
-    };
+    pub const TERMINAL: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 8 };
     /// A mail: short enough to be read on a phone.
-    pub const MAIL: Limits = Limits {
-        max_lines: 60,
-        max_value_columns: 400,
-        max_depth: 8,
-    };
+    pub const MAIL: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 8 };
     /// A page, or `show --full`: all that can be read at all.
-    pub const FULL: Limits = Limits {
-        max_lines: 2000,
-        max_value_columns: 20_000,
-        max_depth: 64,
-    };
+    pub const FULL: Limits = Limits { max_lines: 2000, max_value_columns: 20_000, max_depth: 64 };
 }
 
 /// Arguments as lines.
@@ -81,10 +69,7 @@ pub fn arguments(masked: &Json, limits: &Limits) -> Rendered {
         value => tree.value(SafeText::default(), value, 0, budget, &mut lines),
     }
     let lines = lines.into_iter().map(Line::indented).collect();
-    Rendered {
-        lines,
-        cut: tree.cut,
-    }
+    Rendered { lines, cut: tree.cut }
 }
 
 /// A line before it is indented.
@@ -97,21 +82,13 @@ struct Line {
 
 impl Line {
     fn at(depth: usize, text: SafeText) -> Line {
-        Line {
-            depth,
-            dash: false,
-            text,
-        }
+        Line { depth, dash: false, text }
     }
 
     fn indented(self) -> SafeText {
         let mut line = SafeText::default();
         for level in 0..self.depth {
-            line.push_ours(if self.dash && level + 1 == self.depth {
-                "- "
-            } else {
-                "  "
-            });
+            line.push_ours(if self.dash && level + 1 == self.depth { "- " } else { "  " });
         }
         debug_assert_eq!(line.columns(), self.depth * INDENT, "one width per level");
         if self.text.is_empty() {
@@ -147,33 +124,55 @@ impl Tree<'_> {
             label.push_ours(": ");
             self.value(label, value, depth, room, out);
         }
-        self.left_out(
-            all[shown..].iter().map(|(_, value)| value),
-            "member",
-            depth,
-            out,
-        );
+        self.left_out(all[shown..].iter().map(|(_, value)| value), "member", depth, out);
     }
 
     /// Writes the items of an array within `budget` lines (at least one).
     fn items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
+        if all.len() > budget / 2 && all.iter().any(|item| self.opens(item, depth, 2)) {
+            return self.first_items(all, depth, budget, out);
+        }
         let shown = how_many(all.len(), budget);
         let end = out.len() + budget;
         for (i, value) in all[..shown].iter().enumerate() {
             let following = shown - i - 1 + usize::from(shown < all.len());
             let room = (end - out.len()).saturating_sub(following).max(1);
-            let first = out.len();
-            match value {
-                Json::Object(members) if !members.is_empty() && self.opens(value, depth, 2) => {
-                    self.members(members, depth + 1, room, out);
-                }
-                value => self.value(SafeText::default(), value, depth + 1, room, out),
-            }
-            if let Some(line) = out.get_mut(first) {
-                line.dash = true;
-            }
+            self.item(value, depth, room, out);
         }
         self.left_out(all[shown..].iter(), "item", depth + 1, out);
+    }
+
+    /// A long list of things with parts: the first ones whole, the others
+    /// counted. A line for each would show nothing of any.
+    fn first_items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
+        let end = out.len() + budget;
+        for (i, item) in all.iter().enumerate() {
+            let (first, cut) = (out.len(), self.cut);
+            let room = (end - first).saturating_sub(usize::from(i + 1 < all.len()));
+            if room > 0 {
+                self.item(item, depth, room, out);
+            }
+            let whole = room > 0 && self.cut == cut;
+            if i > 0 && !whole {
+                out.truncate(first);
+                self.cut = cut;
+                return self.left_out(all[i..].iter(), "item", depth + 1, out);
+            }
+        }
+    }
+
+    /// Writes one item of a list, its dash before the first line.
+    fn item(&mut self, item: &Json, depth: usize, room: usize, out: &mut Vec<Line>) {
+        let first = out.len();
+        match item {
+            Json::Object(members) if !members.is_empty() && self.opens(item, depth, 2) => {
+                self.members(members, depth + 1, room, out);
+            }
+            item => self.value(SafeText::default(), item, depth + 1, room, out),
+        }
+        if let Some(line) = out.get_mut(first) {
+            line.dash = true;
+        }
     }
 
     /// Writes one value after its label.
@@ -242,10 +241,7 @@ impl Tree<'_> {
         out: &mut Vec<Line>,
     ) {
         if rest.len() > 0 {
-            out.push(Line::at(
-                depth,
-                cut_marker(rest.len(), &format!("more {what}")),
-            ));
+            out.push(Line::at(depth, cut_marker(rest.len(), &format!("more {what}"))));
             self.cut = rest.fold(self.cut, |sum, value| sum.saturating_add(values_in(value)));
         }
     }
@@ -268,10 +264,7 @@ impl Tree<'_> {
         };
         let lines: Vec<&str> = body.split(if returns { "\r\n" } else { "\n" }).collect();
         let kind = if returns { ", CRLF" } else { "" };
-        label.push(&SafeText::line(&format!(
-            "({} lines{kind}{closed})",
-            lines.len()
-        )));
+        label.push(&SafeText::line(&format!("({} lines{kind}{closed})", lines.len())));
         out.push(Line::at(depth, label));
         let shown = how_many(lines.len(), budget - 1);
         let mut cut = shown < lines.len();
@@ -288,10 +281,7 @@ impl Tree<'_> {
         }
         if shown < lines.len() {
             let characters: usize = lines[shown..].iter().map(|line| line.chars().count()).sum();
-            let rest = format!(
-                "more line{}, {characters} character",
-                s(lines.len() - shown)
-            );
+            let rest = format!("more line{}, {characters} character", s(lines.len() - shown));
             out.push(Line::at(depth + 1, cut_marker(lines.len() - shown, &rest)));
         }
         self.cut += u32::from(cut);
@@ -301,11 +291,7 @@ impl Tree<'_> {
 /// How many of `all` can be shown in `budget` lines, one of which may have to
 /// say what is left out.
 fn how_many(all: usize, budget: usize) -> usize {
-    if all <= budget {
-        all
-    } else {
-        budget.saturating_sub(1)
-    }
+    if all <= budget { all } else { budget.saturating_sub(1) }
 }
 
 /// How many values a tree holds: its leaves, an empty container being one.
@@ -321,11 +307,7 @@ fn values_in(value: &Json) -> u32 {
 /// `«cut: 14 more members»`. An agent cannot write one: masking has made its
 /// guillemets plain.
 fn cut_marker(count: usize, what: &str) -> SafeText {
-    let ending = if what.ends_with("character") && what.contains(',') {
-        "s"
-    } else {
-        s(count)
-    };
+    let ending = if what.ends_with("character") && what.contains(',') { "s" } else { s(count) };
     SafeText::line(&format!("«cut: {count} {what}{ending}»"))
 }
 

@@ -120,11 +120,7 @@ fn walk_items(items: &[Json], secrecy: Secrecy, hidden: &mut u32) -> Vec<Json> {
     for item in items {
         let scalar = !matches!(item, Json::Array(_) | Json::Object(_));
         let secret = named && scalar && !item.as_str().is_some_and(|s| s.starts_with("--"));
-        masked.push(walk(
-            item,
-            if secret { Secrecy::ByName } else { secrecy },
-            hidden,
-        ));
+        masked.push(walk(item, if secret { Secrecy::ByName } else { secrecy }, hidden));
         named = names_next(item);
     }
     masked
@@ -147,11 +143,7 @@ fn walk_members(
             || is_secret_name(name)
             || (named_beside && keys::is_the_value(name))
             || keys::is_pin(name, value);
-        let inside = if secret {
-            Secrecy::ByName
-        } else {
-            Secrecy::ByShape
-        };
+        let inside = if secret { Secrecy::ByName } else { Secrecy::ByShape };
         let (shown, parts) = mask_text(name);
         *hidden += u32::from(parts > 0);
         renamed |= shown != *name;
@@ -206,7 +198,8 @@ fn plain(text: &str) -> String {
     text.replace('«', "<<").replace('»', ">>")
 }
 
-fn hidden_text(text: &str) -> String {
+/// What stands in place of a text that is hidden whole.
+pub fn hidden_text(text: &str) -> String {
     marker("text", text.chars().count(), "character")
 }
 

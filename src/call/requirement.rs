@@ -73,18 +73,12 @@ mod tests {
     }
 
     fn clause(names: &[&str], approvals: u32) -> Clause {
-        Clause {
-            route: "r".to_owned(),
-            groups: groups(names),
-            approvals,
-        }
+        Clause { route: "r".to_owned(), groups: groups(names), approvals }
     }
 
     #[test]
     fn every_clause_counts_distinct_people_of_its_own_groups() {
-        let both = Requirement {
-            clauses: vec![clause(&["ops"], 1), clause(&["sec"], 2)],
-        };
+        let both = Requirement { clauses: vec![clause(&["ops"], 1), clause(&["sec"], 2)] };
         let (ops, sec, two) = (groups(&["ops"]), groups(&["sec"]), groups(&["ops", "sec"]));
         assert!(!both.satisfied_by([&ops, &sec].into_iter()));
         assert!(both.satisfied_by([&two, &sec].into_iter()));
@@ -105,9 +99,7 @@ mod tests {
         assert!(ops_or_sec.is_weaker_than(&ops));
         assert!(!ops.is_weaker_than(&ops_or_sec));
         assert!(ops.is_weaker_than(&two));
-        let both = Requirement {
-            clauses: vec![clause(&["ops"], 1), clause(&["sec"], 1)],
-        };
+        let both = Requirement { clauses: vec![clause(&["ops"], 1), clause(&["sec"], 1)] };
         assert!(ops.is_weaker_than(&both));
         assert!(!both.is_weaker_than(&ops));
     }

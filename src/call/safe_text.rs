@@ -142,19 +142,14 @@ impl SafeText {
     fn shown(s: &str, lines: Lines, max_columns: usize) -> (SafeText, usize) {
         let mut writer = Writer::new(lines);
         let mut rest = s;
-        // Where the text could end, should what follows not fit: after a whole
-        // letter with its marks.
-        let mut fits = (0, s);
         while let Some(c) = rest.chars().next() {
             let before = writer.out.len();
-            let (taken, continues) = writer.next(c, rest);
+            let taken = writer.next(c, rest);
             writer.width += columns(&writer.out[before..]);
-            if !continues {
-                fits = (before, rest);
-            }
+            // A mark takes no column, so no letter is cut off from its marks.
             if writer.width > max_columns {
-                writer.out.truncate(fits.0);
-                return (SafeText(writer.out), fits.1.chars().count());
+                writer.out.truncate(before);
+                return (SafeText(writer.out), rest.chars().count());
             }
             rest = &rest[taken..];
         }
@@ -208,31 +203,26 @@ struct Writer {
 
 impl Writer {
     fn new(lines: Lines) -> Writer {
-        Writer {
-            out: String::new(),
-            lines,
-            width: 0,
-            marks: None,
-        }
+        Writer { out: String::new(), lines, width: 0, marks: None }
     }
 
     /// Shows the first character of `rest`, or the run it starts. Returns how
-    /// many bytes that was, and whether it belongs to the letter before.
-    fn next(&mut self, c: char, rest: &str) -> (usize, bool) {
+    /// many bytes that was.
+    fn next(&mut self, c: char, rest: &str) -> usize {
         let taken = c.len_utf8();
         if is_mark(c) {
             if let Some(marks) = self.marks.filter(|&m| m < MAX_MARKS && !covers_its_base(c)) {
                 self.marks = Some(marks + 1);
                 self.out.push(c);
-                return (taken, true);
+                return taken;
             }
             // Once too many, all that follow are shown as escapes.
             self.marks = None;
             self.escape(c);
-            return (taken, false);
+            return taken;
         }
         self.marks = c.is_alphanumeric().then_some(0);
-        let taken = match c {
+        match c {
             ' ' => self.spaces(rest),
             '\n' | '\r' if self.lines == Lines::Kept => self.line_ends(rest),
             '\t' if self.lines == Lines::Kept => {
@@ -259,8 +249,7 @@ impl Writer {
                 self.out.push(c);
                 taken
             }
-        };
-        (taken, false)
+        }
     }
 
     fn spaces(&mut self, rest: &str) -> usize {
@@ -283,8 +272,7 @@ impl Writer {
             // A lone \r sends a terminal's cursor home, over what it has written.
             0 => return self.put("⟨\\r⟩"),
             ends if ends - 1 > MAX_BLANK_LINES => {
-                self.out
-                    .push_str(&format!("\n⟨{} blank lines⟩\n", ends - 1));
+                self.out.push_str(&format!("\n⟨{} blank lines⟩\n", ends - 1));
             }
             ends => self.out.extend(std::iter::repeat_n('\n', ends)),
         }

@@ -17,7 +17,7 @@ pub struct LiftArgs {
     /// The denied request's full id
     id: String,
     /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 }
 
@@ -30,32 +30,18 @@ pub async fn lift(globals: &Globals, args: LiftArgs) -> Done {
         ));
     };
     let client = Client::new(globals, Role::Operator)?;
-    let message = proto::LiftDenialRequest {
-        id: id.to_string(),
-        reason: args.reason,
-    };
+    let message = proto::LiftDenialRequest { id: id.to_string(), reason: args.reason };
     let lifted = client.operator().lift_denial(brief(message)).await;
     lifted.map_err(|status| client.failure(status).about(&args.id))?;
-    note(&format!(
-        "[{}] the denial is forgotten: the same call may be asked again",
-        id.short()
-    ));
+    note(&format!("[{}] the denial is forgotten: the same call may be asked again", id.short()));
     Ok(())
 }
 
 /// `holdpoint confirm-clock`
 pub async fn confirm_clock(globals: &Globals) -> Done {
     let client = Client::new(globals, Role::Operator)?;
-    let answer = client
-        .operator()
-        .confirm_clock(brief(proto::ConfirmClockRequest {}))
-        .await;
-    let answer = answer
-        .map_err(|status| client.failure(status))?
-        .into_inner();
-    note(&format!(
-        "confirmed: the daemon's clock is right, it is {}",
-        safe(&answer.now)
-    ));
+    let answer = client.operator().confirm_clock(brief(proto::ConfirmClockRequest {})).await;
+    let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+    note(&format!("confirmed: the daemon's clock is right, it is {}", safe(&answer.now)));
     Ok(())
 }

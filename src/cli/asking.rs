@@ -53,9 +53,14 @@ pub struct About {
 impl About {
     /// The call with these arguments.
     pub fn call(&self, server: &str, tool: &str, arguments: Vec<u8>) -> proto::Call {
+        // Of an agent that is named we know no version; without a name it is us.
+        let (name, version) = match &self.agent {
+            Some(name) => (name.clone(), String::new()),
+            None => ("holdpoint".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        };
         let agent = proto::Agent {
-            name: self.agent.clone().unwrap_or_else(|| "holdpoint".to_owned()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name,
+            version,
             session: self.session.clone().unwrap_or_default(),
             on_behalf_of: self.on_behalf_of.clone().unwrap_or_default(),
         };
@@ -95,11 +100,7 @@ fn label(text: &str) -> Result<(String, String), String> {
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration::parse(text).map_err(|error| error.to_string())?;
     let allowed = Duration::from_secs(5)..=Duration::from_secs(7 * 86_400);
-    if allowed.contains(&timeout) {
-        Ok(timeout)
-    } else {
-        Err("5s to 7d are possible".to_owned())
-    }
+    if allowed.contains(&timeout) { Ok(timeout) } else { Err("5s to 7d are possible".to_owned()) }
 }
 
 /// Says how a call ended that does not run: on standard error for a person, and
@@ -113,10 +114,7 @@ pub fn not_granted(
     offset: u8,
 ) -> Failure {
     let failure = explain(hold, ending);
-    let failure = Failure {
-        exit: failure.exit + offset,
-        ..failure
-    };
+    let failure = Failure { exit: failure.exit + offset, ..failure };
     note(&format!("holdpoint: {failure}"));
     if about.json {
         print(&answer(hold, Some(&failure), call, failure.exit));
@@ -138,22 +136,13 @@ fn print(answer: &Json) {
 /// What happened, what to do next, and the exit code.
 fn explain(hold: &Hold, ending: Ending) -> Failure {
     let answer = hold.answer.clone().unwrap_or_default();
-    let denial = answer
-        .decisions
-        .iter()
-        .rfind(|d| d.verdict == Verdict::Deny.number());
+    let denial = answer.decisions.iter().rfind(|d| d.verdict == Verdict::Deny.number());
     let failure = match ending {
         Ending::Denied => {
             let who = denial.map_or("an operator".to_owned(), |d| safe(&d.operator));
             let why = denial.filter(|d| !d.reason.is_empty());
-            let why = why
-                .map(|d| format!(": {}", safe(&d.reason)))
-                .unwrap_or_default();
-            let again = if answer.remembered {
-                " (asked before, and remembered)"
-            } else {
-                ""
-            };
+            let why = why.map(|d| format!(": {}", safe(&d.reason))).unwrap_or_default();
+            let again = if answer.remembered { " (asked before, and remembered)" } else { "" };
             Failure::new(
                 format!("denied by {who}{again}{why}"),
                 "It must not run; ask again only if something has changed.",
@@ -185,10 +174,7 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
     Json::object([
         ("id", records::or_null(&a.id)),
         ("digest", records::or_null(&a.digest)),
-        (
-            "status",
-            if withdrawn { "withdrawn" } else { status }.into(),
-        ),
+        ("status", if withdrawn { "withdrawn" } else { status }.into()),
         ("granted", failure.is_none().into()),
         ("exit", u32::from(code).into()),
         ("server", server.into()),
@@ -197,14 +183,8 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
         ("decisions", records::decisions(&a.decisions)),
         ("resumed", (hold.continued && hold.answer.is_some()).into()),
         ("remembered", a.remembered.into()),
-        (
-            "error",
-            failure.map_or(Json::Null, |f| f.what.as_str().into()),
-        ),
-        (
-            "reason",
-            failure.map_or(Json::Null, |f| records::or_null(&f.reason)),
-        ),
+        ("error", failure.map_or(Json::Null, |f| f.what.as_str().into())),
+        ("reason", failure.map_or(Json::Null, |f| records::or_null(&f.reason))),
     ])
 }
 

@@ -46,22 +46,22 @@ struct QueryArgs {
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Time>,
     /// The program that held the call
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     caller: String,
     /// Whom that program served
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     client: String,
     /// The agent's name
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     agent: String,
     /// The agent's session
-    #[arg(long, value_name = "SESSION", default_value = "")]
+    #[arg(long, value_name = "SESSION", default_value = "", hide_default_value = true)]
     session: String,
     /// The server
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     server: String,
     /// The tool
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     tool: String,
     /// read, write, execute, destructive or financial
     #[arg(long, value_name = "CATEGORY", value_parser = asking::category)]
@@ -70,16 +70,16 @@ struct QueryArgs {
     #[arg(long, value_name = "STATUS", value_parser = look::status)]
     status: Option<Status>,
     /// Who decided, lifted or confirmed
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     operator: String,
     /// Words that all occur, in any order
-    #[arg(long, value_name = "WORDS", default_value = "")]
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
     text: String,
     /// One request: its id, or four or more digits of it
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     request: String,
     /// What happened: requested, approved, denied, use_granted, ...
-    #[arg(long, value_name = "KIND", default_value = "")]
+    #[arg(long, value_name = "KIND", default_value = "", hide_default_value = true)]
     kind: String,
     /// At most so many entries
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -118,20 +118,11 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
     let filter = filter(&client, &args).await?;
     let (mut shown, mut entries, mut page_token) = (0, Vec::new(), String::new());
     while shown < args.limit {
-        let page_size = u32::try_from(args.limit - shown)
-            .unwrap_or(u32::MAX)
-            .min(500);
+        let page_size = u32::try_from(args.limit - shown).unwrap_or(u32::MAX).min(500);
         let filter = Some(filter.clone());
-        let message = QueryAuditRequest {
-            filter,
-            ascending: args.asc,
-            page_size,
-            page_token,
-        };
+        let message = QueryAuditRequest { filter, ascending: args.asc, page_size, page_token };
         let answer = client.history().query_audit(brief(message)).await;
-        let answer = answer
-            .map_err(|status| client.failure(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
         shown += answer.entries.len();
         // A program gets what there is as it comes; a person one table.
         for entry in answer.entries {
@@ -157,10 +148,7 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
     }
     out.flush()?;
     if shown >= args.limit && !page_token.is_empty() && view.terminal {
-        note(&format!(
-            "there may be more: --limit {} shows the next ones too",
-            args.limit * 2
-        ));
+        note(&format!("there may be more: --limit {} shows the next ones too", args.limit * 2));
     }
     Ok(())
 }
@@ -170,19 +158,10 @@ async fn filter(client: &Client, args: &QueryArgs) -> Done<AuditFilter> {
     let request_id = match args.request.as_str() {
         "" => String::new(),
         id if id.parse::<RequestId>().is_ok() => id.to_owned(),
-        part => {
-            look::find(client, part)
-                .await?
-                .request
-                .unwrap_or_default()
-                .id
-        }
+        part => look::find(client, part).await?.request.unwrap_or_default().id,
     };
     if args.text.len() > 200 {
-        return Err(Failure::usage(
-            "--text is longer than 200 bytes",
-            "Give fewer words.",
-        ));
+        return Err(Failure::usage("--text is longer than 200 bytes", "Give fewer words."));
     }
     Ok(AuditFilter {
         since: time(args.since),
@@ -238,10 +217,7 @@ fn call(e: &AuditEntry) -> String {
 
 fn who(e: &AuditEntry) -> &str {
     let names = [&e.operator, &e.agent, &e.client, &e.caller];
-    names
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .map_or("", |name| name)
+    names.into_iter().find(|name| !name.is_empty()).map_or("", |name| name)
 }
 
 /// What the payload says that a person wants to know at once.
@@ -251,23 +227,16 @@ fn detail(e: &AuditEntry) -> String {
     };
     // "outcome" also stands in "use_granted", where it says what is expected.
     let outcome = e.kind.starts_with("outcome").then_some("outcome");
-    let words = outcome
-        .into_iter()
-        .chain(["reason", "detail", "to", "answer", "late"]);
-    let found = words
-        .filter_map(|name| payload.get(name)?.as_str())
-        .filter(|text| !text.is_empty());
+    let words = outcome.into_iter().chain(["reason", "detail", "to", "answer", "late"]);
+    let found =
+        words.filter_map(|name| payload.get(name)?.as_str()).filter(|text| !text.is_empty());
     found.map(safe).collect::<Vec<_>>().join(": ")
 }
 
 /// Columns with tabs between them: sequence, at, kind, request id, status,
 /// server, tool, caller, client, agent, operator, payload (JSON).
 fn plain(e: &AuditEntry) -> String {
-    let status = if e.status == 0 {
-        ""
-    } else {
-        records::status(e.status)
-    };
+    let status = if e.status == 0 { "" } else { records::status(e.status) };
     table::plain(&[
         e.sequence.to_string(),
         safe(&e.at),
@@ -294,7 +263,8 @@ mod tests {
             moment("2026-11-22T13:00:00Z"),
             Ok(Time::parse("2026-11-22T13:00:00Z").expect("valid"))
         );
-        let ago = when::now().0 - moment("2h").expect("valid").0;
+        let then = moment("2h").expect("valid").0;
+        let ago = when::now().0 - then;
         assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
         assert!(moment("yesterday").is_err());
     }

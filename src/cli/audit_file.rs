@@ -43,20 +43,12 @@ pub struct VerifyArgs {
 /// `holdpoint audit export`
 pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
     let client = Client::new(globals, Role::Operator)?;
-    let message = proto::ExportAuditRequest {
-        first: args.first,
-        last: args.last,
-    };
+    let message = proto::ExportAuditRequest { first: args.first, last: args.last };
     let stream = client.history().export_audit(message).await;
-    let mut stream = stream
-        .map_err(|status| client.failure(status))?
-        .into_inner();
+    let mut stream = stream.map_err(|status| client.failure(status))?.into_inner();
     let failed = |status| {
         let failure = client.failure(status);
-        Failure {
-            what: format!("the export broke off: {}", failure.what),
-            ..failure
-        }
+        Failure { what: format!("the export broke off: {}", failure.what), ..failure }
     };
     if args.file == Path::new("-") {
         let mut out = Output::stdout();
@@ -92,24 +84,13 @@ impl Partial {
         name.push(format!(".{}.part", std::process::id()));
         let temporary = path.with_file_name(name);
         // The history says who did what: for its owner alone.
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
         let file = file.map_err(|error| cannot_write(path, &error))?;
-        Ok(Partial {
-            writer: Some(BufWriter::new(file)),
-            temporary,
-            path: path.to_owned(),
-        })
+        Ok(Partial { writer: Some(BufWriter::new(file)), temporary, path: path.to_owned() })
     }
 
     fn write(&mut self, data: &[u8]) -> Done {
-        let written = self
-            .writer
-            .as_mut()
-            .map_or(Ok(()), |writer| writer.write_all(data));
+        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.write_all(data));
         written.map_err(|error| cannot_write(&self.path, &error))
     }
 
@@ -117,9 +98,7 @@ impl Partial {
         let Some(writer) = self.writer.take() else {
             return Ok(());
         };
-        let finished = writer
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error);
+        let finished = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
         let finished = finished.and_then(|file| file.sync_all());
         let finished = finished.and_then(|()| fs::rename(&self.temporary, &self.path));
         finished.map_err(|error| cannot_write(&self.path, &error))
@@ -154,16 +133,10 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
     })?;
     let head = args.head.map(|head| *head.as_bytes());
     let checked = export::verify_export(BufReader::new(file), head).map_err(|error| {
-        Failure::new(
-            format!("cannot read {shown}: {error}"),
-            "Nothing was verified.",
-        )
+        Failure::new(format!("cannot read {shown}: {error}"), "Nothing was verified.")
     })?;
     match checked {
-        Ok(checked) => whole(
-            checked.entries,
-            &Digest::from_bytes(checked.head).to_string(),
-        ),
+        Ok(checked) => whole(checked.entries, &Digest::from_bytes(checked.head).to_string()),
         Err(problem) => {
             // The problem names the line of the file, or the entry.
             Err(broken(&format!("{shown}: {}", safe(&problem.what))))
@@ -175,13 +148,8 @@ async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
     let client = Client::new(globals, Role::Operator)?;
     let head = head.map(|head| head.to_string()).unwrap_or_default();
     // No time limit: a long history takes its time.
-    let answer = client
-        .history()
-        .verify_audit(proto::VerifyAuditRequest { head })
-        .await;
-    let answer = answer
-        .map_err(|status| client.failure(status))?
-        .into_inner();
+    let answer = client.history().verify_audit(proto::VerifyAuditRequest { head }).await;
+    let answer = answer.map_err(|status| client.failure(status))?.into_inner();
     if !answer.whole {
         return Err(broken(&safe(&answer.problem)));
     }

@@ -93,11 +93,7 @@ pub fn ended(status: ExitStatus) -> (bool, String, u8) {
         return (code == 0, format!("exit code {code}"), (code & 0xff) as u8);
     }
     let signal = status.signal().unwrap_or_default();
-    let core = if status.core_dumped() {
-        ", core dumped"
-    } else {
-        ""
-    };
+    let core = if status.core_dumped() { ", core dumped" } else { "" };
     let code = exit::SIGNALLED.saturating_add((signal & 0x7f) as u8);
     (false, format!("ended by signal {signal}{core}"), code)
 }
@@ -108,17 +104,8 @@ mod tests {
 
     #[test]
     fn exit_codes_and_signals_come_back_as_a_shell_gives_them() {
-        assert_eq!(
-            ended(ExitStatus::from_raw(0)),
-            (true, "exit code 0".to_owned(), 0)
-        );
-        assert_eq!(
-            ended(ExitStatus::from_raw(3 << 8)),
-            (false, "exit code 3".to_owned(), 3)
-        );
-        assert_eq!(
-            ended(ExitStatus::from_raw(15)),
-            (false, "ended by signal 15".to_owned(), 143)
-        );
+        assert_eq!(ended(ExitStatus::from_raw(0)), (true, "exit code 0".to_owned(), 0));
+        assert_eq!(ended(ExitStatus::from_raw(3 << 8)), (false, "exit code 3".to_owned(), 3));
+        assert_eq!(ended(ExitStatus::from_raw(15)), (false, "ended by signal 15".to_owned(), 143));
     }
 }

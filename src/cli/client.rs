@@ -65,10 +65,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Client {
     /// Reads flags and environment. Connects when the first call is made.
     pub fn new(globals: &Globals, role: Role) -> Done<Self> {
-        let named = globals
-            .connect
-            .clone()
-            .or_else(|| variable("HOLDPOINT_SERVER"));
+        let named = globals.connect.clone().or_else(|| variable("HOLDPOINT_SERVER"));
         // Who names another daemon does not need a state directory.
         let paths = match (globals.paths(), &named) {
             (Ok(paths), _) => Some(paths),
@@ -81,14 +78,9 @@ impl Client {
             (None, None) => unreachable!("without an address the paths are there"),
         };
         let bearer = bearer(&address, paths.as_ref(), role)?;
-        let endpoint = endpoint(&address, bearer.0.is_some())?;
+        let endpoint = endpoint(&address, matches!(bearer, Bearer::Known(_)))?;
         let channel = endpoint.connect_lazy();
-        Ok(Client {
-            endpoint,
-            channel,
-            bearer,
-            address: safe(&address),
-        })
+        Ok(Client { endpoint, channel, bearer, address: safe(&address) })
     }
 
     /// Connects now, or says why not.
@@ -120,11 +112,8 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        let transport = reasons::reason_of(&status).is_none();
-        match (&status.code(), status.source()) {
-            (tonic::Code::Unavailable | tonic::Code::Unknown, Some(source)) if transport => {
-                self.unreachable(&root_cause(source))
-            }
+        match (reasons::reason_of(&status), status.source()) {
+            (None, Some(source)) => self.unreachable(&root_cause(source)),
             _ => Failure::from(status),
         }
     }
@@ -158,9 +147,7 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
             "Write unix:PATH, http://HOST:PORT or https://HOST:PORT in HOLDPOINT_SERVER or --connect.",
         )
     };
-    let known = ["unix:", "http://", "https://"]
-        .iter()
-        .any(|scheme| address.starts_with(scheme));
+    let known = ["unix:", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
     if !known {
         return Err(wrong("has no scheme that is known here"));
     }
@@ -173,9 +160,7 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
             return Err(wrong("cannot be read"));
         }
         if uri.scheme_str() == Some("https") {
-            endpoint = endpoint
-                .tls_config(tls()?)
-                .map_err(|error| wrong(&root_cause(&error)))?;
+            endpoint = endpoint.tls_config(tls()?).map_err(|error| wrong(&root_cause(&error)))?;
         } else if with_token && !is_loopback(host) {
             return Err(Failure::usage(
                 format!("the token would travel to {} in clear text", safe(host)),
@@ -184,9 +169,7 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
         }
     }
     let agent = concat!("holdpoint/", env!("CARGO_PKG_VERSION"));
-    let endpoint = endpoint
-        .user_agent(agent)
-        .map_err(|_| wrong("cannot be used"))?;
+    let endpoint = endpoint.user_agent(agent).map_err(|_| wrong("cannot be used"))?;
     Ok(endpoint
         .connect_timeout(CONNECT_WITHIN)
         .http2_keep_alive_interval(KEEPALIVE_EVERY)
@@ -222,9 +205,7 @@ fn is_loopback(host: &str) -> bool {
 /// local mode's token, if it is local mode's own socket that we speak to.
 fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer> {
     let is_own = |paths: &&StatePaths| {
-        address
-            .strip_prefix("unix:")
-            .is_some_and(|path| Path::new(path) == paths.socket)
+        address.strip_prefix("unix:").is_some_and(|path| Path::new(path) == paths.socket)
     };
     let token = if let Some(token) = variable("HOLDPOINT_TOKEN") {
         Some((token, "HOLDPOINT_TOKEN".to_owned()))
@@ -234,50 +215,63 @@ fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer>
         let path = token_file(paths, role);
         match std::fs::read_to_string(path) {
             Ok(token) => Some((token, path.display().to_string())),
-            // Not local mode, or nothing was started here yet: the daemon's
-            // answer (or its absence) says more than we could.
-            Err(_) => None,
+            // Not local mode, or nothing was started here yet: then the token
+            // comes with the daemon, and is looked for again before each call.
+            Err(_) => return Ok(Bearer::Awaited(path.clone())),
         }
     } else {
         None
     };
     let Some((token, source)) = token else {
-        return Ok(Bearer(None));
+        return Ok(Bearer::None);
     };
-    let value = format!("Bearer {}", token.trim());
-    let mut value: MetadataValue<Ascii> = value.parse().map_err(|_| {
+    let value = header(&token).ok_or_else(|| {
         Failure::usage(
-            format!(
-                "the token in {} holds characters that no token has",
-                safe(&source)
-            ),
+            format!("the token in {} holds characters that no token has", safe(&source)),
             "Copy it again, whole and on one line.",
         )
     })?;
+    Ok(Bearer::Known(value))
+}
+
+/// The header with a token; `None` if it holds characters that no token has.
+fn header(token: &str) -> Option<MetadataValue<Ascii>> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().ok()?;
     value.set_sensitive(true);
-    Ok(Bearer(Some(value)))
+    Some(value)
 }
 
 /// Adds `authorization: Bearer` to every call.
 #[derive(Clone)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+pub enum Bearer {
+    /// No token is sent.
+    None,
+    /// This one.
+    Known(MetadataValue<Ascii>),
+    /// Local mode's, from this file, once the daemon has made it.
+    Awaited(PathBuf),
+}
 
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "Bearer(hidden)"
-        } else {
-            "Bearer(none)"
+        f.write_str(match self {
+            Bearer::None => "Bearer(none)",
+            Bearer::Known(_) => "Bearer(hidden)",
+            Bearer::Awaited(_) => "Bearer(awaited)",
         })
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request
-                .metadata_mut()
-                .insert("authorization", value.clone());
+        if let Bearer::Awaited(path) = self
+            && let Some(token) = std::fs::read_to_string(path).ok()
+            && let Some(value) = header(&token)
+        {
+            *self = Bearer::Known(value);
+        }
+        if let Bearer::Known(value) = self {
+            request.metadata_mut().insert("authorization", value.clone());
         }
         Ok(request)
     }
@@ -300,16 +294,13 @@ pub fn variable(name: &str) -> Option<String> {
 fn read(path: &Path, variable: &str) -> Done<String> {
     std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(
-            format!(
-                "{variable}: cannot read {}: {error}",
-                safe(&path.to_string_lossy())
-            ),
+            format!("{variable}: cannot read {}: {error}", safe(&path.to_string_lossy())),
             "Check the path and its permissions.",
         )
     })
 }
 
-fn utf8(path: &PathBuf) -> Done<&str> {
+fn utf8(path: &Path) -> Done<&str> {
     path.to_str().ok_or_else(|| {
         Failure::usage(
             format!("the path {} is not UTF-8", safe(&path.to_string_lossy())),
@@ -346,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_printed() {
-        let value = "Bearer secret".parse().expect("ascii");
-        assert_eq!(format!("{:?}", Bearer(Some(value))), "Bearer(hidden)");
+        let value = header("secret").expect("ascii");
+        assert_eq!(format!("{:?}", Bearer::Known(value)), "Bearer(hidden)");
     }
 }

@@ -104,30 +104,15 @@ fn init(path: &Path, force: bool) -> Done {
             "Name a file in a folder that you can write.",
         ),
     };
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         // As the daemon makes its state directory.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
     let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .mode(0o600)
-        .create_new(!force)
-        .create(force)
-        .truncate(force);
+    options.write(true).mode(0o600).create_new(!force).create(force).truncate(force);
     let mut file = options.open(path).map_err(failed)?;
-    file.set_permissions(Permissions::from_mode(0o600))
-        .map_err(failed)?;
-    file.write_all(EXAMPLE.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(failed)
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    file.write_all(EXAMPLE.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
 fn what_next(path: &Path, usual: bool) -> String {
@@ -166,10 +151,7 @@ mod tests {
         std::fs::write(&file, "mine").expect("written");
         std::fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("mode");
         let refused = init(&file, false).expect_err("it exists").to_string();
-        assert!(
-            refused.contains("exists") && refused.contains("--force"),
-            "{refused}"
-        );
+        assert!(refused.contains("exists") && refused.contains("--force"), "{refused}");
         assert_eq!(std::fs::read_to_string(&file).expect("readable"), "mine");
         init(&file, true).expect("replaced");
         assert_eq!(std::fs::read_to_string(&file).expect("readable"), EXAMPLE);

@@ -12,7 +12,7 @@ use clap::Args;
 use super::client::{Client, Role, brief};
 use super::errors::{self, Done, Failure};
 use super::look::{find, json_lines};
-use super::output::{Output, note};
+use super::output::{Output, Tone, note};
 use super::page::{self, Wanted};
 use super::reasons;
 use super::records;
@@ -56,20 +56,14 @@ struct Decided {
 pub async fn run(globals: &Globals, verdict: Verdict, args: DecideArgs) -> Done {
     let asks = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
     let client = Client::new(globals, Role::Operator)?;
-    let decided = if asks {
-        ask(&client, verdict, &args).await?
-    } else {
-        given(verdict, &args)?
-    };
+    let decided = if asks { ask(&client, verdict, &args).await? } else { given(verdict, &args)? };
     let message = proto::DecideRequest {
         id: decided.id.clone(),
         verdict: verdict.number(),
         reason: decided.reason,
         digest: decided.digest,
     };
-    let request = send(&client, message)
-        .await
-        .map_err(|failure| failure.about(&decided.id))?;
+    let request = send(&client, message).await.map_err(|failure| failure.about(&decided.id))?;
     if args.json {
         let mut out = Output::stdout();
         json_lines(&mut out, &[request])?;
@@ -96,11 +90,7 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
     let (Some(id), Some(digest), None) = (&id, &digest, missing) else {
         let id = id.unwrap_or_else(|| "FULL-ID".to_owned());
         let digest = digest.unwrap_or_else(|| "DIGEST".to_owned());
-        let reason = if verdict == Verdict::Deny {
-            " --reason TEXT"
-        } else {
-            ""
-        };
+        let reason = if verdict == Verdict::Deny { " --reason TEXT" } else { "" };
         return Err(Failure::usage(
             format!(
                 "nobody can be asked here, so {} is needed to {word}",
@@ -113,17 +103,11 @@ fn given(verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
             ),
         ));
     };
-    Ok(Decided {
-        id: id.clone(),
-        digest: digest.clone(),
-        reason,
-    })
+    Ok(Decided { id: id.clone(), digest: digest.clone(), reason })
 }
 
 fn is_digest_prefix(digest: &str) -> bool {
-    let hex = digest
-        .bytes()
-        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let hex = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     hex && (16..=64).contains(&digest.len())
 }
 
@@ -141,10 +125,7 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     };
     let mut out = Output::stdout();
     let view = out.view();
-    let wanted = Wanted {
-        all_arguments: true,
-        commands: false,
-    };
+    let wanted = Wanted { all_arguments: true, commands: false };
     out.paged(&page::page(&shown, wanted, &view))?;
     let refused = |what: String, next: &str| Err(Failure::new(what, next).about(&r.id));
     if r.status != Status::Pending.number() {
@@ -153,10 +134,7 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     }
     if !shown.may_decide {
         return refused(
-            format!(
-                "you cannot decide it: {}",
-                safe(&shown.may_not_decide_because)
-            ),
+            format!("you cannot decide it: {}", safe(&shown.may_not_decide_because)),
             "Ask one of those who are asked.",
         );
     }
@@ -169,6 +147,11 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
         );
     }
     out.line("")?;
+    let unseen = page::unseen(&r, wanted.all_arguments);
+    if verdict == Verdict::Approve && !unseen.is_empty() {
+        let warning = format!("! {unseen}: you have not seen all that will run");
+        out.line(&view.paint(Tone::Caution, &warning))?;
+    }
     let reason = match (&args.reason, verdict) {
         (Some(reason), _) => reason.clone(),
         (None, Verdict::Deny) => question(&mut out, "Why not? (the agent is told) ").await?,
@@ -183,39 +166,34 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     // Who has just typed why not has answered.
     let typed = verdict == Verdict::Deny && args.reason.is_none();
     if !typed && !agreed(&mut out, verdict, &r).await? {
-        return refused(
-            "nothing was decided".to_owned(),
-            "It waits until its deadline.",
-        );
+        return refused("nothing was decided".to_owned(), "It waits until its deadline.");
     }
-    Ok(Decided {
-        id: r.id,
-        digest: r.digest,
-        reason,
-    })
+    Ok(Decided { id: r.id, digest: r.digest, reason })
+}
+
+/// Whether one key must not be enough: it destroys or pays, or may do so for all
+/// that is known, since what is unsaid counts as the most dangerous.
+fn is_grave(category: i32) -> bool {
+    use Category::{Execute, Read, Write};
+    ![Read, Write, Execute].map(Category::number).contains(&category)
 }
 
 /// The last question. What destroys or pays is not approved by one key.
 async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<bool> {
-    let grave = [Category::Destructive, Category::Financial].map(Category::number);
-    if verdict == Verdict::Approve && grave.contains(&r.category) {
+    if verdict == Verdict::Approve && is_grave(r.category) {
         // A name with hidden or foreign letters cannot be typed as it is.
         let (what, word) = match name_notice(&r.tool) {
             None => ("the tool's name", r.tool.clone()),
             Some(_) => ("the short id", short(&r.id)),
         };
-        let text = format!(
-            "Approve? It is {}: type {what} ({}) ",
-            records::category(r.category),
-            safe(&word)
-        );
+        let kind = match Category::from_number(r.category) {
+            Some(Category::Unspecified) | None => "What it does is not stated".to_owned(),
+            Some(category) => format!("It is {category}"),
+        };
+        let text = format!("Approve? {kind}: type {what} ({}) ", safe(&word));
         return Ok(question(out, &text).await?.trim() == word);
     }
-    let ask = if verdict == Verdict::Approve {
-        "Approve? [y/N] "
-    } else {
-        "Deny? [y/N] "
-    };
+    let ask = if verdict == Verdict::Approve { "Approve? [y/N] " } else { "Deny? [y/N] " };
     let answer = question(out, ask).await?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
@@ -230,15 +208,9 @@ async fn question(out: &mut Output, text: &str) -> Done<String> {
         let read = io::stdin().lock().read_line(&mut line);
         read.map(|_| line)
     });
-    let answer = answer
-        .await
-        .map_err(io::Error::other)
-        .and_then(|answer| answer);
+    let answer = answer.await.map_err(io::Error::other).and_then(|answer| answer);
     let answer = answer.map_err(|error| {
-        Failure::new(
-            format!("cannot read the answer: {error}"),
-            "Nothing was decided.",
-        )
+        Failure::new(format!("cannot read the answer: {error}"), "Nothing was decided.")
     })?;
     if answer.is_empty() {
         let _ = writeln!(io::stderr());
@@ -263,12 +235,7 @@ async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Req
 
 /// "approved [2b4d5e6f] write_file on fs", or how many are still missing.
 fn said(verdict: Verdict, r: &proto::Request) -> String {
-    let call = format!(
-        "[{}] {} on {}",
-        short(&r.id),
-        safe(&r.tool),
-        safe(&r.server)
-    );
+    let call = format!("[{}] {} on {}", short(&r.id), safe(&r.tool), safe(&r.server));
     if r.status != Status::Pending.number() {
         return format!("{} {call}", records::status(r.status));
     }
@@ -276,21 +243,14 @@ fn said(verdict: Verdict, r: &proto::Request) -> String {
         .filter(|clause| clause.approved < clause.approvals)
         .map(|clause| {
             let groups: Vec<String> = clause.groups.iter().map(|g| safe(g)).collect();
-            let whom = if groups.is_empty() {
-                "any operator".to_owned()
-            } else {
-                groups.join(" or ")
-            };
+            let whom =
+                if groups.is_empty() { "any operator".to_owned() } else { groups.join(" or ") };
             format!("{} more from {whom}", clause.approvals - clause.approved)
         })
         .collect();
     format!(
         "your {} counts; {call} still needs {}",
-        if verdict == Verdict::Approve {
-            "approval"
-        } else {
-            "denial"
-        },
+        if verdict == Verdict::Approve { "approval" } else { "denial" },
         missing.join(" and ")
     )
 }
@@ -304,12 +264,7 @@ mod tests {
 
     fn args(id: &str, digest: Option<&str>, reason: Option<&str>) -> DecideArgs {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        DecideArgs {
-            id: id.to_owned(),
-            digest: owned(digest),
-            reason: owned(reason),
-            json: false,
-        }
+        DecideArgs { id: id.to_owned(), digest: owned(digest), reason: owned(reason), json: false }
     }
 
     #[test]
@@ -330,6 +285,12 @@ mod tests {
         assert!(given(Verdict::Deny, &args(ID, Some(DIGEST), Some("no"))).is_ok());
         let failure = refused(Verdict::Deny, args(ID, Some(DIGEST), None));
         assert!(failure.to_string().contains("--reason TEXT"), "{failure}");
+    }
+
+    #[test]
+    fn what_is_not_stated_is_not_approved_by_one_key() {
+        let grave: Vec<i32> = (0..8).filter(|category| is_grave(*category)).collect();
+        assert_eq!(grave, [0, 4, 5, 6, 7]);
     }
 
     #[test]

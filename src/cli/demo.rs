@@ -47,6 +47,8 @@ const SCRIPT: &str = r#""$0" request --server kv --tool set --args '{"key":"gree
 const SCRIPT_SHOWN: &str = r#"holdpoint request --server kv --tool set \
     --args '{"key":"greeting","value":"hello"}' --category write ... &&
   kv set greeting hello"#;
+/// How much of the mail is shown: up to the agent's own words.
+const MAIL_LINES: usize = 16;
 /// Between looks at what is not there yet.
 const LOOK: Duration = Duration::from_millis(50);
 /// How a shell says that Ctrl-C ended a command.
@@ -73,31 +75,18 @@ pub async fn run(args: DemoArgs) -> Done {
 
 async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     let mut out = Output::stdout();
-    let view = View {
-        terminal: true,
-        ..out.view()
-    };
+    let view = View { terminal: true, ..out.view() };
     out.line("Holdpoint: an agent's call is held until a person answers.")?;
     out.line("")?;
     for line in LOCAL_MODE.lines() {
         out.line(&view.paint(Tone::Faint, line))?;
     }
 
-    step(
-        &mut out,
-        &view,
-        1,
-        "A daemon starts, with nothing set up, in a fresh folder.",
-    )?;
+    step(&mut out, &view, 1, "A daemon starts, with nothing set up, in a fresh folder.")?;
     stage.start_daemon()?;
     ready(stage).await?;
 
-    step(
-        &mut out,
-        &view,
-        2,
-        "An agent wants to write. Its script asks first:",
-    )?;
+    step(&mut out, &view, 2, "An agent wants to write. Its script asks first:")?;
     out.line(&format!("  {SCRIPT_SHOWN}"))?;
     out.flush()?;
     stage.start_script(SCRIPT)?;
@@ -111,17 +100,13 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
         &format!("The call is held [{}]. The operator has mail:", short(&id)),
     )?;
     for line in mail(stage).await {
-        out.line(&format!("  {} {line}", view.paint(Tone::Faint, "|")))?;
+        let line = format!("{} {line}", view.paint(Tone::Faint, "|"));
+        out.line(&format!("  {}", line.trim_end()))?;
     }
 
-    let approve = format!(
-        "approve {id} --digest {}",
-        digest.get(..16).unwrap_or(&digest)
-    );
-    let deny = format!(
-        "deny {id} --digest {} --reason 'not today'",
-        digest.get(..16).unwrap_or(&digest)
-    );
+    let approve = format!("approve {id} --digest {}", digest.get(..16).unwrap_or(&digest));
+    let deny =
+        format!("deny {id} --digest {} --reason 'not today'", digest.get(..16).unwrap_or(&digest));
     if args.yes || args.deny {
         let typed = if args.yes { &approve } else { &deny };
         step(&mut out, &view, 4, "The operator types:")?;
@@ -129,12 +114,7 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
         out.flush()?;
         play(stage, args.yes, &id, &digest).await?;
     } else {
-        step(
-            &mut out,
-            &view,
-            4,
-            "You are the operator. In a second terminal, type one of:",
-        )?;
+        step(&mut out, &view, 4, "You are the operator. In a second terminal, type one of:")?;
         out.line(&format!("  {}", stage.typed(&approve)))?;
         out.line(&format!("  {}", stage.typed(&deny)))?;
         out.flush()?;
@@ -142,12 +122,7 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     let code = stage.script_ended(PATIENCE + STEP).await?;
 
     let shown = parsed(&stage.text(&["show", &id, "--json"]).await?)?;
-    step(
-        &mut out,
-        &view,
-        5,
-        &format!("The decision: {}", decision(&shown)),
-    )?;
+    step(&mut out, &view, 5, &format!("The decision: {}", decision(&shown)))?;
     let status = text(&shown, "status");
     let written = demo_kv::get(&stage.store, KEY)?;
     let effect = match &written {
@@ -160,14 +135,8 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
 
     step(&mut out, &view, 7, "The history, which anyone can verify:")?;
     let history = stage.text(&["audit", "--asc", "--json"]).await?;
-    let entries = history
-        .lines()
-        .map(entry)
-        .collect::<Done<Vec<AuditEntry>>>()?;
-    let narrower = View {
-        width: view.width.saturating_sub(2),
-        ..view.clone()
-    };
+    let entries = history.lines().map(entry).collect::<Done<Vec<AuditEntry>>>()?;
+    let narrower = View { width: view.width.saturating_sub(2), ..view.clone() };
     for line in audit::render(&entries, &narrower).lines() {
         out.line(&format!("  {line}"))?;
     }
@@ -214,15 +183,12 @@ async fn held(stage: &Stage) -> Done<Json> {
 /// waited for a little, and its absence stops nothing.
 async fn mail(stage: &Stage) -> Vec<String> {
     for _ in 0..100 {
-        let files = fs::read_dir(&stage.paths.mail)
-            .into_iter()
-            .flatten()
-            .flatten();
+        let files = fs::read_dir(&stage.paths.mail).into_iter().flatten().flatten();
         let mut letters = files
             .map(|file| file.path())
             .filter(|path| path.extension().is_some_and(|e| e == "eml"));
         if let Some(letter) = letters.next().and_then(|path| fs::read(path).ok()) {
-            return mail_text::beginning(&letter, 14)
+            return mail_text::beginning(&letter, MAIL_LINES)
                 .iter()
                 .map(|line| safe(line))
                 .collect();
@@ -242,24 +208,13 @@ async fn play(stage: &Stage, yes: bool, id: &str, digest: &str) -> Done {
 }
 
 fn decision(shown: &Json) -> String {
-    let last = shown
-        .get("decisions")
-        .and_then(Json::as_array)
-        .and_then(<[Json]>::last);
+    let last = shown.get("decisions").and_then(Json::as_array).and_then(<[Json]>::last);
     let Some(last) = last else {
         return format!("none; the request is {}", text(shown, "status"));
     };
     let reason = text(last, "reason");
-    let reason = if reason.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", safe(&reason))
-    };
-    format!(
-        "{} by {}{reason}",
-        text(shown, "status"),
-        safe(&text(last, "operator"))
-    )
+    let reason = if reason.is_empty() { String::new() } else { format!(": {}", safe(&reason)) };
+    format!("{} by {}{reason}", text(shown, "status"), safe(&text(last, "operator")))
 }
 
 /// Whether it ended as the operator said.
@@ -275,10 +230,7 @@ fn expected(args: &DemoArgs, status: &str, code: i32, written: Option<&str>) -> 
         return Ok(());
     }
     if status == "expired" {
-        return Err(Failure::new(
-            "nobody answered in time",
-            "Run it again, or with --yes.",
-        ));
+        return Err(Failure::new("nobody answered in time", "Run it again, or with --yes."));
     }
     Err(Failure::new(
         format!(
@@ -290,19 +242,12 @@ fn expected(args: &DemoArgs, status: &str, code: i32, written: Option<&str>) -> 
 
 fn parsed(line: &str) -> Done<Json> {
     json::parse_envelope(line.trim_end().as_bytes()).map_err(|error| {
-        Failure::new(
-            format!("cannot read a part's answer: {error}"),
-            "Please report this.",
-        )
+        Failure::new(format!("cannot read a part's answer: {error}"), "Please report this.")
     })
 }
 
 fn text(object: &Json, name: &str) -> String {
-    object
-        .get(name)
-        .and_then(Json::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    object.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
 /// An entry of the history from its JSON line, as far as the table shows it.
@@ -310,10 +255,7 @@ fn entry(line: &str) -> Done<AuditEntry> {
     let object = parsed(line)?;
     let text = |name: &str| text(&object, name);
     Ok(AuditEntry {
-        sequence: object
-            .get("sequence")
-            .and_then(Json::as_u64)
-            .unwrap_or_default(),
+        sequence: object.get("sequence").and_then(Json::as_u64).unwrap_or_default(),
         at: text("at"),
         kind: text("kind"),
         request_id: text("request_id"),
@@ -351,10 +293,7 @@ mod tests {
             r#"--args '{"key":"greeting","value":"hello"}'"#,
             "set greeting hello",
         ] {
-            assert!(
-                SCRIPT.contains(part) && SCRIPT_SHOWN.contains(part),
-                "{part}"
-            );
+            assert!(SCRIPT.contains(part) && SCRIPT_SHOWN.contains(part), "{part}");
         }
     }
 }

@@ -81,10 +81,7 @@ fn read(file: &Path) -> Done<Vec<(String, Json)>> {
 }
 
 fn failed(file: &Path, why: &str) -> Failure {
-    Failure::new(
-        format!("the store {}: {why}", safe(&file.to_string_lossy())),
-        "",
-    )
+    Failure::new(format!("the store {}: {why}", safe(&file.to_string_lossy())), "")
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::errors::{Done, Failure};
 use super::text::{safe, shell_word};
@@ -46,10 +46,7 @@ impl Stage {
             )
         };
         let program = std::env::current_exe().map_err(failed)?;
-        let name = format!(
-            "holdpoint-demo-{}",
-            &uuid::Uuid::new_v4().simple().to_string()[..8]
-        );
+        let name = format!("holdpoint-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         // A Unix socket's path is short; some systems' temporary folders are not.
         let usual = std::env::temp_dir().join(&name);
         let folder = match StatePaths::of(&usual.join("state")) {
@@ -57,17 +54,9 @@ impl Stage {
             Err(_) => Path::new("/tmp").join(&name),
         };
         let paths = StatePaths::of(&folder.join("state"))?;
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(failed)?;
+        DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
         let store = folder.join("store.json");
-        Ok(Stage {
-            program,
-            paths,
-            store,
-            running: Vec::new(),
-        })
+        Ok(Stage { program, paths, store, running: Vec::new() })
     }
 
     fn folder(&self) -> &Path {
@@ -82,16 +71,11 @@ impl Stage {
     /// What stands before a command in another terminal: nothing there may lead
     /// it to another daemon or give it another token.
     pub fn typed(&self, command: &str) -> String {
-        let mut others: Vec<String> = settings()
-            .filter(|name| name != "HOLDPOINT_STATE_DIR")
-            .collect();
+        let mut others: Vec<String> =
+            settings().filter(|name| name != "HOLDPOINT_STATE_DIR").collect();
         others.sort();
         let unset: String = others.iter().map(|name| format!(" -u {name}")).collect();
-        let before = if unset.is_empty() {
-            String::new()
-        } else {
-            format!("env{unset} ")
-        };
+        let before = if unset.is_empty() { String::new() } else { format!("env{unset} ") };
         let state = shell_word(&self.paths.dir.to_string_lossy());
         let program = shell_word(&self.program.to_string_lossy());
         format!("{before}HOLDPOINT_STATE_DIR={state} {program} {command}")
@@ -129,29 +113,25 @@ impl Stage {
 
     /// Waits for the script that was started last; its exit code.
     pub async fn script_ended(&mut self, within: Duration) -> Done<i32> {
-        let Some(mut script) = self.running.pop() else {
+        // It stays in the list while it is waited for: a demo that is interrupted
+        // here ends it like everything else.
+        let Some(script) = self.running.last_mut() else {
             return Ok(0);
         };
         match timeout(within, script.wait()).await {
-            Ok(Ok(status)) => Ok(status.code().unwrap_or(-1)),
-            Ok(Err(error)) => Err(cannot_start(error)),
-            Err(_) => {
-                self.running.push(script);
-                Err(Failure::new(
-                    "the agent does not end",
-                    "Please report this.",
-                ))
+            Ok(Ok(status)) => {
+                self.running.pop();
+                Ok(status.code().unwrap_or(-1))
             }
+            Ok(Err(error)) => Err(cannot_start(error)),
+            Err(_) => Err(Failure::new("the agent does not end", "Please report this.")),
         }
     }
 
     /// Runs our program with these arguments to its end.
     pub async fn run(&self, args: &[&str]) -> Done<Output> {
         let mut command = self.clean(Command::new(&self.program));
-        command
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(cannot_start)?;
         match timeout(STEP, child.wait_with_output()).await {
             Ok(output) => output.map_err(cannot_start),
@@ -178,29 +158,31 @@ impl Stage {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(8)..];
-        last.iter()
-            .map(|line| format!("  {}\n", safe(line)))
-            .collect()
+        last.iter().map(|line| format!("  {}\n", safe(line))).collect()
     }
 
     /// Ends what still runs, the newest first, and removes the folder.
     pub async fn end(mut self) {
         while let Some(mut child) = self.running.pop() {
-            end_group(&child, Signal::TERM);
-            if timeout(FAREWELL, child.wait()).await.is_err() {
-                end_group(&child, Signal::KILL);
+            // No id: it ended and was waited for.
+            let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+                continue;
+            };
+            // The group is what a child started too: the script's own commands.
+            let _ = kill_process_group(group, Signal::TERM);
+            let gone = async {
+                let _ = child.wait().await;
+                while test_kill_process_group(group).is_ok() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            if timeout(FAREWELL, gone).await.is_err() {
+                let _ = kill_process_group(group, Signal::KILL);
                 let _ = timeout(FAREWELL, child.wait()).await;
             }
         }
         // What is left of a temporary folder harms nobody.
         let _ = fs::remove_dir_all(self.folder());
-    }
-}
-
-/// Signals a child that was not waited for yet, with what it started.
-fn end_group(child: &Child, signal: Signal) {
-    if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-        let _ = kill_process_group(pid, signal);
     }
 }
 

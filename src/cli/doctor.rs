@@ -35,12 +35,7 @@ fn check(
     found: impl Into<String>,
     remedy: impl Into<String>,
 ) -> Check {
-    Check {
-        level,
-        what,
-        found: found.into(),
-        remedy: remedy.into(),
-    }
+    Check { level, what, found: found.into(), remedy: remedy.into() }
 }
 
 /// Runs the command: exit code 1 if anything failed.
@@ -58,20 +53,11 @@ pub async fn run(globals: &Globals) -> Done {
     out.text(&render(&checks, &view))?;
     out.flush()?;
     let any = checks.iter().any(|check| check.level == Level::Fail);
-    if any {
-        Err(Failure::quiet(exit::OTHER))
-    } else {
-        Ok(())
-    }
+    if any { Err(Failure::quiet(exit::OTHER)) } else { Ok(()) }
 }
 
 fn failed(what: &'static str, failure: &Failure) -> Check {
-    check(
-        Level::Fail,
-        what,
-        failure.what.clone(),
-        failure.next.clone(),
-    )
+    check(Level::Fail, what, failure.what.clone(), failure.next.clone())
 }
 
 fn state_directory(dir: &Path) -> Check {
@@ -80,12 +66,7 @@ fn state_directory(dir: &Path) -> Check {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let remedy = "`holdpoint serve` makes it. Where the daemon is another machine's or user's, none is needed.";
-            return check(
-                Level::Warn,
-                "state",
-                format!("{shown} is not there"),
-                remedy,
-            );
+            return check(Level::Warn, "state", format!("{shown} is not there"), remedy);
         }
         Err(error) => {
             return check(
@@ -112,16 +93,8 @@ fn state_directory(dir: &Path) -> Check {
             "Set HOLDPOINT_SERVER and HOLDPOINT_TOKEN_FILE to speak to that user's daemon.",
         )
     } else if mode & 0o077 != 0 {
-        let remedy = format!(
-            "Others may enter it: chmod 700 {}",
-            super::text::shell_word(&shown)
-        );
-        check(
-            Level::Fail,
-            "state",
-            format!("{shown} has mode {mode:03o}"),
-            remedy,
-        )
+        let remedy = format!("Others may enter it: chmod 700 {}", super::text::shell_word(&shown));
+        check(Level::Fail, "state", format!("{shown} has mode {mode:03o}"), remedy)
     } else {
         check(Level::Ok, "state", shown, "")
     }
@@ -158,11 +131,7 @@ fn configuration(globals: &Globals) -> Vec<Check> {
         )
     };
     let mut checks = vec![check(Level::Ok, "config", format!("{file}; {mode}"), "")];
-    checks.extend(
-        warnings
-            .iter()
-            .map(|warning| check(Level::Warn, "config", safe(warning), "")),
-    );
+    checks.extend(warnings.iter().map(|warning| check(Level::Warn, "config", safe(warning), "")));
     checks
 }
 
@@ -174,12 +143,7 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
     if let Err(failure) = client.connect().await {
         return checks.push(failed("daemon", &failure));
     }
-    checks.push(check(
-        Level::Ok,
-        "daemon",
-        format!("answers at {}", client.address),
-        "",
-    ));
+    checks.push(check(Level::Ok, "daemon", format!("answers at {}", client.address), ""));
     let me = match identity(&client).await {
         Ok(me) => me,
         Err(failure) => return checks.push(failed("token", &failure)),
@@ -196,12 +160,7 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
             safe(&me.server_version),
             env!("CARGO_PKG_VERSION")
         );
-        checks.push(check(
-            Level::Warn,
-            "version",
-            found,
-            "Bring both to the same version.",
-        ));
+        checks.push(check(Level::Warn, "version", found, "Bring both to the same version."));
     }
     checks.push(match me.server_state.as_str() {
         "serving" => check(Level::Ok, "store", "serving", ""),
@@ -213,11 +172,11 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
         ),
     });
     checks.push(match me.mail.as_str() {
-        "smtp" => check(Level::Ok, "mail", "through SMTP", ""),
+        smtp if smtp.starts_with("smtp") => check(Level::Ok, "mail", safe(smtp), ""),
         "" => check(Level::Warn, "mail", "the daemon does not say", ""),
         folder => {
             let remedy = "Nobody is told until smtp_url and from are set (`holdpoint config init` shows how).";
-            check(Level::Warn, "mail", format!("as files in {}", safe(folder)), remedy)
+            check(Level::Warn, "mail", safe(folder), remedy)
         }
     });
     // In local mode there is a second token, for what asks.
@@ -236,9 +195,7 @@ async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<
 
 async fn identity(client: &Client) -> Done<WhoAmIResponse> {
     let answer = client.operator().who_am_i(brief(WhoAmIRequest {})).await;
-    Ok(answer
-        .map_err(|status| client.failure(status))?
-        .into_inner())
+    Ok(answer.map_err(|status| client.failure(status))?.into_inner())
 }
 
 fn render(checks: &[Check], view: &View) -> String {
@@ -249,12 +206,7 @@ fn render(checks: &[Check], view: &View) -> String {
             Level::Warn => ("warn", Tone::Caution),
             Level::Fail => ("fail", Tone::Alarm),
         };
-        text.push_str(&format!(
-            "{}  {:<8}{}\n",
-            view.paint(tone, word),
-            check.what,
-            check.found
-        ));
+        text.push_str(&format!("{}  {:<8}{}\n", view.paint(tone, word), check.what, check.found));
         if !check.remedy.is_empty() {
             text.push_str(&format!("              -> {}\n", check.remedy));
         }
@@ -277,9 +229,6 @@ mod tests {
         assert!(found.remedy.contains("chmod 700"), "{found:?}");
         mode(0o700).expect("changed");
         assert_eq!(state_directory(folder.path()).level, Level::Ok);
-        assert_eq!(
-            state_directory(&folder.path().join("none")).level,
-            Level::Warn
-        );
+        assert_eq!(state_directory(&folder.path().join("none")).level, Level::Warn);
     }
 }

@@ -2,7 +2,7 @@
 //! to do next, and the exit code.
 //!
 //! Every message reads `holdpoint: <what>. <what to do next>` on standard error.
-//! What to do about the daemon's own reasons stands in [`super::reasons`].
+//! What to do about the daemon's own reasons stands in `reasons`.
 
 use std::fmt;
 
@@ -70,12 +70,7 @@ impl Failure {
     /// Something that has no exit code of its own.
     pub fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
         let (what, next) = (what.into(), next.into());
-        Failure {
-            what,
-            next,
-            exit: exit::OTHER,
-            reason: String::new(),
-        }
+        Failure { what, next, exit: exit::OTHER, reason: String::new() }
     }
 
     /// The command was not understood; nothing was asked.
@@ -105,49 +100,27 @@ impl Failure {
         if short.is_empty() || self.what.is_empty() || self.what.contains(&short) {
             return self;
         }
-        Failure {
-            what: format!("[{short}] {}", self.what),
-            ..self
-        }
+        Failure { what: format!("[{short}] {}", self.what), ..self }
     }
 
     /// The daemon's answer as something a person can act on.
     pub fn from_status(status: &tonic::Status) -> Self {
         let details = status.get_error_details();
-        let reason = details
-            .error_info()
-            .map(|info| info.reason.clone())
-            .unwrap_or_default();
+        let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
         let mut what = safe(status.message().trim_end_matches('.'));
         let violations = details.bad_request().map(|bad| &bad.field_violations[..]);
         for violation in violations.unwrap_or_default() {
-            let one = format!(
-                "{}: {}",
-                safe(&violation.field),
-                safe(&violation.description)
-            );
+            let one = format!("{}: {}", safe(&violation.field), safe(&violation.description));
             if !what.contains(&one) {
-                what = if what.is_empty() {
-                    one
-                } else {
-                    format!("{what}; {one}")
-                };
+                what = if what.is_empty() { one } else { format!("{what}; {one}") };
             }
         }
         if what.is_empty() {
-            what = if reason.is_empty() {
-                status.code().description().into()
-            } else {
-                safe(&reason)
-            };
+            what =
+                if reason.is_empty() { status.code().description().into() } else { safe(&reason) };
         }
         let Remedy { next, exit } = remedy(&reason, status.code());
-        Failure {
-            what,
-            next: next.to_owned(),
-            exit,
-            reason,
-        }
+        Failure { what, next: next.to_owned(), exit, reason }
     }
 }
 
@@ -187,17 +160,11 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_do_next_and_names_the_request() {
-        let refused = status(
-            tonic::Code::FailedPrecondition,
-            "DIGEST_MISMATCH",
-            "the digest differs",
-        );
+        let refused =
+            status(tonic::Code::FailedPrecondition, "DIGEST_MISMATCH", "the digest differs");
         let failure = Failure::from(refused).about("019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f");
         let text = failure.to_string();
-        assert_eq!(
-            text,
-            "[2b4d5e6f] the digest differs. `holdpoint show` has what is asked."
-        );
+        assert_eq!(text, "[2b4d5e6f] the digest differs. `holdpoint show` has what is asked.");
         assert_eq!(failure.exit, exit::OTHER);
     }
 
@@ -219,9 +186,6 @@ mod tests {
 
     #[test]
     fn an_unreachable_daemon_ends_with_13() {
-        assert_eq!(
-            Failure::from(tonic::Status::unavailable("refused")).exit,
-            exit::REFUSED
-        );
+        assert_eq!(Failure::from(tonic::Status::unavailable("refused")).exit, exit::REFUSED);
     }
 }

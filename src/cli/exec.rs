@@ -62,9 +62,7 @@ struct Planned {
 impl Planned {
     fn arguments(&self, program: &Program) -> Done<Json> {
         let path = |path: &PathBuf| -> Done<String> {
-            path.to_str()
-                .map(str::to_owned)
-                .ok_or_else(|| not_utf8(&path.to_string_lossy()))
+            path.to_str().map(str::to_owned).ok_or_else(|| not_utf8(&path.to_string_lossy()))
         };
         Ok(Json::object([
             ("argv", Json::array(self.argv.iter().map(String::as_str))),
@@ -87,10 +85,7 @@ impl Planned {
 
     /// The program as it stands there now, if it is still what was asked.
     fn unchanged(&self, approved: Digest) -> Done<Program> {
-        let program = self
-            .program
-            .again()
-            .map_err(|failure| changed(&failure.what))?;
+        let program = self.program.again().map_err(|failure| changed(&failure.what))?;
         let cwd = std::env::current_dir().map_err(|error| changed(&error.to_string()))?;
         if cwd != self.cwd || self.digest(&self.arguments(&program)?) != approved {
             return Err(changed("its file is not the one that was approved"));
@@ -104,28 +99,16 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     let planned = plan(&args)?;
     let arguments = planned.arguments(&planned.program)?;
     let digest = planned.digest(&arguments);
-    let client = Client::new(globals, Role::Caller).map_err(|f| Failure {
-        exit: f.exit.max(exit::USAGE),
-        ..f
-    })?;
+    let client = Client::new(globals, Role::Caller)?;
     let mut stop = Stop::listen()?;
-    let mut call = args.about.call(
-        &planned.server,
-        &planned.tool,
-        arguments.to_text().into_bytes(),
-    );
+    let mut call =
+        args.about.call(&planned.server, &planned.tool, arguments.to_text().into_bytes());
     call.not_covered = NOT_COVERED.iter().map(|line| (*line).to_owned()).collect();
     let mut hold = Hold::new(client, call, digest, args.about.timeout);
 
     let name = (planned.server.as_str(), planned.tool.as_str());
     let not_run = |hold: &Hold, ending| {
-        Err(asking::not_granted(
-            hold,
-            ending,
-            &args.about,
-            name,
-            exit::NOT_RUN,
-        ))
+        Err(asking::not_granted(hold, ending, &args.about, name, exit::NOT_RUN))
     };
     match hold.wait(&mut stop).await {
         Ending::Approved => {}
@@ -134,9 +117,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     // Looked at before the use is taken: an approval that nobody can use any
     // more is given back rather than spent.
     if let Err(failure) = planned.unchanged(digest) {
-        let _ = hold
-            .withdraw("the command has changed since it was asked", &mut stop)
-            .await;
+        let _ = hold.withdraw("the command has changed since it was asked", &mut stop).await;
         return not_run(&hold, Ending::Refused(failure));
     }
     // From here on signals are the command's.
@@ -146,10 +127,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
         Err(other) => return not_run(&hold, other),
     };
     drop(stop);
-    note(&format!(
-        "holdpoint: {}; running",
-        asking::approved_by(&hold)
-    ));
+    note(&format!("holdpoint: {}; running", asking::approved_by(&hold)));
     let program = match planned.unchanged(digest) {
         Ok(program) => program,
         Err(failure) => {
@@ -177,11 +155,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
     };
     let (succeeded, detail, code) = match status {
         Ok(status) => child::ended(status),
-        Err(error) => (
-            false,
-            format!("cannot tell how it ended: {error}"),
-            exit::OTHER,
-        ),
+        Err(error) => (false, format!("cannot tell how it ended: {error}"), exit::OTHER),
     };
     report(&hold, succeeded, &detail).await;
     Ok(code)
@@ -190,11 +164,7 @@ pub async fn run(globals: &Globals, args: ExecArgs) -> Done<u8> {
 fn plan(args: &ExecArgs) -> Done<Planned> {
     let mut argv = Vec::new();
     for word in &args.command {
-        argv.push(
-            word.to_str()
-                .ok_or_else(|| not_utf8(&word.to_string_lossy()))?
-                .to_owned(),
-        );
+        argv.push(word.to_str().ok_or_else(|| not_utf8(&word.to_string_lossy()))?.to_owned());
     }
     let program = Program::find(argv.first().map_or("", String::as_str))?;
     let cwd = std::env::current_dir().map_err(|error| {
@@ -205,50 +175,30 @@ fn plan(args: &ExecArgs) -> Done<Planned> {
     })?;
     let file_name = || {
         let name = program.path.file_name().unwrap_or_default();
-        name.to_str()
-            .map(str::to_owned)
-            .ok_or_else(|| not_utf8(&name.to_string_lossy()))
+        name.to_str().map(str::to_owned).ok_or_else(|| not_utf8(&name.to_string_lossy()))
     };
     let tool = args.tool.clone().map_or_else(file_name, Ok)?;
-    Ok(Planned {
-        argv,
-        cwd,
-        program,
-        server: args.server.clone(),
-        tool,
-    })
+    Ok(Planned { argv, cwd, program, server: args.server.clone(), tool })
 }
 
 async fn report(hold: &Hold, succeeded: bool, detail: &str) {
-    let outcome = if succeeded {
-        proto::Outcome::Succeeded
-    } else {
-        proto::Outcome::Failed
-    };
+    let outcome = if succeeded { proto::Outcome::Succeeded } else { proto::Outcome::Failed };
     if let Err(failure) = hold.report(outcome, detail, REPORT_WITHIN).await {
         let failure = failure.about(hold.id().unwrap_or_default());
-        note(&format!(
-            "holdpoint: how it ended ({detail}) could not be recorded: {failure}"
-        ));
+        note(&format!("holdpoint: how it ended ({detail}) could not be recorded: {failure}"));
     }
 }
 
 fn changed(why: &str) -> Failure {
     Failure::unreachable(
-        format!(
-            "the command is not what was approved: {}",
-            why.trim_end_matches('.')
-        ),
+        format!("the command is not what was approved: {}", why.trim_end_matches('.')),
         "It was not run. Ask again, so that people see what it is now.",
     )
 }
 
 fn not_utf8(shown: &str) -> Failure {
     Failure::usage(
-        format!(
-            "{} is not UTF-8, and what cannot be shown cannot be approved",
-            safe(shown)
-        ),
+        format!("{} is not UTF-8, and what cannot be shown cannot be approved", safe(shown)),
         "Rename the file, or put the command in a script.",
     )
 }

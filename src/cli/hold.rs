@@ -12,6 +12,8 @@
 //! Promises: [`Hold::take`] says yes at most once, and only for the digest of
 //! the call that is about to run. Must never: take `approved` for permission.
 
+#[cfg(test)]
+mod tests;
 mod using;
 
 use std::time::Duration;
@@ -115,10 +117,7 @@ impl Hold {
             () = stop.asked() => Ending::Withdrawn,
         };
         self.waiting.clear();
-        let open = self
-            .answer
-            .as_ref()
-            .is_none_or(|a| a.status == Status::Pending.number());
+        let open = self.answer.as_ref().is_none_or(|a| a.status == Status::Pending.number());
         match ending {
             Ending::Withdrawn if open => self.withdraw("interrupted", stop).await,
             other => other,
@@ -158,7 +157,7 @@ impl Hold {
                     }
                     let left = self.left();
                     self.waiting.away(id_of(&self.answer), Some(left));
-                    back_off(&mut pause).await;
+                    back_off(&mut pause, self.until + GRACE).await;
                 }
                 Err(status) => return Ending::Refused(self.client.failure(status)),
             }
@@ -183,7 +182,7 @@ impl Hold {
             if when::boot() > begun + TICK {
                 self.waiting.away(None, None);
             }
-            back_off(&mut pause).await;
+            back_off(&mut pause, begun + FIRST_CONNECTION).await;
         }
     }
 
@@ -198,10 +197,8 @@ impl Hold {
         self.sent = true;
         let (mut service, mut other) = (self.client.caller(), self.client.caller());
         let asking = service.request_approval(self.question.clone());
-        let glance = proto::RequestApprovalRequest {
-            max_wait_ms: GLANCE_MS,
-            ..self.question.clone()
-        };
+        let glance =
+            proto::RequestApprovalRequest { max_wait_ms: GLANCE_MS, ..self.question.clone() };
         let glancing = other.request_approval(glance);
         tokio::pin!(asking, glancing);
         let mut unknown = self.answer.is_none();
@@ -275,10 +272,7 @@ impl Hold {
                 }
             }
             let id = self.id().unwrap_or_default().to_owned();
-            let message = proto::WithdrawApprovalRequest {
-                id,
-                reason: reason.to_owned(),
-            };
+            let message = proto::WithdrawApprovalRequest { id, reason: reason.to_owned() };
             self.client.caller().withdraw_approval(brief(message)).await
         };
         let told = tokio::select! {
@@ -299,16 +293,9 @@ impl Hold {
         let Some(id) = self.id() else {
             return Ending::Withdrawn;
         };
-        let what = format!(
-            "interrupted, but the request could not be withdrawn: {}",
-            failure.what
-        );
+        let what = format!("interrupted, but the request could not be withdrawn: {}", failure.what);
         let next = format!("Nothing was run. Withdraw it with: holdpoint withdraw {id}");
-        Ending::Refused(Failure {
-            what,
-            next,
-            ..failure
-        })
+        Ending::Refused(Failure { what, next, ..failure })
     }
 
     /// The request's id, once the daemon told it.
@@ -325,7 +312,10 @@ fn id_of(answer: &Option<proto::ApprovalAnswer>) -> Option<&str> {
     answer.as_ref().map(|answer| answer.id.as_str())
 }
 
-async fn back_off(pause: &mut Duration) {
-    sleep(*pause).await;
+/// Waits before the next attempt, but not beyond `end` (on [`when::boot`]'s
+/// clock), where the last one is made.
+async fn back_off(pause: &mut Duration, end: Duration) {
+    let left = end.saturating_sub(when::boot()).max(BACK_OFF.0);
+    sleep((*pause).min(left)).await;
     *pause = (*pause * 2).min(BACK_OFF.1);
 }

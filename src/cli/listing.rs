@@ -78,10 +78,7 @@ pub fn mine(requests: &[Request], view: &View) -> String {
 }
 
 fn call(r: &Request) -> Cell {
-    toned(
-        format!("{} on {}", safe(&r.tool), safe(&r.server)),
-        Tone::Strong,
-    )
+    toned(format!("{} on {}", safe(&r.tool), safe(&r.server)), Tone::Strong)
 }
 
 fn category(r: &Request) -> Cell {
@@ -116,20 +113,14 @@ fn use_and_outcome(r: &Request) -> String {
 fn answer(r: &Request) -> String {
     let last = r.decisions.last();
     last.map_or(String::new(), |d| {
-        let reason = if d.reason.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", safe(&d.reason))
-        };
+        let reason =
+            if d.reason.is_empty() { String::new() } else { format!(": {}", safe(&d.reason)) };
         format!("{}{reason}", safe(&d.operator))
     })
 }
 
 fn lines(requests: &[Request]) -> String {
-    requests
-        .iter()
-        .map(|r| table::plain(&fields(r)) + "\n")
-        .collect()
+    requests.iter().map(|r| table::plain(&fields(r)) + "\n").collect()
 }
 
 fn fields(r: &Request) -> [String; 12] {

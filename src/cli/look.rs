@@ -57,7 +57,7 @@ pub struct WithdrawArgs {
     /// Its id, or the unique beginning or end of one (4 digits or more), or `latest`
     id: String,
     /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Print the request as one JSON object
     #[arg(long)]
@@ -78,14 +78,9 @@ pub async fn pending(globals: &Globals, args: PendingArgs) -> Done {
     let client = Client::new(globals, Role::Operator)?;
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
-        let message = proto::ListPendingRequest {
-            page_size: PAGE,
-            page_token,
-        };
+        let message = proto::ListPendingRequest { page_size: PAGE, page_token };
         let answer = client.operator().list_pending(brief(message)).await;
-        let answer = answer
-            .map_err(|status| client.failure(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
         all.extend(answer.requests);
         page_token = answer.next_page_token;
         if page_token.is_empty() {
@@ -114,28 +109,19 @@ pub async fn show(globals: &Globals, args: ShowArgs) -> Done {
         return out.flush();
     }
     let view = out.view();
-    let wanted = Wanted {
-        all_arguments: args.args,
-        commands: true,
-    };
+    let wanted = Wanted { all_arguments: args.args, commands: true };
     out.paged(&page::page(&shown, wanted, &view))
 }
 
 /// The request that an id, a part of one, or `latest` means to this operator.
 pub async fn find(client: &Client, id: &str) -> Done<proto::GetRequestResponse> {
-    let id = if id == "latest" {
-        latest(client).await?
-    } else {
-        id.to_ascii_lowercase()
-    };
+    let id = if id == "latest" { latest(client).await? } else { id.to_ascii_lowercase() };
     let message = proto::GetRequestRequest { id: id.clone() };
     let answer = client.operator().get_request(brief(message)).await;
-    let shown = answer
-        .map_err(|status| client.failure(status).about(&id))?
-        .into_inner();
+    let shown = answer.map_err(|status| client.failure(status).about(&id))?.into_inner();
     if shown.request.is_none() {
         return Err(
-            Failure::new("the daemon's answer holds no request", "Check its version.").about(&id),
+            Failure::new("the daemon's answer holds no request", "Check its version.").about(&id)
         );
     }
     Ok(shown)
@@ -143,23 +129,14 @@ pub async fn find(client: &Client, id: &str) -> Done<proto::GetRequestResponse> 
 
 /// The newest request that the history knows, whatever became of it.
 async fn latest(client: &Client) -> Done<String> {
-    let filter = proto::AuditFilter {
-        kind: "requested".to_owned(),
-        ..Default::default()
-    };
+    let filter = proto::AuditFilter { kind: "requested".to_owned(), ..Default::default() };
     let mut page_token = String::new();
     loop {
         let filter = Some(filter.clone());
-        let message = proto::QueryAuditRequest {
-            filter,
-            page_size: 1,
-            page_token,
-            ..Default::default()
-        };
+        let message =
+            proto::QueryAuditRequest { filter, page_size: 1, page_token, ..Default::default() };
         let answer = client.history().query_audit(brief(message)).await;
-        let answer = answer
-            .map_err(|status| client.failure(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
         if let Some(entry) = answer.entries.into_iter().next() {
             return Ok(entry.request_id);
         }
@@ -194,15 +171,10 @@ async fn own(client: &Client, statuses: Vec<i32>, limit: usize) -> Done<Vec<prot
     let (mut all, mut page_token) = (Vec::new(), String::new());
     while all.len() < limit {
         let page_size = PAGE.min(u32::try_from(limit - all.len()).unwrap_or(PAGE));
-        let message = proto::ListMyRequestsRequest {
-            statuses: statuses.clone(),
-            page_size,
-            page_token,
-        };
+        let message =
+            proto::ListMyRequestsRequest { statuses: statuses.clone(), page_size, page_token };
         let answer = client.caller().list_my_requests(brief(message)).await;
-        let answer = answer
-            .map_err(|status| client.failure(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
         all.extend(answer.requests);
         page_token = answer.next_page_token;
         if page_token.is_empty() {
@@ -219,10 +191,7 @@ pub async fn withdraw(globals: &Globals, args: WithdrawArgs) -> Done {
         Ok(id) => id.to_string(),
         Err(_) => own_id(&client, &args.id).await?,
     };
-    let message = proto::WithdrawApprovalRequest {
-        id: id.clone(),
-        reason: args.reason,
-    };
+    let message = proto::WithdrawApprovalRequest { id: id.clone(), reason: args.reason };
     let answer = client.caller().withdraw_approval(brief(message)).await;
     answer.map_err(|status| client.failure(status).about(&id))?;
     if args.json {
@@ -239,11 +208,7 @@ pub async fn withdraw(globals: &Globals, args: WithdrawArgs) -> Done {
 /// The id of a request of our own that can still be withdrawn, by a part of it.
 async fn own_id(client: &Client, part: &str) -> Done<String> {
     let open = vec![Status::Pending.number(), Status::Approved.number()];
-    let ids: Vec<String> = own(client, open, usize::MAX)
-        .await?
-        .into_iter()
-        .map(|r| r.id)
-        .collect();
+    let ids: Vec<String> = own(client, open, usize::MAX).await?.into_iter().map(|r| r.id).collect();
     matching(&ids, part).cloned()
 }
 
@@ -262,10 +227,7 @@ fn matching<'a>(ids: &'a [String], part: &str) -> Done<&'a String> {
     }
     if wanted.len() < 4 || !wanted.chars().all(|c| c.is_ascii_hexdigit()) {
         return Err(Failure::usage(
-            format!(
-                "{} is neither an id nor four or more digits of one",
-                safe(part)
-            ),
+            format!("{} is neither an id nor four or more digits of one", safe(part)),
             "`holdpoint mine` lists the ids.",
         ));
     }
@@ -274,11 +236,7 @@ fn matching<'a>(ids: &'a [String], part: &str) -> Done<&'a String> {
     match (found.next(), found.count()) {
         (Some(one), 0) => Ok(one),
         (Some(_), more) => Err(Failure::usage(
-            format!(
-                "{} means {}",
-                safe(part),
-                count(more as u64 + 1, "request", "requests")
-            ),
+            format!("{} means {}", safe(part), count(more as u64 + 1, "request", "requests")),
             "Give more digits, or the whole id.",
         )),
         (None, _) => Err(none()),
@@ -287,9 +245,7 @@ fn matching<'a>(ids: &'a [String], part: &str) -> Done<&'a String> {
 
 /// Requests for a program.
 pub fn json_lines(out: &mut Output, requests: &[proto::Request]) -> Done {
-    requests
-        .iter()
-        .try_for_each(|r| out.line(&records::request(r).to_text()))
+    requests.iter().try_for_each(|r| out.line(&records::request(r).to_text()))
 }
 
 #[cfg(test)]
@@ -305,12 +261,7 @@ mod tests {
         assert_eq!(matching(&ids, "5E6F"), Ok(&ids[0]));
         assert_eq!(matching(&ids, "019ac5a2-7d"), Ok(&ids[0]));
         assert_eq!(matching(&ids, "latest"), Ok(&ids[0]));
-        assert!(
-            matching(&ids, "019ac5a2")
-                .expect_err("two")
-                .what
-                .contains("2 requests")
-        );
+        assert!(matching(&ids, "019ac5a2").expect_err("two").what.contains("2 requests"));
         assert!(matching(&ids, "6f").is_err() && matching(&ids, "late").is_err());
         assert!(matching(&ids, "ffff").is_err());
     }

@@ -4,10 +4,7 @@
 /// Subject and first lines of the text, at most `lines` of them.
 pub fn beginning(eml: &[u8], lines: usize) -> Vec<String> {
     let eml = String::from_utf8_lossy(eml).replace("\r\n", "\n");
-    let subject = eml
-        .lines()
-        .find_map(|line| line.strip_prefix("Subject: "))
-        .unwrap_or_default();
+    let subject = eml.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default();
     let mut shown = vec![format!("Subject: {subject}"), String::new()];
     let text = plain_part(&eml).map(quoted_printable).unwrap_or_default();
     shown.extend(text.lines().take(lines).map(str::to_owned));
@@ -61,13 +58,7 @@ mod tests {
         let shown = beginning(eml.as_bytes(), 2);
         assert_eq!(
             shown,
-            [
-                "Subject: Approve? set on kv",
-                "",
-                "Run set \u{2014} write",
-                "a=b",
-                "..."
-            ]
+            ["Subject: Approve? set on kv", "", "Run set \u{2014} write", "a=b", "..."]
         );
     }
 }

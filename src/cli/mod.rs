@@ -105,7 +105,7 @@ HOLDPOINT_CA, HOLDPOINT_STATE_DIR. `holdpoint COMMAND --help` says more.
 /// A person between an AI agent and what it does: calls are held until someone
 /// answers, and exactly what that person saw is what runs, once.
 #[derive(Debug, Parser)]
-#[command(name = "holdpoint", version, help_template = FIRST_PAGE, disable_help_subcommand = true)]
+#[command(name = "holdpoint", version, help_template = FIRST_PAGE)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -171,11 +171,29 @@ pub async fn run(cli: Cli) -> Done<u8> {
     Ok(errors::exit::OK)
 }
 
+/// Says what was not understood, and ends. The parser quotes words as they were
+/// given, and a script may have them from an agent: they are shown as safe text.
+pub fn misunderstood(mut error: clap::Error) -> ! {
+    use clap::error::ContextValue;
+    let quoted: Vec<_> = (error.context())
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(word) => Some((kind, ContextValue::String(text::safe(word)))),
+            ContextValue::Strings(words) => {
+                let words = words.iter().map(|word| text::safe(word)).collect();
+                Some((kind, ContextValue::Strings(words)))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    error.exit()
+}
+
 /// The whole program but for its arguments: a runtime, the command, the exit code.
 pub fn main(cli: Cli) -> u8 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli));
@@ -210,16 +228,9 @@ mod tests {
     #[test]
     fn every_command_is_on_the_first_page() {
         let named = |name: &str| FIRST_PAGE.contains(&format!("\n  {name:<10} "));
-        for command in Cli::command()
-            .get_subcommands()
-            .filter(|command| !command.is_hide_set())
-        {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             let rare = command.get_name() == "confirm-clock";
-            assert!(
-                named(command.get_name()) || rare,
-                "{} is missing",
-                command.get_name()
-            );
+            assert!(named(command.get_name()) || rare, "{} is missing", command.get_name());
         }
     }
 }

@@ -106,10 +106,7 @@ impl Output {
     pub fn stdout() -> Self {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
-        Output {
-            writer: BufWriter::new(stdout),
-            terminal,
-        }
+        Output { writer: BufWriter::new(stdout), terminal }
     }
 
     /// How to render for it.
@@ -118,11 +115,7 @@ impl Output {
             now: super::when::now(),
             zone: Zone::local(),
             terminal: self.terminal,
-            width: if self.terminal {
-                width()
-            } else {
-                DEFAULT_WIDTH
-            },
+            width: if self.terminal { width() } else { DEFAULT_WIDTH },
             colour: self.terminal && colours_wanted(),
         }
     }
@@ -165,10 +158,7 @@ fn gone(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::quiet(exit::OK);
     }
-    Failure::new(
-        format!("cannot write the output: {error}"),
-        "Is the disk full?",
-    )
+    Failure::new(format!("cannot write the output: {error}"), "Is the disk full?")
 }
 
 /// Runs the pager; false if there is none that works.
@@ -239,19 +229,12 @@ mod tests {
     fn a_reader_that_has_gone_ends_the_command_quietly() {
         let failure = gone(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(failure, Failure::quiet(exit::OK));
-        assert!(
-            gone(io::Error::from(io::ErrorKind::StorageFull))
-                .what
-                .contains("output")
-        );
+        assert!(gone(io::Error::from(io::ErrorKind::StorageFull)).what.contains("output"));
     }
 
     #[test]
     fn a_tone_adds_colour_only_where_it_is_wanted() {
         assert_eq!(Tone::Alarm.paint("destructive", false), "destructive");
-        assert_eq!(
-            Tone::Alarm.paint("destructive", true),
-            "\x1b[1;31mdestructive\x1b[0m"
-        );
+        assert_eq!(Tone::Alarm.paint("destructive", true), "\x1b[1;31mdestructive\x1b[0m");
     }
 }

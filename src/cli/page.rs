@@ -28,10 +28,7 @@ pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
     let Some(r) = &shown.request else {
         return String::new();
     };
-    let mut page = Page {
-        view,
-        text: String::new(),
-    };
+    let mut page = Page { view, text: String::new() };
     page.heading(r);
     page.who(r);
     page.warnings(r);
@@ -41,9 +38,26 @@ pub fn page(shown: &GetRequestResponse, wanted: Wanted, view: &View) -> String {
     page.afterwards(r);
     page.identity(r);
     if wanted.commands && r.status == Status::Pending.number() {
-        page.commands(shown, r);
+        page.commands(shown, r, wanted.all_arguments);
     }
     page.text
+}
+
+/// How much of the arguments nobody has seen, as in `1 value hidden, 2 values
+/// cut`; empty if all of them are on the page.
+pub fn unseen(r: &Request, all: bool) -> String {
+    let cut = json::parse_envelope(r.arguments.as_bytes())
+        .map_or(1, |masked| present::arguments(&masked, limits(all)).cut);
+    let said = |n: u32, how: &str| {
+        (n > 0).then(|| format!("{} {how}", count(n.into(), "value", "values")))
+    };
+    let notes: Vec<String> =
+        [said(r.hidden_values, "hidden"), said(cut, "cut")].into_iter().flatten().collect();
+    notes.join(", ")
+}
+
+fn limits(all: bool) -> &'static Limits {
+    if all { &Limits::FULL } else { &Limits::TERMINAL }
 }
 
 struct Page<'a> {
@@ -86,33 +100,21 @@ impl Page<'_> {
         let sentence = present::sentence(category, risk, &r.server, &r.tool, &masked);
         self.toned(Tone::Strong, sentence.as_str());
         self.gap();
-        let status = self
-            .view
-            .paint(words::status(r.status), records::status(r.status));
+        let status = self.view.paint(words::status(r.status), records::status(r.status));
         let when = match Status::from_number(r.status) {
             Some(Status::Pending) => self.view.deadline(&r.deadline, r.time_left_ms),
             _ => self.view.time(&r.ended_at),
         };
-        // Painted text cannot be measured, so it is not wrapped, but short.
-        self.text.push_str(&format!(
-            "  {:<LABEL$}{status} [{}]\n",
-            "status",
-            short(&r.id)
-        ));
-        self.field(
-            if r.status == Status::Pending.number() {
-                "expires"
-            } else {
-                "ended"
-            },
-            &when,
-        );
-        let category = self.view.paint(words::category(r.category), category);
-        let risk = self.view.paint(words::risk(r.risk), risk);
-        self.text.push_str(&format!(
-            "  {:<LABEL$}category {category}, risk {risk}\n",
-            "class"
-        ));
+        // Painted text cannot be measured, so it is not wrapped; it is short.
+        self.text.push_str(&format!("  {:<LABEL$}{status} [{}]\n", "status", short(&r.id)));
+        self.field(if r.status == Status::Pending.number() { "expires" } else { "ended" }, &when);
+        for (label, tone, word) in [
+            ("category", words::category(r.category), category),
+            ("risk", words::risk(r.risk), risk),
+        ] {
+            let word = self.view.paint(tone, word);
+            self.text.push_str(&format!("  {label:<LABEL$}{word}\n"));
+        }
     }
 
     fn who(&mut self, r: &Request) {
@@ -140,11 +142,8 @@ impl Page<'_> {
             self.field("rule", &format!("{}{revision}", safe(&r.rule)));
         }
         self.field("asked at", &self.view.time(&r.created_at));
-        let mut labels: Vec<String> = r
-            .labels
-            .iter()
-            .map(|(k, v)| format!("{}={}", safe(k), safe(v)))
-            .collect();
+        let mut labels: Vec<String> =
+            r.labels.iter().map(|(k, v)| format!("{}={}", safe(k), safe(v))).collect();
         labels.sort();
         self.field("labels", &labels.join(", "));
     }
@@ -163,10 +162,8 @@ impl Page<'_> {
             ));
         }
         if !r.identical_to.is_empty() {
-            warnings.push(format!(
-                "the same call is held a second time: [{}]",
-                short(&r.identical_to)
-            ));
+            warnings
+                .push(format!("the same call is held a second time: [{}]", short(&r.identical_to)));
         }
         if r.asked_again > 0 {
             warnings.push(format!(
@@ -186,15 +183,10 @@ impl Page<'_> {
     }
 
     fn arguments(&mut self, r: &Request, all: bool) {
-        let limits = if all {
-            &Limits::FULL
-        } else {
-            &Limits::TERMINAL
-        };
         self.gap();
         match json::parse_envelope(r.arguments.as_bytes()) {
             Ok(masked) => {
-                let shown = present::arguments(&masked, limits);
+                let shown = present::arguments(&masked, limits(all));
                 let mut notes = Vec::new();
                 if r.hidden_values > 0 {
                     notes.push(format!(
@@ -204,10 +196,7 @@ impl Page<'_> {
                 }
                 if shown.cut > 0 {
                     let how = if all { "" } else { "; --args shows all" };
-                    notes.push(format!(
-                        "{} cut{how}",
-                        count(shown.cut.into(), "value", "values")
-                    ));
+                    notes.push(format!("{} cut{how}", count(shown.cut.into(), "value", "values")));
                 }
                 let notes = if notes.is_empty() {
                     String::new()
@@ -220,10 +209,9 @@ impl Page<'_> {
                 }
             }
             // Only a broken or newer daemon sends such a thing.
-            Err(_) => self.line(&format!(
-                "  Arguments, not readable as JSON: {}",
-                safe(&r.arguments)
-            )),
+            Err(_) => {
+                self.line(&format!("  Arguments, not readable as JSON: {}", safe(&r.arguments)))
+            }
         }
     }
 
@@ -232,10 +220,7 @@ impl Page<'_> {
             return;
         }
         self.gap();
-        self.toned(
-            Tone::Strong,
-            "  The agent says (its own words, which prove nothing)",
-        );
+        self.toned(Tone::Strong, "  The agent says (its own words, which prove nothing)");
         for line in indented(&r.explanation, "    | ").lines() {
             self.line(line);
         }
@@ -247,11 +232,8 @@ impl Page<'_> {
         self.field("asked", &names.join(", "));
         for clause in &r.clauses {
             let groups: Vec<String> = clause.groups.iter().map(|group| safe(group)).collect();
-            let whom = if groups.is_empty() {
-                "any operator".to_owned()
-            } else {
-                groups.join(" or ")
-            };
+            let whom =
+                if groups.is_empty() { "any operator".to_owned() } else { groups.join(" or ") };
             self.field(
                 "needs",
                 &format!(
@@ -263,21 +245,10 @@ impl Page<'_> {
             );
         }
         for d in &r.decisions {
-            let reason = if d.reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", safe(&d.reason))
-            };
-            let own = if d.own_call {
-                ", on a call of their own"
-            } else {
-                ""
-            };
-            let local = if d.strength == Strength::Local.number() {
-                " (local)"
-            } else {
-                ""
-            };
+            let reason =
+                if d.reason.is_empty() { String::new() } else { format!(": {}", safe(&d.reason)) };
+            let own = if d.own_call { ", on a call of their own" } else { "" };
+            let local = if d.strength == Strength::Local.number() { " (local)" } else { "" };
             let verdict = match records::verdict(d.verdict) {
                 "approve" => "approved",
                 "deny" => "denied",
@@ -286,38 +257,24 @@ impl Page<'_> {
             let when = self.view.time(&d.decided_at);
             self.field(
                 "decision",
-                &format!(
-                    "{verdict} by {}{local}{own}, {when}{reason}",
-                    safe(&d.operator)
-                ),
+                &format!("{verdict} by {}{local}{own}, {when}{reason}", safe(&d.operator)),
             );
         }
         if r.denial_lifted {
-            self.field(
-                "",
-                "the denial was lifted: the same call may be asked again",
-            );
+            self.field("", "the denial was lifted: the same call may be asked again");
         }
         for n in r.notices.iter().filter(|n| n.state != "sent") {
-            let detail = if n.detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", safe(&n.detail))
-            };
-            self.field(
-                "mail",
-                &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)),
-            );
+            let detail =
+                if n.detail.is_empty() { String::new() } else { format!(": {}", safe(&n.detail)) };
+            self.field("mail", &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)));
         }
     }
 
     fn afterwards(&mut self, r: &Request) {
         match records::use_(r.r#use) {
             "none" => return,
-            "unused" => self.field(
-                "use",
-                &format!("not taken yet; lapses {}", self.view.time(&r.lapses_at)),
-            ),
+            "unused" => self
+                .field("use", &format!("not taken yet; lapses {}", self.view.time(&r.lapses_at))),
             "taken" => self.field("use", &format!("taken, {}", self.view.time(&r.used_at))),
             word => self.field("use", word),
         }
@@ -329,10 +286,9 @@ impl Page<'_> {
         match records::outcome(r.outcome) {
             "none" if r.outcome_expected => self.field("outcome", "not reported yet"),
             "none" => {}
-            word => self.field(
-                "outcome",
-                &format!("{word}{detail}, {}", self.view.time(&r.outcome_at)),
-            ),
+            word => {
+                self.field("outcome", &format!("{word}{detail}, {}", self.view.time(&r.outcome_at)))
+            }
         }
     }
 
@@ -341,23 +297,25 @@ impl Page<'_> {
         self.field("digest", &safe(&r.digest));
     }
 
-    fn commands(&mut self, shown: &GetRequestResponse, r: &Request) {
+    fn commands(&mut self, shown: &GetRequestResponse, r: &Request, all: bool) {
         self.gap();
         if !shown.may_decide && !shown.may_not_decide_because.is_empty() {
-            self.line(&format!(
-                "  You cannot decide it: {}",
-                safe(&shown.may_not_decide_because)
-            ));
+            self.line(&format!("  You cannot decide it: {}", safe(&shown.may_not_decide_because)));
             return;
+        }
+        // Said here too: what stands above may have scrolled away.
+        let unseen = unseen(r, all);
+        if !unseen.is_empty() {
+            self.toned(
+                Tone::Caution,
+                &format!("  ! {unseen}: you have not seen all that will run"),
+            );
         }
         // Not wrapped: they are there to be copied.
         let digest = safe(r.digest.get(..16).unwrap_or(&r.digest));
         let id = safe(&r.id);
-        self.text
-            .push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
-        self.text.push_str(&format!(
-            "  holdpoint deny {id} --digest {digest} --reason TEXT\n"
-        ));
+        self.text.push_str(&format!("  holdpoint approve {id} --digest {digest}\n"));
+        self.text.push_str(&format!("  holdpoint deny {id} --digest {digest} --reason TEXT\n"));
     }
 }
 
@@ -381,6 +339,7 @@ fn wrapped(text: &str, view: &View) -> Vec<String> {
             let space = full[start..].rfind(' ').map(|at| start + at + 1);
             let near = space.filter(|at| full[*at..].width() <= NEAR_MARGIN);
             let moved = near.map(|at| full.split_off(at)).unwrap_or_default();
+            full.truncate(full.trim_end().len());
             used = next.width() + moved.width();
             pieces.push(next.clone() + &moved);
         }

@@ -9,6 +9,7 @@
 //! shared libraries, environment and files that the arguments name are not
 //! covered at all.
 
+use crate::call::hex::hex;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -57,14 +58,9 @@ impl Program {
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
-        let mut existing = candidates
-            .filter(|candidate| candidate.is_file())
-            .peekable();
+        let mut existing = candidates.filter(|candidate| candidate.is_file()).peekable();
         let first = existing.peek().cloned();
-        match existing
-            .find(|candidate| is_executable(candidate))
-            .or(first)
-        {
+        match existing.find(|candidate| is_executable(candidate)).or(first) {
             Some(found) => Program::open(&found),
             None => Err(not_found()),
         }
@@ -82,12 +78,7 @@ impl Program {
             return Err(cannot_run(&path, "permission denied: it is not executable"));
         }
         let (sha256, script) = hash(&mut file).map_err(failed)?;
-        Ok(Program {
-            path,
-            sha256,
-            file,
-            script,
-        })
+        Ok(Program { path, sha256, file, script })
     }
 
     /// Opens the same path once more: what stands there now.
@@ -124,17 +115,11 @@ fn hash(file: &mut File) -> io::Result<(String, bool)> {
         script.get_or_insert(buffer[..read].starts_with(b"#!"));
         hasher.update(&buffer[..read]);
     }
-    let hex = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok((hex, script.unwrap_or(false)))
+    Ok((hex(&hasher.finalize()), script.unwrap_or(false)))
 }
 
 fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn cannot_run(path: &Path, why: &str) -> Failure {
@@ -160,17 +145,9 @@ mod tests {
         fs::copy(&echo.path, &path).expect("copied");
         let hashed = Program::open(&path).expect("opened");
         let other = folder.path().join("other");
-        fs::copy(
-            Program::find("false").expect("there is a false").path,
-            &other,
-        )
-        .expect("copied");
+        fs::copy(Program::find("false").expect("there is a false").path, &other).expect("copied");
         fs::rename(&other, &path).expect("replaced");
-        let output = hashed
-            .command("tool")
-            .arg("still me")
-            .output()
-            .expect("it runs");
+        let output = hashed.command("tool").arg("still me").output().expect("it runs");
         // Coreutils in one binary look at argv[0]; there, any answer will do.
         assert_eq!(output.status.success(), !output.stdout.is_empty());
         assert_ne!(hashed.again().expect("opened").sha256, hashed.sha256);

@@ -21,10 +21,7 @@ pub fn remedy(reason: &str, code: tonic::Code) -> Remedy {
         return without_reason(code);
     };
     let away = reason == "SHUTTING_DOWN";
-    Remedy {
-        next,
-        exit: if away { exit::REFUSED } else { exit::OTHER },
-    }
+    Remedy { next, exit: if away { exit::REFUSED } else { exit::OTHER } }
 }
 
 /// Every reason of `types.proto`, and what to do next.
@@ -34,8 +31,8 @@ const REASONS: &[(&str, &str)] = &[
     ("INVALID_ARGUMENTS", "Mend the arguments: they have to mean exactly one thing."),
     ("CALL_ID_REUSED", "Ask again: a new attempt gets a call id of its own."),
     ("NO_TOKEN", "Set HOLDPOINT_TOKEN or HOLDPOINT_TOKEN_FILE; `holdpoint doctor` shows what is missing."),
-    ("BAD_TOKEN", "Ask an admin for a new token (`holdpoint token` makes one)."),
-    ("WRONG_ROLE", "Use a token whose identity has that role; `holdpoint whoami` shows who you are."),
+    ("BAD_TOKEN", "`holdpoint token new` makes one."),
+    ("WRONG_ROLE", "`holdpoint whoami` shows who you are."),
     ("NOT_ON_BEHALF", "Have this person added to the caller's acts_for, or leave --on-behalf-of out."),
     ("OWN_CALL", "Ask another operator to decide it."),
     ("NOT_ROUTED", "Only the operators who are asked can decide it; `holdpoint show` names them."),
@@ -43,7 +40,7 @@ const REASONS: &[(&str, &str)] = &[
     ("NOT_ENOUGH_OPERATORS", "Have operators added to the groups of the route that is named, then ask again."),
     ("DIGEST_MISMATCH", "`holdpoint show` has what is asked."),
     ("NOT_PENDING", "Nothing was changed; `holdpoint show` has the whole story."),
-    ("ALREADY_DECIDED", "Your approval counts already; others have to approve too."),
+    ("ALREADY_DECIDED", "Nothing was changed."),
     ("NOT_APPROVED", "It must not run. Ask again if it is still needed."),
     ("ALREADY_GRANTED", "Whether it ran is not known here: look before you ask again."),
     ("USED", "Another attempt holds this approval. Ask again if it is still needed."),
@@ -67,18 +64,14 @@ const REASONS: &[(&str, &str)] = &[
 fn without_reason(code: tonic::Code) -> Remedy {
     use tonic::Code;
     let (next, exit) = match code {
-        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => (
-            "Is the daemon running? `holdpoint doctor` looks.",
-            exit::REFUSED,
-        ),
+        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => {
+            ("Is the daemon running? `holdpoint doctor` looks.", exit::REFUSED)
+        }
         Code::Unimplemented => (
             "What answers there does not speak this version: check HOLDPOINT_SERVER, and the daemon's version.",
             exit::REFUSED,
         ),
-        _ => (
-            "`holdpoint doctor` looks at what may be wrong.",
-            exit::OTHER,
-        ),
+        _ => ("`holdpoint doctor` looks at what may be wrong.", exit::OTHER),
     };
     Remedy { next, exit }
 }
@@ -105,10 +98,7 @@ pub fn worth_retrying(status: &tonic::Status) -> bool {
 /// Whether it is certain that nothing was done, so that asking again cannot
 /// meet what an earlier attempt left behind.
 pub fn certainly_not_done(status: &tonic::Status) -> bool {
-    !matches!(
-        reason_of(status).as_deref(),
-        None | Some("UNKNOWN_COMMIT" | "SHUTTING_DOWN")
-    )
+    !matches!(reason_of(status).as_deref(), None | Some("UNKNOWN_COMMIT" | "SHUTTING_DOWN"))
 }
 
 /// The machine-readable reason, if the daemon gave one.
@@ -135,35 +125,22 @@ mod tests {
     #[test]
     fn every_reason_of_the_contract_has_a_remedy() {
         let contract = include_str!("../../proto/holdpoint/v1/types.proto");
-        let rows = contract
-            .lines()
-            .filter_map(|line| line.strip_prefix("//   "));
+        let rows = contract.lines().filter_map(|line| line.strip_prefix("//   "));
         let mut seen = 0;
         for row in rows.skip_while(|row| !row.starts_with("reason ")).skip(1) {
-            let words: Vec<&str> = row
-                .split_whitespace()
-                .map(|w| w.trim_matches(','))
-                .collect();
+            let words: Vec<&str> = row.split_whitespace().map(|w| w.trim_matches(',')).collect();
             let is_reason =
                 |w: &&&str| w.len() >= 4 && w.chars().all(|c| c.is_ascii_uppercase() || c == '_');
             let reasons = words.iter().take_while(is_reason).take(2);
-            let codes = [
-                "NOT_FOUND",
-                "INTERNAL",
-                "ALREADY_EXISTS",
-                "UNAVAILABLE",
-                "UNAUTHENTICATED",
-            ];
+            let codes =
+                ["NOT_FOUND", "INTERNAL", "ALREADY_EXISTS", "UNAVAILABLE", "UNAUTHENTICATED"];
             for (position, reason) in reasons.enumerate() {
                 let is_code = position > 0 && *reason != "BAD_TOKEN";
                 if is_code || (position > 0 && codes.contains(reason)) {
                     continue;
                 }
                 seen += 1;
-                assert!(
-                    REASONS.iter().any(|(known, _)| known == reason),
-                    "{reason} has no remedy"
-                );
+                assert!(REASONS.iter().any(|(known, _)| known == reason), "{reason} has no remedy");
             }
         }
         assert_eq!(seen, REASONS.len());
@@ -171,26 +148,10 @@ mod tests {
 
     #[test]
     fn a_broken_connection_is_worth_retrying_and_a_refusal_is_not() {
-        assert!(worth_retrying(&tonic::Status::unavailable(
-            "connection refused"
-        )));
-        assert!(worth_retrying(&status(
-            tonic::Code::Unavailable,
-            "UNKNOWN_COMMIT",
-            ""
-        )));
-        assert!(!worth_retrying(&status(
-            tonic::Code::NotFound,
-            "NOT_FOUND",
-            ""
-        )));
-        assert!(certainly_not_done(&status(
-            tonic::Code::Unavailable,
-            "STORE_UNAVAILABLE",
-            ""
-        )));
-        assert!(!certainly_not_done(&tonic::Status::unavailable(
-            "broken pipe"
-        )));
+        assert!(worth_retrying(&tonic::Status::unavailable("connection refused")));
+        assert!(worth_retrying(&status(tonic::Code::Unavailable, "UNKNOWN_COMMIT", "")));
+        assert!(!worth_retrying(&status(tonic::Code::NotFound, "NOT_FOUND", "")));
+        assert!(certainly_not_done(&status(tonic::Code::Unavailable, "STORE_UNAVAILABLE", "")));
+        assert!(!certainly_not_done(&tonic::Status::unavailable("broken pipe")));
     }
 }

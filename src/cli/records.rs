@@ -101,10 +101,7 @@ fn request_members(r: &proto::Request) -> Vec<(String, Json)> {
         ("rule", r.rule.as_str().into()),
         ("policy_revision", r.policy_revision.as_str().into()),
         ("labels", labels(r)),
-        (
-            "not_covered",
-            Json::array(r.not_covered.iter().map(String::as_str)),
-        ),
+        ("not_covered", Json::array(r.not_covered.iter().map(String::as_str))),
         ("created_at", or_null(&r.created_at)),
         ("deadline", or_null(&r.deadline)),
         ("ended_at", or_null(&r.ended_at)),
@@ -121,29 +118,19 @@ fn request_members(r: &proto::Request) -> Vec<(String, Json)> {
         ("asked_again", r.asked_again.into()),
         ("resumed", r.resumed.into()),
         ("identical_to", or_null(&r.identical_to)),
-        (
-            "may_have_run",
-            Json::array(r.may_have_run.iter().map(String::as_str)),
-        ),
+        ("may_have_run", Json::array(r.may_have_run.iter().map(String::as_str))),
         ("denial_lifted", r.denial_lifted.into()),
         ("waited_on", r.waited_on.into()),
         ("notices", Json::array(r.notices.iter().map(notice))),
     ];
-    members
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn labels(r: &proto::Request) -> Json {
     // A map on the wire has no order: sorted, so that the same request reads the same.
     let mut labels: Vec<(&String, &String)> = r.labels.iter().collect();
     labels.sort();
-    Json::object(
-        labels
-            .into_iter()
-            .map(|(name, value)| (name.as_str(), value.as_str().into())),
-    )
+    Json::object(labels.into_iter().map(|(name, value)| (name.as_str(), value.as_str().into())))
 }
 
 fn clause(c: &proto::Clause) -> Json {
@@ -182,11 +169,7 @@ pub fn decisions(all: &[proto::Decision]) -> Json {
 
 /// An entry of the history.
 pub fn entry(e: &proto::AuditEntry) -> Json {
-    let status = if e.status == 0 {
-        Json::Null
-    } else {
-        status(e.status).into()
-    };
+    let status = if e.status == 0 { Json::Null } else { status(e.status).into() };
     Json::object([
         ("sequence", e.sequence.into()),
         ("at", or_null(&e.at)),
@@ -218,11 +201,7 @@ fn embedded(text: &str) -> Json {
 
 /// `null` for what is not there.
 pub fn or_null(text: &str) -> Json {
-    if text.is_empty() {
-        Json::Null
-    } else {
-        text.into()
-    }
+    if text.is_empty() { Json::Null } else { text.into() }
 }
 
 /// The word for a number of the contract. A number from a newer daemon reads
@@ -282,10 +261,7 @@ mod tests {
             ..Default::default()
         };
         let line = request(&r).to_text();
-        assert!(
-            line.contains(r#""arguments":{"amount":9007199254740993,"rate":1.10,"#),
-            "{line}"
-        );
+        assert!(line.contains(r#""arguments":{"amount":9007199254740993,"rate":1.10,"#), "{line}");
         assert!(line.is_ascii() && !line.contains('\n'));
     }
 

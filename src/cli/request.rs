@@ -74,13 +74,7 @@ pub async fn run(globals: &Globals, args: RequestArgs) -> Done {
             Err(other) => ending = other,
         }
     }
-    Err(asking::not_granted(
-        &hold,
-        ending,
-        &args.about,
-        (&args.server, &args.tool),
-        0,
-    ))
+    Err(asking::not_granted(&hold, ending, &args.about, (&args.server, &args.tool), 0))
 }
 
 /// The arguments' bytes, exactly as they were given.
@@ -98,15 +92,9 @@ fn arguments(given: &str) -> Done<Vec<u8>> {
         return Ok(given.as_bytes().to_vec());
     };
     let mut bytes = Vec::new();
-    source
-        .take(MAX_ARGUMENTS + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| {
-            Failure::usage(
-                format!("--args: cannot read {}: {error}", safe(given)),
-                "Check the path.",
-            )
-        })?;
+    source.take(MAX_ARGUMENTS + 1).read_to_end(&mut bytes).map_err(|error| {
+        Failure::usage(format!("--args: cannot read {}: {error}", safe(given)), "Check the path.")
+    })?;
     if bytes.len() as u64 > MAX_ARGUMENTS {
         return Err(Failure::usage(
             "--args: the arguments are larger than 256 KiB",

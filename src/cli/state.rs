@@ -13,12 +13,7 @@ use crate::config::{ConfigError, Overrides, StatePaths};
 pub struct Globals {
     /// Where the daemon is: unix:PATH, http://HOST:PORT or https://HOST:PORT
     /// [env: HOLDPOINT_SERVER] [default: the socket in the state directory]
-    #[arg(
-        long,
-        global = true,
-        value_name = "ADDRESS",
-        help_heading = "Everywhere"
-    )]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Everywhere")]
     pub connect: Option<String>,
     /// The state directory [env: HOLDPOINT_STATE_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
@@ -32,10 +27,7 @@ pub struct Globals {
 impl Globals {
     /// What they say about where things are.
     pub fn overrides(&self) -> Overrides {
-        Overrides {
-            config: self.config.clone(),
-            state_dir: self.state_dir.clone(),
-        }
+        Overrides { config: self.config.clone(), state_dir: self.state_dir.clone() }
     }
 
     /// The files of the state directory.
@@ -56,17 +48,12 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let several = error.problems.len() > 1;
         match &error.problems[..] {
-            [one] => Failure::usage(
-                format!("{}: {}", one.place, one.message),
-                sentence(&one.remedy),
-            ),
+            [one] => {
+                Failure::usage(format!("{}: {}", one.place, one.message), sentence(&one.remedy))
+            }
             _ => Failure {
                 what: error.to_string(),
-                next: if several {
-                    "Mend these.".to_owned()
-                } else {
-                    String::new()
-                },
+                next: if several { "Mend these.".to_owned() } else { String::new() },
                 exit: exit::USAGE,
                 reason: String::new(),
             },

@@ -22,11 +22,7 @@ pub struct Column {
 
 /// A column that keeps its width or goes.
 pub const fn fixed(title: &'static str, rank: u8) -> Column {
-    Column {
-        title,
-        rank,
-        least: usize::MAX,
-    }
+    Column { title, rank, least: usize::MAX }
 }
 
 /// A column that may be cut down to `least`.
@@ -48,10 +44,7 @@ pub fn cell(text: impl Into<String>) -> Cell {
 
 /// A cell in another tone.
 pub fn toned(text: impl Into<String>, tone: Tone) -> Cell {
-    Cell {
-        text: text.into(),
-        tone,
-    }
+    Cell { text: text.into(), tone }
 }
 
 /// Between columns.
@@ -62,10 +55,7 @@ pub fn fitted(columns: &[Column], rows: &[Vec<Cell>], width: usize, colour: bool
     let widths = widths(columns, rows, width);
     let last = widths.iter().rposition(Option::is_some);
     let mut out = String::new();
-    let heading: Vec<Cell> = columns
-        .iter()
-        .map(|c| toned(c.title, Tone::Strong))
-        .collect();
+    let heading: Vec<Cell> = columns.iter().map(|c| toned(c.title, Tone::Strong)).collect();
     for row in std::iter::once(&heading).chain(rows) {
         for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let Some(width) = *width else { continue };
@@ -85,14 +75,8 @@ pub fn fitted(columns: &[Column], rows: &[Vec<Cell>], width: usize, colour: bool
 /// The width of each column; `None`: it is left out.
 fn widths(columns: &[Column], rows: &[Vec<Cell>], width: usize) -> Vec<Option<usize>> {
     let natural = |position: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(position))
-            .map(|cell| cell.text.width());
-        cells
-            .chain([columns[position].title.width()])
-            .max()
-            .unwrap_or(0)
+        let cells = rows.iter().filter_map(|row| row.get(position)).map(|cell| cell.text.width());
+        cells.chain([columns[position].title.width()]).max().unwrap_or(0)
     };
     let mut widths: Vec<Option<usize>> = (0..columns.len()).map(|i| Some(natural(i))).collect();
     loop {
@@ -158,10 +142,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
-        let rows = [
-            row("delete_everything_there_is on production"),
-            row("読み込む on 資料"),
-        ];
+        let rows = [row("delete_everything_there_is on production"), row("読み込む on 資料")];
         for width in 18..90 {
             for line in fitted(&COLUMNS, &rows, width, false).lines() {
                 assert!(line.width() <= width, "{width}: {line}");
@@ -171,18 +152,10 @@ mod tests {
 
     #[test]
     fn the_important_columns_stay_and_what_is_cut_is_marked() {
-        let text = fitted(
-            &COLUMNS,
-            &[row("delete_everything on production")],
-            18,
-            false,
-        );
+        let text = fitted(&COLUMNS, &[row("delete_everything on production")], 18, false);
         assert_eq!(text, "ID        CALL\n2b4d5e6f  delete_…\n");
         let text = fitted(&COLUMNS, &[row("ls on fs")], 80, false);
-        assert_eq!(
-            text,
-            "ID        CALL      RISK\n2b4d5e6f  ls on fs  critical\n"
-        );
+        assert_eq!(text, "ID        CALL      RISK\n2b4d5e6f  ls on fs  critical\n");
     }
 
     #[test]

@@ -12,9 +12,7 @@ pub fn safe(text: &str) -> String {
 /// With its own line ends, each line indented.
 pub fn indented(text: &str, indent: &str) -> String {
     let safe = SafeText::block(text).to_string();
-    let lines = safe
-        .lines()
-        .map(|line| format!("{indent}{line}").trim_end().to_owned() + "\n");
+    let lines = safe.lines().map(|line| format!("{indent}{line}").trim_end().to_owned() + "\n");
     lines.collect()
 }
 

@@ -55,39 +55,25 @@ pub fn run(globals: &Globals, command: TokenCommand) -> Done {
 fn new(globals: &Globals, name: &str, expires: Option<Duration>, out: &mut Output) -> Done {
     if let Some(fault) = name_fault(name) {
         let what = format!("the name \"{}\" {fault}", shortened(name));
-        return Err(Failure::usage(
-            what,
-            "Choose another, for example alice or proxy-1.",
-        ));
+        return Err(Failure::usage(what, "Choose another, for example alice or proxy-1."));
     }
     if expires == Some(Duration::ZERO) {
         let next = "Give a longer time, for example --expires 90d.";
-        return Err(Failure::usage(
-            "a token that expires at once opens nothing",
-            next,
-        ));
+        return Err(Failure::usage("a token that expires at once opens nothing", next));
     }
     let overrides = globals.overrides();
     let file = ConfigFile::find(&overrides, &Environment::of_this_process())?;
     // A file that cannot be read (yet) is no reason not to make a token.
     let config = Config::load(overrides).map(|(config, _)| config).ok();
     let token = token::generate().map_err(|error| Failure::new(error.to_string(), ""))?;
-    let entry = entry(
-        TokenHash::of(&token),
-        expires.map(|time| when::now() + time),
-    );
+    let entry = entry(TokenHash::of(&token), expires.map(|time| when::now() + time));
     out.line(&token)?;
     out.flush()?;
     note("");
     note("This is the only time that the token is shown. Whoever uses it sets HOLDPOINT_TOKEN,");
     note("or HOLDPOINT_TOKEN_FILE to a file that nobody else can read.");
     note("");
-    note(&instructions(
-        config.as_ref(),
-        &printable(&file.path),
-        name,
-        &entry,
-    ));
+    note(&instructions(config.as_ref(), &printable(&file.path), name, &entry));
     Ok(())
 }
 
@@ -104,17 +90,9 @@ fn instructions(config: Option<&Config>, file: &str, name: &str, entry: &str) ->
     let after = "Then run `holdpoint config check`, and restart the daemon.";
     let wanted = fold(name);
     let known = config.and_then(|config| {
-        let callers = config
-            .callers
-            .iter()
-            .map(|c| (&c.name, &c.tokens, &c.place));
-        let operators = config
-            .operators
-            .iter()
-            .map(|o| (&o.name, &o.tokens, &o.place));
-        callers
-            .chain(operators)
-            .find(|(name, ..)| fold(name) == wanted)
+        let callers = config.callers.iter().map(|c| (&c.name, &c.tokens, &c.place));
+        let operators = config.operators.iter().map(|o| (&o.name, &o.tokens, &o.place));
+        callers.chain(operators).find(|(name, ..)| fold(name) == wanted)
     });
     match known {
         Some((name, tokens, place)) if tokens.len() < 2 => {
@@ -188,21 +166,14 @@ mod tests {
     fn config(dir: &std::path::Path, text: &str) -> Config {
         let file = dir.join("holdpoint.toml");
         std::fs::write(&file, text).expect("written");
-        let overrides = Overrides {
-            config: Some(file),
-            state_dir: Some("/s".into()),
-        };
+        let overrides = Overrides { config: Some(file), state_dir: Some("/s".into()) };
         let read = Config::load_with(&overrides, &Environment::default());
         read.unwrap_or_else(|error| panic!("{error}")).0
     }
 
     /// The lines of an answer that are meant to be pasted.
     fn to_paste(answer: &str) -> String {
-        answer
-            .split("\n\n")
-            .nth(1)
-            .expect("a block of its own")
-            .to_owned()
+        answer.split("\n\n").nth(1).expect("a block of its own").to_owned()
     }
 
     #[test]
@@ -223,18 +194,12 @@ mod tests {
     fn a_second_token_stands_beside_the_first() {
         let dir = tempfile::tempdir().expect("a folder");
         let head = "[[operators]]\nname = \"alice\"\n";
-        let one = config(
-            dir.path(),
-            &format!("{head}tokens = [{{ sha256 = \"{OLD}\" }}]"),
-        );
+        let one = config(dir.path(), &format!("{head}tokens = [{{ sha256 = \"{OLD}\" }}]"));
         let entry = entry(TokenHash::of("hp_x"), None);
         let answer = instructions(Some(&one), "f", "ALICE", &entry);
         let two = config(dir.path(), &format!("{head}{}", to_paste(&answer)));
-        let hashes: Vec<String> = two.operators[0]
-            .tokens
-            .iter()
-            .map(|t| t.sha256.to_string())
-            .collect();
+        let hashes: Vec<String> =
+            two.operators[0].tokens.iter().map(|t| t.sha256.to_string()).collect();
         assert_eq!(hashes, [OLD.to_owned(), TokenHash::of("hp_x").to_string()]);
         let third = instructions(Some(&two), "f", "alice", &entry);
         assert!(third.contains("two tokens already"), "{third}");

@@ -23,8 +23,9 @@ pub struct Waiting {
     said: String,
     /// On [`when::boot`]'s clock.
     said_at: Duration,
-    /// Whether a line stands on the terminal that has to go before the next.
-    standing: bool,
+    /// The line that stands on the terminal and has to go before the next;
+    /// empty if there is none.
+    standing: String,
 }
 
 impl Waiting {
@@ -35,7 +36,7 @@ impl Waiting {
             call: format!("{} on {}", safe(tool), safe(server)),
             said: String::new(),
             said_at: Duration::ZERO,
-            standing: false,
+            standing: String::new(),
         }
     }
 
@@ -48,7 +49,8 @@ impl Waiting {
                 self.clear();
                 note(&how);
             }
-            self.in_place(&format!("{what}, {left}"));
+            // The time first: a narrow terminal cuts the end.
+            self.in_place(&format!("{left}, {what}"));
         } else if self.said != what || when::boot() > self.said_at + REMIND_EVERY {
             note(&format!("{what}, {left}; {how}"));
             self.said_at = when::boot();
@@ -59,13 +61,9 @@ impl Waiting {
     /// The daemon does not answer at the moment.
     pub fn away(&mut self, id: Option<&str>, left: Option<Duration>) {
         let short = id.map(|id| format!(" [{}]", short(id))).unwrap_or_default();
-        let what = format!(
-            "holding: {}{short}: the daemon does not answer; trying again",
-            self.call
-        );
-        let left = left
-            .map(|left| format!(", {} left", when::duration(left)))
-            .unwrap_or_default();
+        let what =
+            format!("holding: {}{short}: the daemon does not answer; trying again", self.call);
+        let left = left.map(|left| format!(", {} left", when::duration(left))).unwrap_or_default();
         if self.terminal {
             self.in_place(&format!("{what}{left}"));
         } else if self.said != what {
@@ -76,15 +74,16 @@ impl Waiting {
 
     fn in_place(&mut self, line: &str) {
         let line = cut(line, output::width().saturating_sub(1));
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
-        self.standing = true;
+        if line != self.standing {
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
+            self.standing = line;
+        }
     }
 
     /// Takes the line away, so that what follows begins at the margin.
     pub fn clear(&mut self) {
-        if self.standing {
+        if !std::mem::take(&mut self.standing).is_empty() {
             let _ = write!(io::stderr(), "\r\x1b[K");
-            self.standing = false;
         }
     }
 }
@@ -97,11 +96,7 @@ impl Drop for Waiting {
 
 /// "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)".
 fn holding(call: &str, answer: &ApprovalAnswer) -> String {
-    let asked = if answer.asked.is_empty() {
-        "an answer".to_owned()
-    } else {
-        safe(&answer.asked)
-    };
+    let asked = if answer.asked.is_empty() { "an answer".to_owned() } else { safe(&answer.asked) };
     let people = match answer.asked_count {
         0 => String::new(),
         n => format!(" ({})", count(n.into(), "person", "people")),
@@ -111,10 +106,7 @@ fn holding(call: &str, answer: &ApprovalAnswer) -> String {
         [] => String::new(),
         names => format!(", approved so far by {}", names.join(", ")),
     };
-    format!(
-        "holding: {call} [{}] waits for {asked}{people}{so_far}",
-        short(&answer.id)
-    )
+    format!("holding: {call} [{}] waits for {asked}{people}{so_far}", short(&answer.id))
 }
 
 fn decide_with(id: &str) -> String {
@@ -138,14 +130,8 @@ mod tests {
             holding("write_file on fs", &answer),
             "holding: write_file on fs [1a2b3c4d] waits for ops (2 people)"
         );
-        assert_eq!(
-            decide_with(&answer.id),
-            "decide with: holdpoint show 1a2b3c4d"
-        );
-        answer.decisions.push(Decision {
-            operator: "ana".to_owned(),
-            ..Default::default()
-        });
+        assert_eq!(decide_with(&answer.id), "decide with: holdpoint show 1a2b3c4d");
+        answer.decisions.push(Decision { operator: "ana".to_owned(), ..Default::default() });
         assert!(holding("x", &answer).ends_with(", approved so far by ana"));
     }
 }

@@ -58,11 +58,7 @@ async fn follow(
     out: &mut Output,
     away: &mut bool,
 ) -> Done<Option<tonic::Status>> {
-    let stream = match client
-        .operator()
-        .watch_requests(WatchRequestsRequest {})
-        .await
-    {
+    let stream = match client.operator().watch_requests(WatchRequestsRequest {}).await {
         Ok(stream) => stream,
         Err(status) => return Ok(Some(status)),
     };
@@ -72,10 +68,7 @@ async fn follow(
         show(
             args,
             out,
-            &WatchEvent {
-                event: Some(Event::Reset(Default::default())),
-                ..Default::default()
-            },
+            &WatchEvent { event: Some(Event::Reset(Default::default())), ..Default::default() },
         )?;
     }
     loop {
@@ -113,11 +106,7 @@ fn object(event: &WatchEvent) -> Option<Json> {
 /// For a person, a line per event. Elsewhere columns with tabs between them:
 /// event, id, digest, status, server, tool, deadline.
 fn line(event: &WatchEvent, view: &View) -> Option<String> {
-    let kind = if event.kind.is_empty() {
-        "pending"
-    } else {
-        &event.kind
-    };
+    let kind = if event.kind.is_empty() { "pending" } else { &event.kind };
     match event.event.as_ref()? {
         Event::Request(r) if view.terminal => Some(for_person(kind, r, view)),
         Event::Request(r) => {
@@ -149,18 +138,11 @@ fn for_person(kind: &str, r: &Request, view: &View) -> String {
     let more = match (Status::from_number(r.status), r.decisions.last()) {
         (Some(Status::Pending), _) => {
             let category = view.paint(words::category(r.category), records::category(r.category));
-            format!(
-                ", {category}, expires {}",
-                view.deadline(&r.deadline, r.time_left_ms)
-            )
+            format!(", {category}, expires {}", view.deadline(&r.deadline, r.time_left_ms))
         }
         (_, Some(d)) if kind.contains("approved") || kind.contains("denied") => {
             let quoted = d.verdict == Verdict::Deny.number() && !d.reason.is_empty();
-            let reason = if quoted {
-                format!(": {}", safe(&d.reason))
-            } else {
-                String::new()
-            };
+            let reason = if quoted { format!(": {}", safe(&d.reason)) } else { String::new() };
             format!(" by {}{reason}", safe(&d.operator))
         }
         _ => String::new(),

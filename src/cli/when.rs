@@ -50,16 +50,12 @@ pub fn clock(at: Time, now: Time, zone: &Zone) -> String {
 
 /// [`relative`] for a time as the contract has it; empty stays empty.
 pub fn relative_text(rfc3339: &str, now: Time, zone: &Zone) -> String {
-    Time::parse(rfc3339)
-        .map(|at| relative(at, now, zone))
-        .unwrap_or_default()
+    Time::parse(rfc3339).map(|at| relative(at, now, zone)).unwrap_or_default()
 }
 
 /// [`clock`] for a time as the contract has it; empty stays empty.
 pub fn clock_text(rfc3339: &str, now: Time, zone: &Zone) -> String {
-    Time::parse(rfc3339)
-        .map(|at| clock(at, now, zone))
-        .unwrap_or_default()
+    Time::parse(rfc3339).map(|at| clock(at, now, zone)).unwrap_or_default()
 }
 
 /// The wall clock.
@@ -101,10 +97,7 @@ mod tests {
         assert_eq!(at("2026-11-22T13:05:00Z"), "in 12 min, 14:05 CET");
         assert_eq!(at("2026-11-22T12:49:00Z"), "4 min ago, 13:49 CET");
         assert_eq!(at("2026-11-25T13:05:00Z"), "in 3 days, 25 Nov 14:05 CET");
-        assert_eq!(
-            at("2025-11-22T12:53:00Z"),
-            "365 days ago, 22 Nov 2025 13:53 CET"
-        );
+        assert_eq!(at("2025-11-22T12:53:00Z"), "365 days ago, 22 Nov 2025 13:53 CET");
         assert_eq!(at(""), "");
     }
 }

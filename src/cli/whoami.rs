@@ -25,22 +25,12 @@ pub struct WhoamiArgs {
 
 /// Runs the command.
 pub async fn run(globals: &Globals, args: WhoamiArgs) -> Done {
-    let role = if args.caller {
-        Role::Caller
-    } else {
-        Role::Operator
-    };
+    let role = if args.caller { Role::Caller } else { Role::Operator };
     let client = Client::new(globals, role)?;
     let answer = client.operator().who_am_i(brief(WhoAmIRequest {})).await;
-    let me = answer
-        .map_err(|status| client.failure(status))?
-        .into_inner();
+    let me = answer.map_err(|status| client.failure(status))?.into_inner();
     let mut out = Output::stdout();
-    out.text(&if args.json {
-        object(&me).to_text() + "\n"
-    } else {
-        lines(&me)
-    })?;
+    out.text(&if args.json { object(&me).to_text() + "\n" } else { lines(&me) })?;
     out.flush()
 }
 
@@ -57,12 +47,7 @@ fn object(me: &WhoAmIResponse) -> Json {
 }
 
 fn lines(me: &WhoAmIResponse) -> String {
-    let list = |all: &[String]| {
-        all.iter()
-            .map(|one| safe(one))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = |all: &[String]| all.iter().map(|one| safe(one)).collect::<Vec<_>>().join(", ");
     let known = match records::strength(me.strength) {
         "local" => "local mode: any program of this user could be",
         "token" => "by a token",
@@ -73,14 +58,9 @@ fn lines(me: &WhoAmIResponse) -> String {
         ("roles", list(&me.roles)),
         ("groups", list(&me.groups)),
         ("known", known.to_owned()),
-        (
-            "daemon",
-            format!("{}, {}", safe(&me.server_version), safe(&me.server_state)),
-        ),
+        ("daemon", format!("{}, {}", safe(&me.server_version), safe(&me.server_state))),
         ("mail", safe(&me.mail)),
     ];
     let fields = fields.iter().filter(|(_, text)| !text.is_empty());
-    fields
-        .map(|(name, text)| format!("{name:<8}{text}\n"))
-        .collect()
+    fields.map(|(name, text)| format!("{name:<8}{text}\n")).collect()
 }

@@ -32,20 +32,14 @@ impl Zone {
     /// The zone of `TZ`, else of this machine.
     pub fn local() -> Self {
         let names = footer().map(|footer| names(&footer)).unwrap_or_default();
-        Zone {
-            kind: Kind::Local,
-            names,
-        }
+        Zone { kind: Kind::Local, names }
     }
 
     /// Always this offset, under this name.
     #[cfg(test)]
     pub fn fixed(east_seconds: i32, name: &str) -> Self {
         let offset = FixedOffset::east_opt(east_seconds).expect("an offset within a day");
-        Zone {
-            kind: Kind::Fixed(offset),
-            names: vec![(east_seconds, name.to_owned())],
-        }
+        Zone { kind: Kind::Fixed(offset), names: vec![(east_seconds, name.to_owned())] }
     }
 
     /// The instant as this zone's clocks show it.
@@ -71,9 +65,7 @@ impl Zone {
 /// The last line of the tzfile in use, or `TZ` itself where it is such a line.
 fn footer() -> Option<String> {
     let from_file = |path: &Path| -> Option<String> {
-        let bytes = fs::read(path)
-            .ok()
-            .filter(|bytes| bytes.starts_with(b"TZif"))?;
+        let bytes = fs::read(path).ok().filter(|bytes| bytes.starts_with(b"TZif"))?;
         let text = bytes.strip_suffix(b"\n")?;
         let start = text.iter().rposition(|byte| *byte == b'\n')? + 1;
         String::from_utf8(text[start..].to_vec()).ok()
@@ -113,14 +105,10 @@ fn names(posix: &str) -> Vec<(i32, String)> {
 fn name(text: &str) -> Option<(String, &str)> {
     if let Some(quoted) = text.strip_prefix('<') {
         let (name, rest) = quoted.split_once('>')?;
-        let plain = name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-".contains(c));
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "+-".contains(c));
         return plain.then(|| (name.to_owned(), rest));
     }
-    let end = text
-        .find(|c: char| !c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
     (end >= 3).then(|| (text[..end].to_owned(), &text[end..]))
 }
 
@@ -152,20 +140,14 @@ mod tests {
         );
         assert_eq!(named("<+0330>-3:30"), [(12_600, "+0330".to_owned())]);
         assert_eq!(named("UTC0"), [(0, "UTC".to_owned())]);
-        assert_eq!(
-            named("EST5EDT"),
-            [(-18_000, "EST".to_owned()), (-14_400, "EDT".to_owned())]
-        );
+        assert_eq!(named("EST5EDT"), [(-18_000, "EST".to_owned()), (-14_400, "EDT".to_owned())]);
         assert_eq!(named("\u{1b}[31m"), []);
         assert_eq!(named("<\u{1b}[31m>0"), []);
     }
 
     #[test]
     fn an_unknown_name_leaves_the_offset() {
-        let zone = Zone {
-            names: Vec::new(),
-            ..Zone::fixed(3600, "CET")
-        };
+        let zone = Zone { names: Vec::new(), ..Zone::fixed(3600, "CET") };
         let at = zone.at(DateTime::from_timestamp(1_700_000_000, 0).expect("in range"));
         assert_eq!(zone.name(&at), "+01:00");
     }

@@ -22,11 +22,7 @@ pub(super) fn always(config: &Config, problems: &mut Problems) {
     for route in &config.routes {
         if let Some(first) = routes.insert(fold(&route.name), &route.place) {
             let message = format!("a second route has the name \"{}\"", route.name);
-            problems.error(
-                &route.place,
-                message,
-                format!("rename it; the first is at {first}"),
-            );
+            problems.error(&route.place, message, format!("rename it; the first is at {first}"));
         }
     }
 }
@@ -43,10 +39,7 @@ pub(super) fn whole(config: &Config, now: Time, problems: &mut Problems) {
 /// is both would leave open who did what.
 fn unique_names(config: &Config, problems: &mut Problems) {
     let callers = config.callers.iter().map(|c| ("caller", &c.name, &c.place));
-    let operators = config
-        .operators
-        .iter()
-        .map(|o| ("operator", &o.name, &o.place));
+    let operators = config.operators.iter().map(|o| ("operator", &o.name, &o.place));
     let mut seen = BTreeMap::new();
     for (kind, name, place) in callers.chain(operators) {
         if let Some((other, first)) = seen.insert(fold(name), (kind, place)) {
@@ -59,14 +52,8 @@ fn unique_names(config: &Config, problems: &mut Problems) {
 
 /// A token that two identities share would not say who it was.
 fn unique_tokens(config: &Config, problems: &mut Problems) {
-    let callers = config
-        .callers
-        .iter()
-        .flat_map(|c| c.tokens.iter().map(|t| (&c.name, t)));
-    let operators = config
-        .operators
-        .iter()
-        .flat_map(|o| o.tokens.iter().map(|t| (&o.name, t)));
+    let callers = config.callers.iter().flat_map(|c| c.tokens.iter().map(|t| (&c.name, t)));
+    let operators = config.operators.iter().flat_map(|o| o.tokens.iter().map(|t| (&o.name, t)));
     let mut seen: BTreeMap<[u8; 32], (&String, &Place)> = BTreeMap::new();
     for (name, token) in callers.chain(operators) {
         let TokenConfig { sha256, place, .. } = token;
@@ -87,9 +74,7 @@ fn unique_words(operators: &[OperatorConfig], problems: &mut Problems) {
     let mut seen: BTreeMap<String, (&OperatorConfig, bool)> = BTreeMap::new();
     for operator in operators {
         let names = [&operator.name].into_iter().chain(&operator.aliases);
-        let words = names
-            .map(|word| (word, false))
-            .chain(operator.email.iter().map(|e| (e, true)));
+        let words = names.map(|word| (word, false)).chain(operator.email.iter().map(|e| (e, true)));
         for (word, email) in words {
             let Some((other, other_email)) = seen.insert(fold(word), (operator, email)) else {
                 continue;
@@ -117,11 +102,7 @@ fn doors(config: &Config, problems: &mut Problems) {
     let Some(listen) = config.listen else {
         if config.tls.is_some() {
             let message = "`tls_cert_file` is set, but `listen` is not, so nothing uses it";
-            problems.warning(
-                place("tls_cert_file"),
-                message,
-                "set `listen`, or take it away",
-            );
+            problems.warning(place("tls_cert_file"), message, "set `listen`, or take it away");
         }
         return;
     };
@@ -144,38 +125,23 @@ fn doors(config: &Config, problems: &mut Problems) {
 
 /// A route that nobody could ever satisfy holds calls until they expire.
 fn who_can_decide(config: &Config, problems: &mut Problems) {
-    let deciders: Vec<_> = config
-        .operators
-        .iter()
-        .filter(|o| o.roles.operator)
-        .collect();
+    let deciders: Vec<_> = config.operators.iter().filter(|o| o.roles.operator).collect();
     let in_local_mode = config.local_mode();
     if !in_local_mode && deciders.is_empty() {
         let place = config.operators.first().map(|o| &o.place);
-        let place = place
-            .or(config.callers.first().map(|c| &c.place))
-            .unwrap_or(&Place::Default);
+        let place = place.or(config.callers.first().map(|c| &c.place)).unwrap_or(&Place::Default);
         let message = "nobody may decide: there is no operator with the role operator";
         let remedy = "add [[operators]]; `holdpoint token new NAME` prints what to paste";
         problems.error(place, message, remedy);
         return;
     }
     if !in_local_mode && config.callers.is_empty() {
-        let place = config
-            .operators
-            .first()
-            .map_or(&Place::Default, |o| &o.place);
+        let place = config.operators.first().map_or(&Place::Default, |o| &o.place);
         let message = "nobody may ask: there are operators but no callers";
-        problems.warning(
-            place,
-            message,
-            "add [[callers]], or nothing will ever be held",
-        );
+        problems.warning(place, message, "add [[callers]], or nothing will ever be held");
     }
-    let known: BTreeSet<&str> = deciders
-        .iter()
-        .flat_map(|o| o.groups.iter().map(String::as_str))
-        .collect();
+    let known: BTreeSet<&str> =
+        deciders.iter().flat_map(|o| o.groups.iter().map(String::as_str)).collect();
     for route in &config.routes {
         let in_groups =
             |o: &&&OperatorConfig| route.ask.is_empty() || !route.ask.is_disjoint(&o.groups);
@@ -195,35 +161,14 @@ fn one_route(
     known: &BTreeSet<&str>,
     problems: &mut Problems,
 ) {
-    let RouteConfig {
-        name,
-        ask,
-        approvals,
-        place,
-        ..
-    } = route;
-    let groups = ask
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(" or ");
-    let strangers: Vec<&str> = ask
-        .iter()
-        .map(String::as_str)
-        .filter(|group| !known.contains(group))
-        .collect();
-    let near = strangers
-        .iter()
-        .find_map(|group| meant(group, known.iter().copied()));
-    let near = near
-        .map(|word| format!("; did you mean the group \"{word}\"?"))
-        .unwrap_or_default();
+    let RouteConfig { name, ask, approvals, place, .. } = route;
+    let groups = ask.iter().map(String::as_str).collect::<Vec<_>>().join(" or ");
+    let strangers: Vec<&str> =
+        ask.iter().map(String::as_str).filter(|group| !known.contains(group)).collect();
+    let near = strangers.iter().find_map(|group| meant(group, known.iter().copied()));
+    let near = near.map(|word| format!("; did you mean the group \"{word}\"?")).unwrap_or_default();
     if count < *approvals as usize {
-        let of = if ask.is_empty() {
-            String::new()
-        } else {
-            format!(" of {groups}")
-        };
+        let of = if ask.is_empty() { String::new() } else { format!(" of {groups}") };
         let could = match (in_local_mode, count) {
             (true, _) => "without [[operators]] there is one person, in no group".to_owned(),
             (false, 0) => "no operator could give one".to_owned(),
@@ -241,11 +186,7 @@ fn one_route(
         let strangers = strangers.join(", ");
         let message =
             format!("the route \"{name}\" asks {strangers}, where no operator may decide");
-        problems.warning(
-            place,
-            message,
-            format!("add operators there, or take it away{near}"),
-        );
+        problems.warning(place, message, format!("add operators there, or take it away{near}"));
     }
 }
 
@@ -254,29 +195,15 @@ fn mail(config: &Config, problems: &mut Problems) {
     if config.smtp.is_none() {
         return;
     }
-    for operator in config
-        .operators
-        .iter()
-        .filter(|o| o.roles.operator && o.email.is_none())
-    {
+    for operator in config.operators.iter().filter(|o| o.roles.operator && o.email.is_none()) {
         let message = format!("\"{}\" may decide but has no `email`", operator.name);
-        problems.warning(
-            &operator.place,
-            message,
-            "add one, or this person gets no mail",
-        );
+        problems.warning(&operator.place, message, "add one, or this person gets no mail");
     }
 }
 
 fn expired(config: &Config, now: Time, problems: &mut Problems) {
-    let callers = config
-        .callers
-        .iter()
-        .map(|c| (&c.name, &c.tokens, &c.place));
-    let operators = config
-        .operators
-        .iter()
-        .map(|o| (&o.name, &o.tokens, &o.place));
+    let callers = config.callers.iter().map(|c| (&c.name, &c.tokens, &c.place));
+    let operators = config.operators.iter().map(|o| (&o.name, &o.tokens, &o.place));
     for (name, tokens, place) in callers.chain(operators) {
         let past = |token: &&TokenConfig| token.expires.is_some_and(|at| at <= now);
         let message = match tokens.iter().filter(past).count() {
@@ -301,20 +228,13 @@ fn permissions(config: &Config, problems: &mut Problems) {
     let in_file = matches!(config.sources.get("smtp_url"), Some(Place::File { .. }));
     let holds_password = in_file
         && !config.sources.contains_key("smtp_password_file")
-        && config
-            .smtp
-            .as_ref()
-            .is_some_and(|smtp| smtp.password.is_some());
+        && config.smtp.as_ref().is_some_and(|smtp| smtp.password.is_some());
     if mode & 0o002 != 0 {
         let message = "every user of this machine can write this file, and so decide";
         problems.warning(&place, message, "chmod o-w it");
     }
     if mode & 0o004 != 0 && holds_password {
         let message = "every user of this machine can read the password in `smtp_url`";
-        problems.warning(
-            &place,
-            message,
-            "chmod 0600 it, or use `smtp_password_file`",
-        );
+        problems.warning(&place, message, "chmod 0600 it, or use `smtp_password_file`");
     }
 }

@@ -25,11 +25,7 @@ pub(super) struct Document<'a> {
 impl<'a> Document<'a> {
     pub fn new(path: &Path, text: &'a str) -> Document<'a> {
         let starts = text.match_indices('\n').map(|(at, _)| at + 1);
-        Document {
-            path: path.into(),
-            text,
-            lines: [0].into_iter().chain(starts).collect(),
-        }
+        Document { path: path.into(), text, lines: [0].into_iter().chain(starts).collect() }
     }
 
     /// Where a byte of the text stands.
@@ -37,11 +33,7 @@ impl<'a> Document<'a> {
         let line = self.lines.partition_point(|start| *start <= span.start);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
         let before = self.text.get(start..span.start).unwrap_or_default();
-        Place::File {
-            path: self.path.clone(),
-            line,
-            column: before.chars().count() + 1,
-        }
+        Place::File { path: self.path.clone(), line, column: before.chars().count() + 1 }
     }
 
     /// The document's top table, or `None` when it is not TOML. A tree with
@@ -62,12 +54,7 @@ impl<'a> Document<'a> {
     /// The keys outside every section.
     pub fn top<'d>(&'d self, tree: &'d Spanned<DeTable<'d>>) -> Section<'d> {
         let place = self.place(tree.span());
-        Section {
-            document: self,
-            title: "",
-            place,
-            table: tree.get_ref(),
-        }
+        Section { document: self, title: "", place, table: tree.get_ref() }
     }
 }
 
@@ -83,11 +70,7 @@ pub(super) struct Section<'d> {
 impl<'d> Section<'d> {
     /// Every key that is not known is an error.
     pub fn only(&self, known: &[&str], problems: &mut Problems) {
-        for key in self
-            .table
-            .keys()
-            .filter(|key| !known.contains(&key.get_ref().as_ref()))
-        {
+        for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let name = shortened(key.get_ref());
             let within = match self.title {
                 "" => "at the top of the file".to_owned(),
@@ -105,11 +88,7 @@ impl<'d> Section<'d> {
     /// The value of a key.
     pub fn item(&self, key: &str) -> Option<Item<'d>> {
         let (_, value) = self.table.iter().find(|(k, _)| k.get_ref() == key)?;
-        Some(Item {
-            document: self.document,
-            key: key.to_owned(),
-            value,
-        })
+        Some(Item { document: self.document, key: key.to_owned(), value })
     }
 
     /// The value of a key that has to be there.
@@ -130,9 +109,7 @@ impl<'d> Section<'d> {
 
     /// The texts of a list; empty if the key is not there.
     pub fn texts(&self, key: &str, problems: &mut Problems) -> Vec<(&'d str, Place)> {
-        self.item(key)
-            .map(|item| item.texts(problems))
-            .unwrap_or_default()
+        self.item(key).map(|item| item.texts(problems)).unwrap_or_default()
     }
 
     /// The table under a key.
@@ -188,26 +165,14 @@ impl<'d> Item<'d> {
     /// Reports a value of the wrong type.
     pub fn wrong(&self, expected: &str, remedy: &str, problems: &mut Problems) {
         let found = self.value.get_ref().type_str();
-        let article = if found.starts_with(['a', 'i']) {
-            "an"
-        } else {
-            "a"
-        };
-        let message = format!(
-            "`{}` must be {expected}, but is {article} {found}",
-            self.key
-        );
+        let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
+        let message = format!("`{}` must be {expected}, but is {article} {found}", self.key);
         problems.error(&self.place(), message, remedy);
     }
 
     pub fn section(&self, title: &'static str) -> Option<Section<'d>> {
         let table = self.value.get_ref().as_table()?;
-        Some(Section {
-            document: self.document,
-            title,
-            place: self.place(),
-            table,
-        })
+        Some(Section { document: self.document, title, place: self.place(), table })
     }
 
     pub fn text(&self, problems: &mut Problems) -> Option<&'d str> {
@@ -252,10 +217,7 @@ impl<'d> Item<'d> {
     }
 
     pub fn is_empty_list(&self) -> bool {
-        self.value
-            .get_ref()
-            .as_array()
-            .is_some_and(|values| values.is_empty())
+        self.value.get_ref().as_array().is_some_and(|values| values.is_empty())
     }
 
     pub fn list(&self, remedy: &str, problems: &mut Problems) -> Vec<Item<'d>> {
@@ -263,19 +225,12 @@ impl<'d> Item<'d> {
             self.wrong("a list", remedy, problems);
             return Vec::new();
         };
-        let item = |value| Item {
-            document: self.document,
-            key: self.key.clone(),
-            value,
-        };
+        let item = |value| Item { document: self.document, key: self.key.clone(), value };
         values.iter().map(item).collect()
     }
 
     pub fn texts(&self, problems: &mut Problems) -> Vec<(&'d str, Place)> {
         let items = self.list("write it in brackets: [\"one\", \"two\"]", problems);
-        items
-            .iter()
-            .filter_map(|item| Some((item.text(problems)?, item.place())))
-            .collect()
+        items.iter().filter_map(|item| Some((item.text(problems)?, item.place()))).collect()
     }
 }

@@ -24,9 +24,7 @@ pub fn parse(text: &str) -> Result<Duration, NotADuration> {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = rest.split_at(digits);
         let letter = after.chars().next().ok_or(NotADuration)?;
-        let (_, factor) = units
-            .find(|(unit, _)| *unit == letter)
-            .ok_or(NotADuration)?;
+        let (_, factor) = units.find(|(unit, _)| *unit == letter).ok_or(NotADuration)?;
         let number: u64 = number.parse().map_err(|_| NotADuration)?;
         let part = number.checked_mul(*factor).ok_or(NotADuration)?;
         seconds = seconds.checked_add(part).ok_or(NotADuration)?;
@@ -49,11 +47,7 @@ pub fn text(duration: Duration) -> String {
             seconds %= factor;
         }
     }
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -72,9 +66,9 @@ mod tests {
 
     #[test]
     fn what_could_mean_two_things_is_no_duration() {
-        for text in [
-            "", "15", "m", "15 m", "-5m", "1.5h", "5m5m", "5s5m", "15min", "１５m", "5µ", "١s",
-        ] {
+        for text in
+            ["", "15", "m", "15 m", "-5m", "1.5h", "5m5m", "5s5m", "15min", "１５m", "5µ", "١s"]
+        {
             assert_eq!(parse(text), Err(NotADuration), "{text:?}");
         }
         for text in ["99999999999999999999s", "18446744073709551615d", "2000000d"] {

@@ -39,12 +39,7 @@ impl Environment {
 
     /// These and no others.
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Environment {
-        Environment(
-            variables
-                .into_iter()
-                .map(|(k, v)| (k.into(), v.into()))
-                .collect(),
-        )
+        Environment(variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
     }
 
     /// A variable that holds a path, unless it is empty.
@@ -55,18 +50,11 @@ impl Environment {
 
     /// A variable's text, unless it is empty. Values are never quoted: some are secret.
     pub(super) fn text(&self, name: &str, problems: &mut Problems) -> Option<&str> {
-        let value = self
-            .0
-            .get(&OsString::from(name))
-            .filter(|value| !value.is_empty())?;
+        let value = self.0.get(&OsString::from(name)).filter(|value| !value.is_empty())?;
         let text = value.to_str();
         if text.is_none() {
             let place = Place::Variable(name.to_owned());
-            problems.error(
-                &place,
-                "the value is not valid UTF-8",
-                "set it to UTF-8 text",
-            );
+            problems.error(&place, "the value is not valid UTF-8", "set it to UTF-8 text");
         }
         text
     }

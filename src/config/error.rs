@@ -80,14 +80,8 @@ impl ConfigError {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> ConfigError {
-        let problem = Problem {
-            place,
-            message: message.into(),
-            remedy: remedy.into(),
-        };
-        ConfigError {
-            problems: vec![problem],
-        }
+        let problem = Problem { place, message: message.into(), remedy: remedy.into() };
+        ConfigError { problems: vec![problem] }
     }
 }
 
@@ -116,11 +110,7 @@ impl Problems {
     /// Something that makes the configuration unusable.
     pub fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         let place = place.clone();
-        self.errors.push(Problem {
-            place,
-            message: message.into(),
-            remedy: remedy.into(),
-        });
+        self.errors.push(Problem { place, message: message.into(), remedy: remedy.into() });
     }
 
     /// Something that works but is probably not what was meant.
@@ -131,11 +121,7 @@ impl Problems {
         remedy: impl Into<String>,
     ) {
         let place = place.clone();
-        self.warnings.push(Problem {
-            place,
-            message: message.into(),
-            remedy: remedy.into(),
-        });
+        self.warnings.push(Problem { place, message: message.into(), remedy: remedy.into() });
     }
 
     /// Whether an error was found so far.
@@ -153,8 +139,6 @@ impl Problems {
             Place::File { line, column, .. } => (1, line, column),
             _ => (0, 0, 0),
         });
-        Err(ConfigError {
-            problems: self.errors,
-        })
+        Err(ConfigError { problems: self.errors })
     }
 }

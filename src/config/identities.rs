@@ -66,14 +66,8 @@ pub struct Roles {
 impl Roles {
     /// The words for them, in a fixed order.
     pub fn words(self) -> Vec<&'static str> {
-        let all = [
-            (self.operator, "operator"),
-            (self.auditor, "auditor"),
-            (self.admin, "admin"),
-        ];
-        all.into_iter()
-            .filter_map(|(has, word)| has.then_some(word))
-            .collect()
+        let all = [(self.operator, "operator"), (self.auditor, "auditor"), (self.admin, "admin")];
+        all.into_iter().filter_map(|(has, word)| has.then_some(word)).collect()
     }
 }
 
@@ -88,19 +82,13 @@ pub(super) fn caller(section: &Section<'_>, problems: &mut Problems) -> Option<C
     Some(CallerConfig {
         name,
         tokens,
-        acts_for: acts_for
-            .into_iter()
-            .map(|(who, _)| who.to_owned())
-            .collect(),
+        acts_for: acts_for.into_iter().map(|(who, _)| who.to_owned()).collect(),
         place: section.place.clone(),
     })
 }
 
 pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option<OperatorConfig> {
-    section.only(
-        &["name", "email", "aliases", "groups", "roles", "tokens"],
-        problems,
-    );
+    section.only(&["name", "email", "aliases", "groups", "roles", "tokens"], problems);
     let email = section.text("email", problems);
     if let Some((text, place)) = &email {
         check_email(text, place, problems);
@@ -116,10 +104,7 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
     Some(OperatorConfig {
         name,
         email: email.map(|(text, _)| text.to_owned()),
-        aliases: aliases
-            .into_iter()
-            .map(|(alias, _)| alias.to_owned())
-            .collect(),
+        aliases: aliases.into_iter().map(|(alias, _)| alias.to_owned()).collect(),
         groups,
         roles,
         tokens,
@@ -137,11 +122,7 @@ pub(super) fn name(
     let text = item.text(problems)?;
     if let Some(fault) = name_fault(text) {
         let message = format!("the name \"{}\" {fault}", shortened(text));
-        problems.error(
-            &item.place(),
-            message,
-            format!("choose another, for example {example}"),
-        );
+        problems.error(&item.place(), message, format!("choose another, for example {example}"));
         return None;
     }
     Some(text.to_owned())
@@ -181,20 +162,13 @@ fn check_email(text: &str, place: &Place, problems: &mut Problems) {
     let plain = !text.chars().any(char::is_control) && text.len() <= 254;
     if !plain || text.parse::<lettre::Address>().is_err() {
         let message = format!("`email` is \"{}\", not a mail address", shortened(text));
-        problems.error(
-            place,
-            message,
-            "write only the address, for example alice@example.com",
-        );
+        problems.error(place, message, "write only the address, for example alice@example.com");
     }
 }
 
 fn roles(section: &Section<'_>, problems: &mut Problems) -> Roles {
     let Some(item) = section.item("roles") else {
-        return Roles {
-            operator: true,
-            ..Roles::default()
-        };
+        return Roles { operator: true, ..Roles::default() };
     };
     let listed = item.texts(problems);
     let mut roles = Roles::default();
@@ -203,13 +177,7 @@ fn roles(section: &Section<'_>, problems: &mut Problems) -> Roles {
             "operator" => roles.operator = true,
             "auditor" => roles.auditor = true,
             "admin" => roles.admin = true,
-            _ => unknown_word(
-                "role",
-                word,
-                &["operator", "auditor", "admin"],
-                place,
-                problems,
-            ),
+            _ => unknown_word("role", word, &["operator", "auditor", "admin"], place, problems),
         }
     }
     if listed.is_empty() {
@@ -231,11 +199,7 @@ pub(super) fn unknown_word(
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("known: {}", known.join(", ")),
     };
-    problems.error(
-        place,
-        format!("unknown {what} \"{}\"", shortened(word)),
-        remedy,
-    );
+    problems.error(place, format!("unknown {what} \"{}\"", shortened(word)), remedy);
 }
 
 fn tokens(section: &Section<'_>, problems: &mut Problems) -> Vec<TokenConfig> {
@@ -249,10 +213,7 @@ fn tokens(section: &Section<'_>, problems: &mut Problems) -> Vec<TokenConfig> {
         let remedy = "give one token, or two while the old one is being replaced";
         problems.error(&item.place(), message, remedy);
     }
-    items
-        .iter()
-        .filter_map(|item| one_token(item, problems))
-        .collect()
+    items.iter().filter_map(|item| one_token(item, problems)).collect()
 }
 
 /// Never quotes `sha256`: people paste the token itself there.
@@ -262,9 +223,7 @@ fn one_token(item: &Item<'_>, problems: &mut Problems) -> Option<TokenConfig> {
         return None;
     };
     section.only(&["sha256", "expires"], problems);
-    let expires = section
-        .item("expires")
-        .and_then(|item| expiry(&item, problems));
+    let expires = section.item("expires").and_then(|item| expiry(&item, problems));
     let item = section.required("sha256", "sha256 = \"64 hex digits\"", problems)?;
     let text = item.text(problems)?;
     let Some(sha256) = TokenHash::parse(text) else {
@@ -285,26 +244,15 @@ fn one_token(item: &Item<'_>, problems: &mut Problems) -> Option<TokenConfig> {
         }
         return None;
     };
-    Some(TokenConfig {
-        sha256,
-        expires,
-        place: section.place,
-    })
+    Some(TokenConfig { sha256, expires, place: section.place })
 }
 
 fn expiry(item: &Item<'_>, problems: &mut Problems) -> Option<Time> {
     let text = item.time_text(problems)?;
     let time = Time::parse(&text);
     if time.is_none() {
-        let message = format!(
-            "`expires` is \"{}\", not a time with a zone",
-            shortened(&text)
-        );
-        problems.error(
-            &item.place(),
-            message,
-            "write for example 2027-01-01T00:00:00Z",
-        );
+        let message = format!("`expires` is \"{}\", not a time with a zone", shortened(&text));
+        problems.error(&item.place(), message, "write for example 2027-01-01T00:00:00Z");
     }
     time
 }

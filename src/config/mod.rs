@@ -227,9 +227,7 @@ impl Parts {
             parts.callers.extend(identities::caller(&section, problems));
         }
         for section in top.sections("operators", "[[operators]]", problems) {
-            parts
-                .operators
-                .extend(identities::operator(&section, problems));
+            parts.operators.extend(identities::operator(&section, problems));
         }
         for section in top.sections("routes", "[[routes]]", problems) {
             parts.routes.extend(routing::route(&section, problems));
@@ -246,10 +244,7 @@ fn read(file: &ConfigFile) -> Result<Option<String>, ConfigError> {
             Ok(None)
         }
         Err(error) => {
-            let named = file
-                .named_by
-                .map(|by| format!(", named by {by},"))
-                .unwrap_or_default();
+            let named = file.named_by.map(|by| format!(", named by {by},")).unwrap_or_default();
             Err(ConfigError::one(
                 Place::Path(file.path.clone()),
                 format!("the configuration file{named} cannot be read: {error}"),

@@ -10,21 +10,12 @@ use crate::call::safe_text::{SafeText, is_hidden};
 /// taken for the one on whose behalf a call is made may not decide it, and
 /// the other mistake would let somebody sign for themselves.
 pub fn fold(text: &str) -> String {
-    let spaced = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c });
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
     let seen = spaced.filter(|c| !is_hidden(*c));
     // Up and down again is close to Unicode's full case folding: it unites
     // ß with SS and both small sigmas.
-    let folded: String = seen
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect();
-    folded
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let folded: String = seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    folded.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What is wrong with a name of a caller, operator, group or route, if anything.
@@ -60,20 +51,13 @@ pub(crate) fn alias_fault(alias: &str) -> Option<&'static str> {
 /// A value as it is quoted in a message: safe to look at, and not pages long.
 pub(crate) fn shortened(text: &str) -> String {
     let (shown, cut) = SafeText::cut_line(text, 80);
-    if cut == 0 {
-        shown.to_string()
-    } else {
-        format!("{shown}…")
-    }
+    if cut == 0 { shown.to_string() } else { format!("{shown}…") }
 }
 
 /// The word of `known` that was probably meant.
 pub(crate) fn meant<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
-    let nearest = known
-        .into_iter()
-        .map(|word| (distance(&wrong, word), word))
-        .min()?;
+    let nearest = known.into_iter().map(|word| (distance(&wrong, word), word)).min()?;
     // A third of the letters may be wrong; more than that is another word.
     (nearest.0 <= nearest.1.len().div_ceil(3)).then_some(nearest.1)
 }
@@ -100,13 +84,7 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_fold_to_one() {
-        for text in [
-            "Alice",
-            " ALICE ",
-            "ali\u{200b}ce",
-            "\u{202e}alice\u{feff}",
-            "alice\r\n",
-        ] {
+        for text in ["Alice", " ALICE ", "ali\u{200b}ce", "\u{202e}alice\u{feff}", "alice\r\n"] {
             assert_eq!(fold(text), "alice", "{text:?}");
         }
         assert_eq!(fold("Alice\u{a0} \u{3000}Liddell"), "alice liddell");
@@ -137,14 +115,8 @@ mod tests {
             assert!(name_fault(name).is_some(), "{name:?}");
         }
         assert!(name_fault(&"a".repeat(101)).is_some());
-        for name in [
-            "alice",
-            "proxy-1",
-            "Zoë O'Neill",
-            "李雷",
-            "a.liddell@example.com",
-            "आलिया",
-        ] {
+        for name in ["alice", "proxy-1", "Zoë O'Neill", "李雷", "a.liddell@example.com", "आलिया"]
+        {
             assert_eq!(name_fault(name), None, "{name:?}");
         }
     }

@@ -69,19 +69,11 @@ pub(super) fn state_dir(
     overrides: &Overrides,
     environment: &Environment,
 ) -> Result<PathBuf, ConfigError> {
-    let named = overrides
-        .state_dir
-        .clone()
-        .or_else(|| environment.path("HOLDPOINT_STATE_DIR"));
+    let named = overrides.state_dir.clone().or_else(|| environment.path("HOLDPOINT_STATE_DIR"));
     // The XDG specification says to ignore a relative path here.
     let absolute = |path: &PathBuf| path.is_absolute();
     let xdg = || environment.path("XDG_STATE_HOME").filter(absolute);
-    let home = || {
-        environment
-            .path("HOME")
-            .filter(absolute)
-            .map(|h| h.join(".local/state"))
-    };
+    let home = || environment.path("HOME").filter(absolute).map(|h| h.join(".local/state"));
     let found = match named {
         Some(dir) => dir,
         None => match xdg().or_else(home) {
@@ -123,22 +115,13 @@ impl ConfigFile {
         environment: &Environment,
     ) -> Result<ConfigFile, ConfigError> {
         if let Some(path) = overrides.config.clone() {
-            return Ok(ConfigFile {
-                path,
-                named_by: Some("--config"),
-            });
+            return Ok(ConfigFile { path, named_by: Some("--config") });
         }
         if let Some(path) = environment.path("HOLDPOINT_CONFIG") {
-            return Ok(ConfigFile {
-                path,
-                named_by: Some("HOLDPOINT_CONFIG"),
-            });
+            return Ok(ConfigFile { path, named_by: Some("HOLDPOINT_CONFIG") });
         }
         let path = state_dir(overrides, environment)?.join("holdpoint.toml");
-        Ok(ConfigFile {
-            path,
-            named_by: None,
-        })
+        Ok(ConfigFile { path, named_by: None })
     }
 }
 
@@ -157,22 +140,10 @@ mod tests {
         let xdg = ("XDG_STATE_HOME", "/xdg");
         let named = ("HOLDPOINT_STATE_DIR", "/named");
         let at = |p: &str| PathBuf::from(p);
-        assert_eq!(
-            dir(&none, Environment::of([home])),
-            at("/home/a/.local/state/holdpoint")
-        );
-        assert_eq!(
-            dir(&none, Environment::of([home, xdg])),
-            at("/xdg/holdpoint")
-        );
-        assert_eq!(
-            dir(&none, Environment::of([home, xdg, named])),
-            at("/named")
-        );
-        let flag = Overrides {
-            state_dir: Some(at("/flag")),
-            ..Overrides::default()
-        };
+        assert_eq!(dir(&none, Environment::of([home])), at("/home/a/.local/state/holdpoint"));
+        assert_eq!(dir(&none, Environment::of([home, xdg])), at("/xdg/holdpoint"));
+        assert_eq!(dir(&none, Environment::of([home, xdg, named])), at("/named"));
+        let flag = Overrides { state_dir: Some(at("/flag")), ..Overrides::default() };
         assert_eq!(dir(&flag, Environment::of([home, xdg, named])), at("/flag"));
         let relative = Environment::of([home, ("XDG_STATE_HOME", "x")]);
         assert_eq!(dir(&none, relative), at("/home/a/.local/state/holdpoint"));
@@ -194,9 +165,6 @@ mod tests {
         assert!(StatePaths::of(&fits).is_ok());
         let long = PathBuf::from(format!("/{}", "d".repeat(92)));
         let text = StatePaths::of(&long).expect_err("108 bytes").to_string();
-        assert!(
-            text.contains("108 bytes") && text.contains("--state-dir"),
-            "{text}"
-        );
+        assert!(text.contains("108 bytes") && text.contains("--state-dir"), "{text}");
     }
 }

@@ -44,16 +44,7 @@ pub struct RouteConfig {
 }
 
 pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<RouteConfig> {
-    let known = [
-        "name",
-        "servers",
-        "tools",
-        "categories",
-        "risks",
-        "ask",
-        "approvals",
-        "timeout",
-    ];
+    let known = ["name", "servers", "tools", "categories", "risks", "ask", "approvals", "timeout"];
     section.only(&known, problems);
     for key in ["servers", "tools", "categories", "risks"] {
         not_empty(key, section, problems);
@@ -61,9 +52,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
     let timeout = section
         .text("timeout", problems)
         .and_then(|(text, place)| span_within("timeout", text, &place, TIMEOUT, problems));
-    let approvals = section
-        .item("approvals")
-        .map(|item| item.number(1..=100, problems));
+    let approvals = section.item("approvals").map(|item| item.number(1..=100, problems));
     let servers = globs("servers", section, problems);
     let tools = globs("tools", section, problems);
     let categories = categories(section, problems);
@@ -72,11 +61,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
     let name = name(section, "name = \"deletes\"", problems)?;
     if name.to_lowercase() == BUILT_IN {
         let message = format!("the name \"{name}\" belongs to the route for all other calls");
-        problems.error(
-            &section.place,
-            message,
-            "choose another name for this route",
-        );
+        problems.error(&section.place, message, "choose another name for this route");
     }
     Some(RouteConfig {
         name,
@@ -98,11 +83,7 @@ fn not_empty(key: &str, section: &Section<'_>, problems: &mut Problems) {
     };
     if item.is_empty_list() {
         let message = format!("`{key}` lists nothing");
-        problems.error(
-            &item.place(),
-            message,
-            format!("take `{key}` away to match all of them"),
-        );
+        problems.error(&item.place(), message, format!("take `{key}` away to match all of them"));
     }
 }
 
@@ -136,14 +117,7 @@ fn globs(key: &str, section: &Section<'_>, problems: &mut Problems) -> Vec<Glob>
 
 fn categories(section: &Section<'_>, problems: &mut Problems) -> Vec<Category> {
     let known: Vec<&str> = Category::ALL.iter().skip(1).map(|c| c.word()).collect();
-    words(
-        "category",
-        "categories",
-        section,
-        &known,
-        Category::from_word,
-        problems,
-    )
+    words("category", "categories", section, &known, Category::from_word, problems)
 }
 
 fn risks(section: &Section<'_>, problems: &mut Problems) -> Vec<Risk> {

@@ -43,21 +43,9 @@ const SETTINGS: [Setting; 13] = [
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
-    (
-        "limits.max_arguments_bytes",
-        Kind::Count(1_024, 1_048_576),
-        "262144",
-    ),
-    (
-        "limits.max_pending_per_caller",
-        Kind::Count(1, 1_000_000),
-        "20000",
-    ),
-    (
-        "limits.max_pending_per_client",
-        Kind::Count(1, 1_000_000),
-        "2000",
-    ),
+    ("limits.max_arguments_bytes", Kind::Count(1_024, 1_048_576), "262144"),
+    ("limits.max_pending_per_caller", Kind::Count(1, 1_000_000), "20000"),
+    ("limits.max_pending_per_client", Kind::Count(1, 1_000_000), "2000"),
     ("limits.max_held", Kind::Count(1, 1_000_000), "150000"),
 ];
 
@@ -73,12 +61,10 @@ pub(super) fn variables() -> Vec<String> {
 
 /// The names of the settings of one section (empty: the top).
 pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
-    SETTINGS
-        .iter()
-        .filter_map(move |(name, ..)| match name.split_once('.') {
-            Some((within, key)) => (within == section).then_some(key),
-            None => section.is_empty().then_some(*name),
-        })
+    SETTINGS.iter().filter_map(move |(name, ..)| match name.split_once('.') {
+        Some((within, key)) => (within == section).then_some(key),
+        None => section.is_empty().then_some(*name),
+    })
 }
 
 /// How a mail server is written.
@@ -116,18 +102,14 @@ impl Given {
         for (name, ..) in SETTINGS {
             let variable = variable(name);
             if let Some(text) = environment.text(&variable, problems) {
-                self.0
-                    .insert(name, (text.to_owned(), Place::Variable(variable)));
+                self.0.insert(name, (text.to_owned(), Place::Variable(variable)));
             }
         }
     }
 
     /// Where each setting that was given stands.
     pub fn places(&self) -> BTreeMap<&'static str, Place> {
-        self.0
-            .iter()
-            .map(|(name, (_, place))| (*name, place.clone()))
-            .collect()
+        self.0.iter().map(|(name, (_, place))| (*name, place.clone())).collect()
     }
 
     fn text(&self, name: &str) -> Option<(&str, &Place)> {
@@ -219,24 +201,12 @@ impl Given {
     pub fn tls(&self, problems: &mut Problems) -> Option<TlsFiles> {
         let (cert, key) = (self.path("tls_cert_file"), self.path("tls_key_file"));
         for (name, other, alone) in [
-            (
-                "tls_cert_file",
-                "tls_key_file",
-                cert.as_ref().filter(|_| key.is_none()),
-            ),
-            (
-                "tls_key_file",
-                "tls_cert_file",
-                key.as_ref().filter(|_| cert.is_none()),
-            ),
+            ("tls_cert_file", "tls_key_file", cert.as_ref().filter(|_| key.is_none())),
+            ("tls_key_file", "tls_cert_file", key.as_ref().filter(|_| cert.is_none())),
         ] {
             if let Some((_, place)) = alone {
                 let message = format!("`{name}` is set, but `{other}` is not");
-                problems.error(
-                    place,
-                    message,
-                    format!("set `{other}`, or take `{name}` away"),
-                );
+                problems.error(place, message, format!("set `{other}`, or take `{name}` away"));
             }
         }
         for (name, file) in [("tls_cert_file", &cert), ("tls_key_file", &key)] {
@@ -246,10 +216,7 @@ impl Given {
                 problems.error(place, message, "name a PEM file that this user can read");
             }
         }
-        Some(TlsFiles {
-            cert_file: cert?.0,
-            key_file: key?.0,
-        })
+        Some(TlsFiles { cert_file: cert?.0, key_file: key?.0 })
     }
 
     /// The mail server, with its password from wherever it is.
@@ -258,11 +225,7 @@ impl Given {
         let Some((url, place)) = self.text("smtp_url") else {
             if let Some((_, place)) = file {
                 let message = "`smtp_password_file` is set, but `smtp_url` is not";
-                problems.error(
-                    place,
-                    message,
-                    "set `smtp_url`, or take the password file away",
-                );
+                problems.error(place, message, "set `smtp_url`, or take the password file away");
             }
             return None;
         };
@@ -317,10 +280,8 @@ impl Given {
     /// The sender of mails.
     pub fn from(&self, problems: &mut Problems) -> Option<Mailbox> {
         let (text, place) = self.text("from")?;
-        let mailbox: Option<Mailbox> = text
-            .parse()
-            .ok()
-            .filter(|_| !text.chars().any(char::is_control));
+        let mailbox: Option<Mailbox> =
+            text.parse().ok().filter(|_| !text.chars().any(char::is_control));
         if mailbox.is_none() {
             let message = format!("`from` is \"{}\", not a mail address", shortened(text));
             let remedy = "write for example Holdpoint <holdpoint@example.com>";
@@ -346,16 +307,8 @@ pub(super) fn span_within(
     );
     match duration::parse(text) {
         Ok(found) if (least..=most).contains(&found.as_secs()) => return Some(found),
-        Ok(_) => problems.error(
-            place,
-            format!("`{name}` is \"{shown}\", out of range"),
-            remedy,
-        ),
-        Err(_) => problems.error(
-            place,
-            format!("`{name}` is \"{shown}\", not a duration"),
-            remedy,
-        ),
+        Ok(_) => problems.error(place, format!("`{name}` is \"{shown}\", out of range"), remedy),
+        Err(_) => problems.error(place, format!("`{name}` is \"{shown}\", not a duration"), remedy),
     }
     None
 }

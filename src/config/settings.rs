@@ -22,39 +22,18 @@ impl Config {
         let number = |number: usize| Some(number.to_string());
         let tls = self.tls.as_ref();
         let values = [
-            (
-                "listen",
-                self.listen.map(|listen| quoted(&listen.to_string())),
-            ),
+            ("listen", self.listen.map(|listen| quoted(&listen.to_string()))),
             ("tls_cert_file", tls.map(|tls| path(&tls.cert_file))),
             ("tls_key_file", tls.map(|tls| path(&tls.key_file))),
-            (
-                "smtp_url",
-                self.smtp.as_ref().map(|smtp| quoted(&smtp.to_string())),
-            ),
-            (
-                "smtp_password_file",
-                self.smtp_password_file.as_deref().map(path),
-            ),
-            (
-                "from",
-                self.from.as_ref().map(|from| quoted(&from.to_string())),
-            ),
+            ("smtp_url", self.smtp.as_ref().map(|smtp| quoted(&smtp.to_string()))),
+            ("smtp_password_file", self.smtp_password_file.as_deref().map(path)),
+            ("from", self.from.as_ref().map(|from| quoted(&from.to_string()))),
             ("default_timeout", span(self.default_timeout)),
             ("lapse_after", span(self.lapse_after)),
             ("lease", span(self.lease)),
-            (
-                "limits.max_arguments_bytes",
-                number(self.limits.max_arguments_bytes),
-            ),
-            (
-                "limits.max_pending_per_caller",
-                number(self.limits.max_pending_per_caller),
-            ),
-            (
-                "limits.max_pending_per_client",
-                number(self.limits.max_pending_per_client),
-            ),
+            ("limits.max_arguments_bytes", number(self.limits.max_arguments_bytes)),
+            ("limits.max_pending_per_caller", number(self.limits.max_pending_per_caller)),
+            ("limits.max_pending_per_client", number(self.limits.max_pending_per_client)),
             ("limits.max_held", number(self.limits.max_held)),
         ];
         let setting = |(key, value)| Setting {

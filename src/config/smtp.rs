@@ -57,9 +57,7 @@ impl Smtp {
     /// Reads `smtp://`, `smtp+starttls://` and `smtps://`, then
     /// `[user[:password]@]host[:port]`. The error never quotes the text.
     pub fn parse(url: &str) -> Result<Smtp, String> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or("it does not begin with smtp://")?;
+        let (scheme, rest) = url.split_once("://").ok_or("it does not begin with smtp://")?;
         let (mut security, default_port) = match scheme {
             "smtp" => (SmtpSecurity::Opportunistic, 25),
             "smtp+starttls" => (SmtpSecurity::StartTls, 587),
@@ -87,13 +85,7 @@ impl Smtp {
         if user.is_some() && security == SmtpSecurity::Opportunistic && !is_this_machine(&host) {
             security = SmtpSecurity::StartTls;
         }
-        Ok(Smtp {
-            security,
-            host,
-            port: port.unwrap_or(default_port),
-            user,
-            password,
-        })
+        Ok(Smtp { security, host, port: port.unwrap_or(default_port), user, password })
     }
 
     /// Whether letters would travel to another machine in clear. STARTTLS "if
@@ -113,30 +105,19 @@ impl fmt::Display for Smtp {
         };
         write!(f, "{scheme}://")?;
         if let Some(user) = &self.user {
-            let hidden = if self.password.is_some() {
-                ":(hidden)"
-            } else {
-                ""
-            };
+            let hidden = if self.password.is_some() { ":(hidden)" } else { "" };
             write!(f, "{}{hidden}@", SafeText::line(user))?;
         }
         let brackets = self.host.contains(':');
-        let host = if brackets {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host = if brackets { format!("[{}]", self.host) } else { self.host.clone() };
         write!(f, "{host}:{}", self.port)
     }
 }
 
 fn split_address(address: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
-        let (host, after) = rest
-            .split_once(']')
-            .ok_or("its IPv6 address has no closing ]")?;
-        host.parse::<std::net::Ipv6Addr>()
-            .map_err(|_| "in [] stands no IPv6 address")?;
+        let (host, after) = rest.split_once(']').ok_or("its IPv6 address has no closing ]")?;
+        host.parse::<std::net::Ipv6Addr>().map_err(|_| "in [] stands no IPv6 address")?;
         match after.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if after.is_empty() => (host, None),
@@ -149,12 +130,10 @@ fn split_address(address: &str) -> Result<(String, Option<u16>), String> {
         };
         let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
         if host.is_empty() || !host.bytes().all(plain) {
-            return Err(
-                "its host has characters other than letters, digits, . - and _ \
+            return Err("its host has characters other than letters, digits, . - and _ \
                         (a path or query has no place there; special characters in a user \
                         name or password are written %40)"
-                    .to_owned(),
-            );
+                .to_owned());
         }
         (host, port)
     };
@@ -169,9 +148,7 @@ fn split_address(address: &str) -> Result<(String, Option<u16>), String> {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let address = host
-        .parse::<IpAddr>()
-        .map(|ip| ip.to_canonical().is_loopback());
+    let address = host.parse::<IpAddr>().map(|ip| ip.to_canonical().is_loopback());
     host.eq_ignore_ascii_case("localhost") || address.unwrap_or(false)
 }
 
@@ -231,19 +208,10 @@ mod tests {
 
     #[test]
     fn plain_smtp_stays_on_this_machine() {
-        for near in [
-            "smtp://127.9.9.9:25",
-            "smtp://LOCALHOST",
-            "smtp://[::1]",
-            "smtps://mail",
-        ] {
+        for near in ["smtp://127.9.9.9:25", "smtp://LOCALHOST", "smtp://[::1]", "smtps://mail"] {
             assert!(!parse(near).is_plain_beyond_this_machine(), "{near}");
         }
-        for far in [
-            "smtp://mail",
-            "smtp://10.0.0.1",
-            "smtp://localhost.example.com",
-        ] {
+        for far in ["smtp://mail", "smtp://10.0.0.1", "smtp://localhost.example.com"] {
             assert!(parse(far).is_plain_beyond_this_machine(), "{far}");
         }
     }
@@ -252,10 +220,7 @@ mod tests {
     fn user_and_password_may_hold_anything_when_escaped() {
         let smtp = parse("smtps://a%40b:p%3Aq%40r@mail.example.com");
         assert_eq!(smtp.user.as_deref(), Some("a@b"));
-        assert_eq!(
-            smtp.password.map(|p| p.expose().to_owned()).as_deref(),
-            Some("p:q@r")
-        );
+        assert_eq!(smtp.password.map(|p| p.expose().to_owned()).as_deref(), Some("p:q@r"));
         assert_eq!(smtp.host, "mail.example.com");
     }
 

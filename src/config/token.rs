@@ -3,6 +3,7 @@
 //! Only hashes are stored. A token has 192 random bits, so a plain SHA-256 is
 //! enough: there is nothing to guess that a slow hash would protect.
 
+use crate::call::hex::hex;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
@@ -26,10 +27,7 @@ pub fn generate() -> Result<String, NoRandomness> {
 /// Whether a text has the form of a token that [`generate`] makes.
 pub fn looks_like_one(text: &str) -> bool {
     let digits = text.strip_prefix(PREFIX).unwrap_or_default();
-    digits.len() == 48
-        && digits
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    digits.len() == 48 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// SHA-256 of a whole token's text; compared in constant time.
@@ -85,20 +83,13 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn tokens_are_long_random_and_recognisable() {
-        let (one, two) = (
-            generate().expect("randomness"),
-            generate().expect("randomness"),
-        );
+        let (one, two) = (generate().expect("randomness"), generate().expect("randomness"));
         assert!(looks_like_one(&one), "{one}");
         assert_ne!(one, two);
         assert!(!looks_like_one(&one.to_uppercase()));
@@ -115,13 +106,7 @@ mod tests {
         assert_eq!(TokenHash::parse(known), Some(hash));
         assert_eq!(TokenHash::parse(&known.to_uppercase()), Some(hash));
         assert_ne!(TokenHash::of("hp_test "), hash);
-        for bad in [
-            "",
-            &known[1..],
-            &format!("{known}0"),
-            &known.replace('f', "g"),
-            "é",
-        ] {
+        for bad in ["", &known[1..], &format!("{known}0"), &known.replace('f', "g"), "é"] {
             assert_eq!(TokenHash::parse(bad), None, "{bad:?}");
         }
     }

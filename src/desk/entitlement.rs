@@ -1,12 +1,12 @@
 //! Who may decide, asked at the instant of the transition.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::people::{self, People};
+use super::sees;
 use crate::call::model::Request;
-use crate::store::decide::{Entitled, NotEntitled};
+use crate::store::decide::{Counts, Entitled, NotEntitled};
 
 /// The people of whichever configuration holds when the store asks: one who was
 /// removed between opening a request and deciding it does not count.
@@ -28,14 +28,22 @@ impl fmt::Debug for Entitlement {
 }
 
 impl Entitled for Entitlement {
-    fn groups(&self, operator: &str, request: &Request) -> Result<BTreeSet<String>, NotEntitled> {
+    fn counts(&self, operator: &str, request: &Request) -> Result<Counts, NotEntitled> {
         let people = self.people.read().unwrap_or_else(PoisonError::into_inner).clone();
-        people
-            .entitled(operator, &request.requirement, &request.call.agent.on_behalf_of)
-            .map_err(|no| NotEntitled {
+        let on_behalf_of = request.call.agent.on_behalf_of.as_str();
+        let known = people.operator(operator);
+        people.entitled(operator, &request.requirement, on_behalf_of).map_err(|no| {
+            NotEntitled {
+                hidden: known.is_some_and(|operator| !sees(operator, request)),
                 own_call: no == people::NotEntitled::OwnCall,
                 why: no.to_string(),
-            })?;
-        Ok(people.operator(operator).map(|o| o.groups.clone()).unwrap_or_default())
+            }
+        })?;
+        let Some(operator) = known else { return Ok(Counts::default()) };
+        Ok(Counts {
+            groups: operator.groups.clone(),
+            // Nobody else gets here with a call of their own.
+            own_call: operator.sole_local && (on_behalf_of.is_empty() || operator.is(on_behalf_of)),
+        })
     }
 }

@@ -33,7 +33,9 @@ pub enum DeskError {
     #[error("nobody could approve this call: {0}; the call was not held")]
     NotEnoughOperators(String),
     /// As many calls wait as may wait.
-    #[error("{0} calls are held, which is the limit (limits.max_held); try again when some have ended")]
+    #[error(
+        "{0} calls are held, which is the limit (limits.max_held); try again when some have ended"
+    )]
     TooManyHeld(usize),
     /// The daemon stops.
     #[error("the daemon is stopping; your request stays as it is: ask again with the same call id")]

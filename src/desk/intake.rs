@@ -10,7 +10,7 @@ use super::people::Caller;
 use crate::call::digest::Covered;
 use crate::call::json::{Json, parse_object};
 use crate::call::model::{Agent, Call, Category, Risk};
-use crate::call::redact::{mask, mask_text};
+use crate::call::redact::{hidden_text, mask, mask_text};
 
 /// Longest name of anything, in bytes.
 pub const NAME: usize = 200;
@@ -22,6 +22,10 @@ pub const EXPLANATION: usize = 8 * 1024;
 pub const REASON: usize = 2 * 1024;
 /// Longest `request_state`, in bytes.
 pub const REQUEST_STATE: usize = 64 * 1024;
+/// Longest arguments and responses once masked, in bytes. A marker is longer than
+/// a digit, so masking can make sixteen bytes of one. Common clients take no
+/// message beyond 4 MiB, and a request that nobody can read nobody can decide.
+pub const MASKED: usize = 3 * 1024 * 1024;
 const LABELS: usize = 32;
 const LABEL_KEY: usize = 64;
 const LABEL_VALUE: usize = 256;
@@ -108,8 +112,7 @@ impl Intake {
     pub fn take(&self, caller: &Caller, incoming: Incoming) -> Result<Call, DeskError> {
         let (category, risk) = self.check(&incoming)?;
         let parse = |field, bytes: &[u8]| {
-            parse_object(bytes)
-                .map_err(|e| DeskError::BadArguments { field, why: e.to_string() })
+            parse_object(bytes).map_err(|e| DeskError::BadArguments { field, why: e.to_string() })
         };
         let arguments = parse("call.arguments", &incoming.arguments)?;
         let responses = match incoming.input_responses.as_slice() {
@@ -129,12 +132,21 @@ impl Intake {
         let masked = mask(&shown);
         drop(shown);
         let mut hidden_values = masked.hidden;
+        let value = with_state(masked.value, incoming.request_state, &mut hidden_values);
+        let arguments = value.to_text();
+        if arguments.len() > MASKED {
+            let why = format!(
+                "{} bytes once secrets are masked; at most {MASKED} can be shown to an operator",
+                arguments.len()
+            );
+            return Err(DeskError::field("call.arguments", why));
+        }
+        let labels = mask_labels(incoming.labels, &mut hidden_values);
         let mut words = |text: String| {
             let (text, hidden) = mask_text(&text);
             hidden_values = hidden_values.saturating_add(hidden);
             text
         };
-        let labels = incoming.labels.into_iter().map(|(k, v)| (k, words(v))).collect();
         let explanation = words(incoming.explanation);
         let not_covered = incoming.not_covered.into_iter().map(&mut words).collect();
         Ok(Call {
@@ -143,7 +155,7 @@ impl Intake {
             agent: Agent { on_behalf_of, ..incoming.agent },
             server: incoming.server,
             tool: incoming.tool,
-            arguments: masked.value.to_text(),
+            arguments,
             hidden_values,
             digest,
             category,
@@ -174,15 +186,17 @@ impl Intake {
             let why = format!("{} labels; at most {LABELS} are taken", incoming.labels.len());
             check.bad("call.labels", why);
         }
-        for (key, value) in &incoming.labels {
+        // More than may be are not looked at: errors travel in a header.
+        for (key, value) in incoming.labels.iter().take(LABELS) {
             check.required("call.labels (a key)", key, LABEL_KEY);
             check.text("call.labels (a value)", value, LABEL_VALUE);
         }
         if incoming.not_covered.len() > NOT_COVERED {
-            let why = format!("{} lines; at most {NOT_COVERED} are taken", incoming.not_covered.len());
+            let why =
+                format!("{} lines; at most {NOT_COVERED} are taken", incoming.not_covered.len());
             check.bad("call.not_covered", why);
         }
-        for line in &incoming.not_covered {
+        for line in incoming.not_covered.iter().take(NOT_COVERED) {
             check.text("call.not_covered", line, NOT_COVERED_LINE);
         }
         let most = self.max_arguments;
@@ -191,7 +205,10 @@ impl Intake {
             ("call.input_responses", &incoming.input_responses),
         ] {
             if bytes.len() > most {
-                let why = format!("{} bytes; at most {most} are taken (limits.max_arguments_bytes)", bytes.len());
+                let why = format!(
+                    "{} bytes; at most {most} are taken (limits.max_arguments_bytes)",
+                    bytes.len()
+                );
                 check.bad(field, why);
             }
         }
@@ -213,19 +230,50 @@ impl Intake {
     }
 }
 
+/// Labels are masked by their names too, as members of the arguments are.
+fn mask_labels(
+    labels: BTreeMap<String, String>,
+    hidden_values: &mut u32,
+) -> BTreeMap<String, String> {
+    let masked = mask(&Json::object(labels.into_iter().map(|(k, v)| (k, Json::String(v)))));
+    *hidden_values = hidden_values.saturating_add(masked.hidden);
+    let Json::Object(members) = masked.value else { return BTreeMap::new() };
+    let text = |value: Json| value.as_str().map(str::to_owned).unwrap_or_default();
+    members.into_iter().map(|(k, v)| (k, text(v))).collect()
+}
+
 /// What an operator is shown of a multi-round call: the arguments, and what the
 /// client answered to the server's questions.
 fn with_responses(arguments: Json, responses: Option<Json>) -> Json {
-    let Some(responses) = responses else { return arguments };
-    let mut members = match arguments {
+    match responses {
+        Some(responses) => with_member(arguments, "(input responses)", responses),
+        None => arguments,
+    }
+}
+
+/// The state that the server gave the client is hashed and may decide what the
+/// call does, but nobody can read it: it is shown as hidden.
+fn with_state(masked: Json, state: Option<String>, hidden_values: &mut u32) -> Json {
+    let Some(state) = state else { return masked };
+    let shown = if state.is_empty() {
+        state
+    } else {
+        *hidden_values = hidden_values.saturating_add(1);
+        hidden_text(&state)
+    };
+    with_member(masked, "(request state)", Json::String(shown))
+}
+
+fn with_member(object: Json, name: &str, value: Json) -> Json {
+    let mut members = match object {
         Json::Object(members) => members,
         other => vec![("arguments".to_owned(), other)],
     };
-    let mut name = "(input responses)".to_owned();
+    let mut name = name.to_owned();
     while members.iter().any(|(taken, _)| *taken == name) {
         name.push('*');
     }
-    members.push((name, responses));
+    members.push((name, value));
     Json::Object(members)
 }
 
@@ -257,6 +305,40 @@ mod tests {
         assert_ne!(one.digest, two.digest);
         assert!(!one.arguments.contains("hunter2"), "{}", one.arguments);
         assert_eq!(one.hidden_values, 1);
+    }
+
+    #[test]
+    fn what_is_hashed_and_cannot_be_read_is_shown_as_hidden() {
+        let with = |state: &str| {
+            let request_state = Some(state.to_owned());
+            let asked = Incoming { request_state, ..incoming(r#"{"(request state)":"x"}"#) };
+            intake().take(&caller(), asked).expect("taken")
+        };
+        let call = with(r#"{"drop":"all"}"#);
+        let marker = "\u{ab}hidden: text of 14 characters\u{bb}";
+        let shown = format!(r#"{{"(request state)":"x","(request state)*":"{marker}"}}"#);
+        assert_eq!((call.arguments, call.hidden_values), (shown, 1));
+        assert_eq!(with("").hidden_values, 0);
+    }
+
+    #[test]
+    fn arguments_that_masking_makes_too_large_to_show_are_refused() {
+        let many = |digits: &str| format!(r#"{{"token":[{digits}1]}}"#, digits = digits);
+        let large = intake().take(&caller(), incoming(&many(&"1,".repeat(130_000))));
+        let error = large.expect_err("4 MB").to_string();
+        assert!(error.contains("call.arguments") && error.contains("3145728"), "{error}");
+        intake().take(&caller(), incoming(&many(&"1,".repeat(90_000)))).expect("3 MB");
+    }
+
+    #[test]
+    fn a_thousand_wrong_labels_do_not_make_a_thousand_errors() {
+        let mut bad = incoming("{}");
+        bad.labels = (0..1000).map(|n| (format!("{n}{}", "k".repeat(65)), String::new())).collect();
+        bad.not_covered = vec!["x".repeat(501); 1000];
+        let Err(DeskError::BadFields(fields)) = intake().take(&caller(), bad) else {
+            panic!("taken");
+        };
+        assert!(fields.len() <= LABELS + NOT_COVERED + 2, "{}", fields.len());
     }
 
     #[test]

@@ -28,21 +28,22 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch as state};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch as state};
 
 use crate::call::digest::Digest;
 use crate::call::ids::RequestId;
-use crate::call::model::{Outcome, Request, Status, Verdict};
+use crate::call::model::{Call, Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
 use crate::call::time::Time;
 use crate::config::Config;
+use crate::store::audit::Kind;
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Lift};
 use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
 use crate::store::submit::{self, PendingLimits, Submit, Submitted, Taken};
 use crate::store::uses::{self, ReportOutcome, TakeUse};
-use crate::store::{Event, Store, StoreOptions, ending, read};
+use crate::store::{Event, Store, StoreError, StoreOptions, ending, read};
 use entitlement::Entitlement;
 use error::DeskError;
 use intake::{Incoming, Intake};
@@ -57,6 +58,10 @@ pub const TIMEOUT: std::ops::RangeInclusive<Duration> =
 /// How many committed events a watcher may be behind before it is sent
 /// everything again. Some 5 MB if all of them are small requests.
 const EVENTS_KEPT: usize = 4096;
+
+/// Kilobytes of calls that may be on their way to the disk at once. Beyond, callers
+/// are told to come back: no number of large calls takes all memory.
+const UNDERWAY_KIB: usize = 256 * 1024;
 
 /// The settings that the desk acts on.
 #[derive(Debug, Clone, Copy)]
@@ -96,8 +101,6 @@ impl Settings {
 pub struct Answer {
     /// The request as it stands.
     pub request: Arc<Request>,
-    /// It continues an earlier request of its scope.
-    pub resumed: bool,
     /// A remembered denial was told again.
     pub remembered: bool,
 }
@@ -112,6 +115,7 @@ pub struct Desk {
     events: broadcast::Sender<Event>,
     closing: state::Sender<bool>,
     mail: Arc<tokio::sync::Notify>,
+    underway: Semaphore,
 }
 
 impl fmt::Debug for Desk {
@@ -141,6 +145,10 @@ impl Desk {
                     if event.request.status != Status::Pending {
                         wake.wake(&event.request);
                     }
+                    if event.kind == Kind::OutcomeUnknown {
+                        let request = event.request.id;
+                        tracing::warn!(%request, "nobody knows whether this call ran; somebody should look");
+                    }
                     // Nobody watching is not an error.
                     let _ = tell.send(event);
                 }
@@ -157,6 +165,7 @@ impl Desk {
             events,
             closing: state::Sender::new(false),
             mail,
+            underway: Semaphore::new(UNDERWAY_KIB),
         }))
     }
 
@@ -212,6 +221,7 @@ impl Desk {
             risk: call.risk,
         };
         let (requirement, timeout) = self.routes.requirement(&facts, timeout);
+        let room = self.room([&call])?;
         let people = self.people();
         let on_behalf_of = call.agent.on_behalf_of.as_str();
         people
@@ -232,15 +242,15 @@ impl Desk {
         };
         let Submitted { request, taken } =
             self.store.write(move |tx| submit::submit(tx, submit, &attach)).await?;
-        let resumed = matches!(taken, Taken::Resumed | Taken::Repeated) || request.resumed > 0;
+        drop(room);
         let remembered = taken == Taken::Remembered;
         if request.status != Status::Pending {
-            return Ok(Answer { request: Arc::new(request), resumed, remembered });
+            return Ok(Answer { request: Arc::new(request), remembered });
         }
         // What waits is small: an id and a ticket. The call itself is on disk.
         let id = request.id;
         drop(request);
-        self.wait(id, ticket, max_wait, resumed).await
+        self.wait(id, ticket, max_wait).await
     }
 
     /// Waits for a request by its id.
@@ -251,14 +261,16 @@ impl Desk {
         max_wait: Option<Duration>,
     ) -> Result<Answer, DeskError> {
         self.refuse_if_closing()?;
+        // Nobody waits, however briefly, on what is not theirs.
+        self.own(caller, id).await?;
         // Registered first, looked at second: a decision in between is not missed.
         let ticket = self.waiters.register(id)?;
         let request = self.own(caller, id).await?;
         if request.status != Status::Pending {
-            return Ok(Answer { request: Arc::new(request), resumed: true, remembered: false });
+            return Ok(Answer { request: Arc::new(request), remembered: false });
         }
         drop(request);
-        self.wait(id, ticket, max_wait, true).await
+        self.wait(id, ticket, max_wait).await
     }
 
     async fn wait(
@@ -266,7 +278,6 @@ impl Desk {
         id: RequestId,
         mut ticket: Ticket,
         max_wait: Option<Duration>,
-        resumed: bool,
     ) -> Result<Answer, DeskError> {
         let mut closing = self.closing.subscribe();
         let patience = async {
@@ -280,7 +291,7 @@ impl Desk {
             biased;
             ended = ticket.ended() => {
                 if let Some(request) = ended {
-                    return Ok(Answer { request, resumed, remembered: false });
+                    return Ok(Answer { request, remembered: false });
                 }
             }
             _ = closing.wait_for(|closing| *closing) => return Err(DeskError::ShuttingDown),
@@ -288,7 +299,7 @@ impl Desk {
         }
         let request = self.store.read(move |conn| read::request(conn, id)).await?;
         let request = Arc::new(request.ok_or(DeskError::not_found())?);
-        Ok(Answer { request, resumed, remembered: false })
+        Ok(Answer { request, remembered: false })
     }
 
     fn refuse_if_closing(&self) -> Result<(), DeskError> {
@@ -355,7 +366,18 @@ impl Desk {
 
     /// Puts calls that were not held into the history.
     pub async fn record_calls(&self, calls: Vec<Recorded>) -> Result<(), DeskError> {
+        let _room = self.room(calls.iter().map(|recorded| &recorded.call))?;
         Ok(self.store.write(move |tx| record::record_calls(tx, &calls)).await?)
+    }
+
+    /// Room for these calls on their way to the disk.
+    fn room<'a>(
+        &self,
+        calls: impl IntoIterator<Item = &'a Call>,
+    ) -> Result<SemaphorePermit<'_>, DeskError> {
+        let kib = calls.into_iter().map(|call| 1 + call.arguments.len() / 1024).sum::<usize>();
+        let kib = u32::try_from(kib.min(UNDERWAY_KIB)).unwrap_or(u32::MAX);
+        self.underway.try_acquire_many(kib).map_err(|_| StoreError::Overloaded.into())
     }
 
     /// An operator approves or denies.
@@ -367,12 +389,10 @@ impl Desk {
         reason: &str,
         shown: String,
     ) -> Result<Request, DeskError> {
-        let request = self.visible(operator, id).await?;
         let input = Decide {
             id,
             operator: operator.name.clone(),
             strength: operator.strength,
-            own_call: operator.is(&request.call.agent.on_behalf_of),
             verdict,
             reason: mask_text(reason).0,
             shown,
@@ -389,18 +409,13 @@ impl Desk {
         id: RequestId,
         reason: &str,
     ) -> Result<Request, DeskError> {
-        self.visible(operator, id).await?;
         let input = Lift { id, operator: operator.name.clone(), reason: mask_text(reason).0 };
         let entitled = self.entitlement();
         Ok(self.store.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await?)
     }
 
     /// A request, if this person may see it; otherwise it does not exist for them.
-    pub async fn visible(
-        &self,
-        operator: &Operator,
-        id: RequestId,
-    ) -> Result<Request, DeskError> {
+    pub async fn visible(&self, operator: &Operator, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
     }
@@ -447,4 +462,41 @@ impl Desk {
 /// Whether a request is this person's business.
 pub fn sees(operator: &Operator, request: &Request) -> bool {
     operator.sees_all() || (operator.can_decide() && request.requirement.asks(&operator.groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::clock::SystemClock;
+
+    #[tokio::test]
+    async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (database, people) = (folder.path().join("t.db"), People::local("c", "o", "ann"));
+        let settings = Settings {
+            lapse_after: Duration::from_secs(900),
+            lease: Duration::from_secs(600),
+            pending: PendingLimits { per_caller: 10, per_client: 10 },
+            max_held: 10,
+            max_arguments: 1024,
+        };
+        let routes = Routes::new(&[], Duration::from_secs(900));
+        let desk = Desk::open(database, Arc::new(SystemClock), people, routes, settings);
+        let desk = desk.expect("opened");
+        let Some(Identity::Caller(caller)) = desk.authenticate("c") else { panic!("a caller") };
+        let ask = async |id: &str| {
+            let (server, tool) = ("s".to_owned(), "t".to_owned());
+            let call = Incoming { server, tool, ..Incoming::default() };
+            let wait = Some(Duration::from_millis(1));
+            desk.request_approval(&caller, id.to_owned(), call, None, wait).await
+        };
+        let all = desk.underway.try_acquire_many(UNDERWAY_KIB as u32).expect("room");
+        let refused = ask("c1").await;
+        assert!(matches!(refused, Err(DeskError::Store(StoreError::Overloaded))), "{refused:?}");
+        assert_eq!(desk.held(), 0);
+        drop(all);
+        ask("c1").await.expect("held");
+        assert_eq!(desk.underway.available_permits(), UNDERWAY_KIB);
+        desk.close().await;
+    }
 }

@@ -131,10 +131,9 @@ impl Caller {
         }
         match (claimed.trim().is_empty(), self.acts_for.as_slice()) {
             (true, [only]) => Ok(only.clone()),
-            (true, _) => Err(NotOnBehalf::Unsaid {
-                caller: self.name.clone(),
-                allowed: self.allowed(),
-            }),
+            (true, _) => {
+                Err(NotOnBehalf::Unsaid { caller: self.name.clone(), allowed: self.allowed() })
+            }
             (false, _) => Err(NotOnBehalf::NotAllowed {
                 caller: self.name.clone(),
                 claimed: shortened(claimed),
@@ -144,13 +143,7 @@ impl Caller {
     }
 
     fn allowed(&self) -> String {
-        let mut words = self
-            .acts_for
-            .iter()
-            .take(5)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", ");
+        let mut words = self.acts_for.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         if self.acts_for.len() > 5 {
             words.push_str(&format!(" and {} more", self.acts_for.len() - 5));
         }
@@ -170,23 +163,20 @@ impl Operator {
             sole_local: false,
             known_as: BTreeSet::new(),
         };
-        let words = [&operator.name]
-            .into_iter()
-            .chain(&operator.email)
-            .chain(&operator.aliases);
+        let words = [&operator.name].into_iter().chain(&operator.email).chain(&operator.aliases);
         operator.known_as = words.map(|word| fold(word)).collect();
         operator
     }
 
-    /// Whether these are words for this person: name, mail address or an
-    /// alias, ignoring case; also within `Name <address>`.
+    /// Whether these are words for this person: name, mail address or an alias,
+    /// ignoring case; also as one of several (`bob, alice`), within
+    /// `Name <address>`, `Name (address)` and `mailto:address`. Errs, as [`fold`]
+    /// does, on the side of taking them for this person.
     pub fn is(&self, who: &str) -> bool {
         let known = |word: &str| self.known_as.contains(&fold(word));
-        known(who)
-            || who.split_once('<').is_some_and(|(name, rest)| {
-                let address = rest.split('>').next().unwrap_or_default();
-                known(name.trim().trim_matches('"')) || known(address)
-            })
+        let addresses = |part: &str| part.split_whitespace().any(|w| w.contains('@') && known(w));
+        let apart = |c: char| ",;:<>()[]{}\"|/\\".contains(c);
+        known(who) || who.split(apart).any(|part| known(part) || addresses(part))
     }
 
     /// Whether they may decide anything at all.
@@ -210,10 +200,7 @@ impl People {
     pub fn new(callers: &[CallerConfig], operators: &[OperatorConfig]) -> People {
         let mut people = People::default();
         for config in callers {
-            let caller = Caller {
-                name: config.name.clone(),
-                acts_for: config.acts_for.clone(),
-            };
+            let caller = Caller { name: config.name.clone(), acts_for: config.acts_for.clone() };
             people.trust(&config.tokens, &Identity::Caller(Arc::new(caller)));
         }
         for config in operators {
@@ -228,36 +215,22 @@ impl People {
     pub fn local(caller_token: &str, operator_token: &str, user_name: &str) -> People {
         let token = |text| {
             let (expires, place) = (None, Default::default());
-            [TokenConfig {
-                sha256: TokenHash::of(text),
-                expires,
-                place,
-            }]
+            [TokenConfig { sha256: TokenHash::of(text), expires, place }]
         };
         let mut people = People::default();
-        let caller = Caller {
-            name: "local".to_owned(),
-            acts_for: Vec::new(),
-        };
+        let caller = Caller { name: "local".to_owned(), acts_for: Vec::new() };
         people.trust(&token(caller_token), &Identity::Caller(Arc::new(caller)));
         let operator = Arc::new(Operator {
             name: user_name.to_owned(),
             email: None,
             aliases: Vec::new(),
             groups: BTreeSet::new(),
-            roles: Roles {
-                operator: true,
-                auditor: true,
-                admin: true,
-            },
+            roles: Roles { operator: true, auditor: true, admin: true },
             strength: Strength::Local,
             sole_local: true,
             known_as: BTreeSet::from([fold(user_name)]),
         });
-        people.trust(
-            &token(operator_token),
-            &Identity::Operator(operator.clone()),
-        );
+        people.trust(&token(operator_token), &Identity::Operator(operator.clone()));
         people.operators.insert(operator.name.clone(), operator);
         people
     }
@@ -270,11 +243,7 @@ impl People {
             let bucket = self.credentials.entry(index(&token.sha256)).or_default();
             if !bucket.iter().any(|known| known.hash == token.sha256) {
                 let (hash, expires) = (token.sha256, token.expires);
-                bucket.push(Credential {
-                    hash,
-                    expires,
-                    identity: identity.clone(),
-                });
+                bucket.push(Credential { hash, expires, identity: identity.clone() });
             }
         }
     }
@@ -368,12 +337,7 @@ pub fn who_is_asked(clause: &Clause) -> String {
     if clause.groups.is_empty() {
         return "any operator".to_owned();
     }
-    clause
-        .groups
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(" or ")
+    clause.groups.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
 }
 
 fn index(hash: &TokenHash) -> [u8; 8] {

@@ -50,10 +50,7 @@ impl Routes {
     /// Makes the routes ready. `default_timeout` holds where neither a route
     /// nor the caller says.
     pub fn new(routes: &[RouteConfig], default_timeout: Duration) -> Routes {
-        Routes {
-            routes: routes.iter().map(Route::new).collect(),
-            default_timeout,
-        }
+        Routes { routes: routes.iter().map(Route::new).collect(), default_timeout }
     }
 
     /// Who has to agree to a call, and within which time.
@@ -68,11 +65,7 @@ impl Routes {
         let (server, tool) = (Candidate::new(facts.server), Candidate::new(facts.tool));
         let mut requirement = Requirement::default();
         let mut timeout = asked_timeout;
-        for route in self
-            .routes
-            .iter()
-            .filter(|route| route.matches(&server, &tool, facts))
-        {
+        for route in self.routes.iter().filter(|route| route.matches(&server, &tool, facts)) {
             timeout = [timeout, route.timeout].into_iter().flatten().min();
             add(&mut requirement, &route.clause);
         }
@@ -118,24 +111,16 @@ fn any(globs: &[GlobMatcher], name: &Candidate<'_>) -> bool {
 
 /// The clause for calls that no route matches.
 fn built_in() -> Clause {
-    Clause {
-        route: BUILT_IN.to_owned(),
-        groups: BTreeSet::new(),
-        approvals: 1,
-    }
+    Clause { route: BUILT_IN.to_owned(), groups: BTreeSet::new(), approvals: 1 }
 }
 
 /// Adds a clause unless the others imply it, and drops those that it implies:
 /// an operator should not read the same demand twice.
 fn add(requirement: &mut Requirement, clause: &Clause) {
-    let one = |clause: &Clause| Requirement {
-        clauses: vec![clause.clone()],
-    };
+    let one = |clause: &Clause| Requirement { clauses: vec![clause.clone()] };
     let new = one(clause);
     if requirement.is_weaker_than(&new) {
-        requirement
-            .clauses
-            .retain(|old| new.is_weaker_than(&one(old)));
+        requirement.clauses.retain(|old| new.is_weaker_than(&one(old)));
         requirement.clauses.extend(new.clauses);
     }
 }

@@ -14,6 +14,11 @@ use crate::call::ids::RequestId;
 use crate::call::model::Request;
 use crate::store::submit::Attach;
 
+/// How many may wait on one request. A caller has one or two at a time, and some
+/// more whose connections broke without a word. Were there no limit, one caller
+/// with one request could take all places there are.
+const ON_ONE: usize = 64;
+
 type Wake = oneshot::Sender<Arc<Request>>;
 
 /// Everyone who waits.
@@ -34,6 +39,18 @@ struct Inner {
 }
 
 impl Inner {
+    /// Sends the one who waited longest away if there are too many: its answer is
+    /// how the request stands.
+    fn add(&mut self, id: RequestId, number: u64, wake: Wake) {
+        let tickets = self.by_request.entry(id).or_default();
+        if tickets.len() >= ON_ONE
+            && let Some((at, _)) = tickets.iter().enumerate().min_by_key(|(_, (n, _))| *n)
+        {
+            tickets.remove(at);
+        }
+        tickets.push((number, wake));
+    }
+
     fn remove(&mut self, id: RequestId, number: u64) -> Option<Wake> {
         let tickets = self.by_request.get_mut(&id)?;
         let at = tickets.iter().position(|(n, _)| *n == number)?;
@@ -66,7 +83,7 @@ impl Waiters {
         inner.held += 1;
         inner.next += 1;
         let number = inner.next;
-        inner.by_request.entry(id).or_default().push((number, wake));
+        inner.add(id, number, wake);
         drop(inner);
         let place = Arc::new(Place { waiters: self.clone(), number, at: Mutex::new(Some(id)) });
         Ok(Ticket { place, ended })
@@ -155,7 +172,7 @@ impl AttachTicket {
             && let Some(wake) = inner.remove(*before, self.place.number)
         {
             *before = id;
-            inner.by_request.entry(id).or_default().push((self.place.number, wake));
+            inner.add(id, self.place.number, wake);
         }
         true
     }
@@ -201,6 +218,23 @@ mod tests {
         drop(ticket);
         assert!(attach.claim(id(2)));
         assert!(!waiters.waits(id(2)));
+    }
+
+    #[tokio::test]
+    async fn one_request_cannot_take_all_places() {
+        let waiters = Arc::new(Waiters::new(1000));
+        let mut first = waiters.register(id(1)).expect("room");
+        let others: Vec<Ticket> =
+            (0..ON_ONE).map(|_| waiters.register(id(2)).expect("room")).collect();
+        for other in &others {
+            other.attach().join(id(1));
+        }
+        assert!(first.ended().await.is_none(), "sent away");
+        drop(first);
+        assert_eq!(waiters.held(), ON_ONE);
+        assert!(waiters.waits(id(1)));
+        drop(others);
+        assert!(!waiters.waits(id(1)) && !waiters.waits(id(2)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{self, Receiver, error::RecvError};
 
 use super::error::DeskError;
 use super::people::Operator;
@@ -67,23 +67,34 @@ impl Watch {
                         return Ok(Some(Sight::Changed(event)));
                     }
                 }
-                Err(RecvError::Lagged(_)) => {
-                    self.events = self.desk.subscribe();
-                    self.seen = newest(&self.desk).await?;
-                    self.page = Some(PendingAfter::default());
-                    return Ok(Some(Sight::Reset));
-                }
+                Err(RecvError::Lagged(_)) => self.start_over().await?,
                 Err(RecvError::Closed) => return Ok(None),
             }
         }
     }
 
+    /// Keeps nothing for a watcher that does not read. What is not read yet is
+    /// kept for all watchers together, and may be thousands of large requests.
+    pub fn let_go(&mut self) {
+        self.events = broadcast::channel(1).1;
+        self.ready.clear();
+    }
+
+    /// Sends everything again.
+    pub async fn start_over(&mut self) -> Result<(), DeskError> {
+        self.events = self.desk.subscribe();
+        self.seen = newest(&self.desk).await?;
+        self.page = Some(PendingAfter::default());
+        self.ready = VecDeque::from([Sight::Reset]);
+        Ok(())
+    }
+
     /// A request that ends while the beginning is being read is either still in
     /// a page (and its ending comes as an event) or in none; both are right.
     async fn read_page(&mut self, after: PendingAfter) -> Result<(), DeskError> {
-        let page =
-            self.desk.store().read(move |conn| read::pending(conn, after, PAGE)).await?;
-        self.page = page.last().map(|(at, _)| *at).filter(|_| page.len() == PAGE);
+        let read = self.desk.store().read(move |conn| read::pending(conn, after, PAGE));
+        let (page, more) = read.await?;
+        self.page = page.last().map(|(at, _)| *at).filter(|_| more);
         let mine = page.into_iter().filter(|(_, request)| sees(&self.operator, request));
         self.ready.extend(mine.map(|(_, request)| Sight::Pending(Arc::new(request))));
         if self.page.is_none() {
@@ -94,5 +105,5 @@ impl Watch {
 }
 
 async fn newest(desk: &Desk) -> Result<u64, DeskError> {
-    Ok(desk.store().read(|conn| Ok(audit::newest_sequence(conn)?)).await?)
+    Ok(desk.store().read(audit::newest_sequence).await?)
 }

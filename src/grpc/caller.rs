@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use super::auth::{self, Door};
-use super::errors::{bad_field, refuse, status};
 use super::convert;
+use super::errors::{bad_field, refuse, status};
 use crate::call::model::{Outcome, Status as CallStatus};
 use crate::desk::intake::{Check, Intake, NAME, REASON};
 use crate::desk::people::Caller;
@@ -148,8 +148,9 @@ impl CallerService for CallerDoor {
         let message = request.into_inner();
         let statuses: Option<Vec<CallStatus>> =
             message.statuses.iter().map(|n| CallStatus::from_number(*n)).collect();
-        let statuses = statuses
-            .ok_or_else(|| bad_field("statuses", "one of them is no status that can be asked for"))?;
+        let statuses = statuses.ok_or_else(|| {
+            bad_field("statuses", "one of them is no status that can be asked for")
+        })?;
         let most = super::page_size(message.page_size)?;
         let before = match message.page_token.as_str() {
             "" => i64::MAX,

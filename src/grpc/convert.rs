@@ -199,7 +199,7 @@ pub fn answer(desk: &Desk, answer: &Answer) -> proto::ApprovalAnswer {
         lapses_in_ms: request.lapses.map(|at| millis(at.left(now))).unwrap_or_default(),
         asked_count: u32::try_from(asked.len()).unwrap_or(u32::MAX),
         asked: clauses.join(" and "),
-        resumed: answer.resumed,
+        resumed: request.resumed > 0,
         remembered: answer.remembered,
     }
 }

@@ -24,7 +24,10 @@ fn page_size(asked: u32) -> Result<usize, Status> {
     match asked {
         0 => Ok(PAGE),
         1..=LARGEST_PAGE => Ok(asked as usize),
-        _ => Err(bad_field("page_size", &format!("{asked}; 1 to {LARGEST_PAGE} are taken, 0 for {PAGE}"))),
+        _ => Err(bad_field(
+            "page_size",
+            &format!("{asked}; 1 to {LARGEST_PAGE} are taken, 0 for {PAGE}"),
+        )),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,7 +20,7 @@ use crate::desk::watch::{Sight, Watch};
 use crate::desk::{Desk, sees};
 use crate::proto::{self, operator_service_server::OperatorService};
 use crate::store::Health;
-use crate::store::read::{self, PendingAfter};
+use crate::store::read::{self, PAGE_BYTES, PendingAfter};
 
 /// Pending requests that are counted for the total.
 const COUNTED: usize = 1000;
@@ -27,6 +28,8 @@ const COUNTED: usize = 1000;
 const READ_AT_ONCE: usize = 500;
 /// Messages that a watcher's stream holds ready.
 const STREAM: usize = 16;
+/// A watcher that has not read for so long is not kept up with.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// Serves operators.
 #[derive(Debug, Clone)]
@@ -37,33 +40,48 @@ impl OperatorDoor {
         auth::operator(&self.0.desk, request)
     }
 
-    /// What is routed to this person, from a place in the order on.
+    /// A page of what is routed to this person, behind a place in the order, the
+    /// place where the next one begins, and how many there are in all.
     async fn routed(
         &self,
         operator: &Arc<Operator>,
-        mut after: PendingAfter,
+        after: PendingAfter,
         most: usize,
-    ) -> Result<Vec<(PendingAfter, HeldCall)>, Status> {
-        let mut found = Vec::new();
+    ) -> Result<(Vec<HeldCall>, Option<PendingAfter>, usize), Status> {
+        let place = |at: &PendingAfter| (at.deadline, at.n);
+        let (mut found, mut total, mut bytes, mut full) = (Vec::new(), 0, 0, false);
+        let (mut from, mut end) = (PendingAfter::default(), after);
         loop {
-            let from = after;
-            let page = self
-                .0
-                .desk
-                .store()
-                .read(move |conn| read::pending(conn, from, READ_AT_ONCE))
-                .await
-                .map_err(|e| status(e.into()))?;
-            let last = page.last().map(|(at, _)| *at);
-            let full = page.len() == READ_AT_ONCE;
-            found.extend(page.into_iter().filter(|(_, request)| sees(operator, request)));
-            match last {
-                Some(last) if full && found.len() < most => after = last,
-                _ => break,
+            let read = move |conn: &_| read::pending(conn, from, READ_AT_ONCE);
+            let read = self.0.desk.store().read(read).await;
+            let (page, more) = read.map_err(|e| status(e.into()))?;
+            if let Some((last, _)) = page.last() {
+                from = *last;
+            }
+            for (at, request) in page {
+                if !sees(operator, &request) {
+                    continue;
+                }
+                total += 1;
+                if full || place(&at) <= place(&after) {
+                    continue;
+                }
+                full = found.len() == most || bytes >= PAGE_BYTES;
+                if !full {
+                    bytes += request.call.arguments.len();
+                    end = at;
+                    found.push(request);
+                }
+            }
+            let counted = total >= COUNTED;
+            if !more || (counted && full) {
+                break;
+            }
+            if counted && place(&from) < place(&after) {
+                from = after;
             }
         }
-        found.truncate(most);
-        Ok(found)
+        Ok((found, full.then_some(end), total.min(COUNTED)))
     }
 
     /// Finds a request by its full id, or by a unique beginning or end of it.
@@ -73,7 +91,9 @@ impl OperatorDoor {
         }
         let hex: String = text.chars().filter(|c| *c != '-').collect();
         let whole = "the full id, or at least 4 hex digits of its beginning or end, are expected";
-        if hex != "latest" && (hex.len() < 4 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+        if hex != "latest"
+            && (!(4..=32).contains(&hex.len()) || !hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
             return Err(bad_field("id", whole));
         }
         let latest = hex == "latest";
@@ -81,9 +101,11 @@ impl OperatorDoor {
             .0
             .desk
             .store()
-            .read(move |conn| {
-                if latest { read::newest(conn, 200) } else { read::by_short_id(conn, &hex) }
-            })
+            .read(
+                move |conn| {
+                    if latest { read::newest(conn, 200) } else { read::by_short_id(conn, &hex) }
+                },
+            )
             .await
             .map_err(|e| status(e.into()))?;
         let mut mine: Vec<HeldCall> =
@@ -97,7 +119,11 @@ impl OperatorDoor {
             several => {
                 let names: Vec<String> =
                     several.iter().take(5).map(|request| request.id.to_string()).collect();
-                let why = format!("{} requests match, give more digits: {}", several.len(), names.join(", "));
+                let why = format!(
+                    "{} requests match, give more digits: {}",
+                    several.len(),
+                    names.join(", ")
+                );
                 Err(bad_field("id", &why))
             }
         }
@@ -136,19 +162,11 @@ impl OperatorService for OperatorDoor {
         let message = request.into_inner();
         let most = super::page_size(message.page_size)?;
         let after = read_page_token(&message.page_token)?;
-        let all = self.routed(&operator, PendingAfter::default(), COUNTED).await?;
-        let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
-        let place = |at: &PendingAfter| (at.deadline, at.n);
-        let rest: Vec<_> = if all.len() < COUNTED {
-            all.into_iter().filter(|(at, _)| place(at) > place(&after)).take(most + 1).collect()
-        } else {
-            self.routed(&operator, after, most + 1).await?
-        };
-        let next = if rest.len() > most { rest.get(most - 1) } else { None };
-        let next_page_token = next.map(|(at, _)| page_token(*at)).unwrap_or_default();
+        let (found, next, total) = self.routed(&operator, after, most).await?;
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        let next_page_token = next.map(page_token).unwrap_or_default();
         let desk = &self.0.desk;
-        let requests =
-            rest.iter().take(most).map(|(_, request)| convert::request(desk, request)).collect();
+        let requests = found.iter().map(|request| convert::request(desk, request)).collect();
         Ok(Response::new(proto::ListPendingResponse { requests, next_page_token, total }))
     }
 
@@ -165,9 +183,7 @@ impl OperatorService for OperatorDoor {
             &found.call.agent.on_behalf_of,
         );
         let why = match entitled {
-            _ if found.status != CallStatus::Pending => {
-                crate::store::decide::how_it_ended(&found)
-            }
+            _ if found.status != CallStatus::Pending => crate::store::decide::how_it_ended(&found),
             Err(no) => no.to_string(),
             Ok(()) => String::new(),
         };
@@ -251,7 +267,24 @@ impl OperatorService for OperatorDoor {
                     Ok(None) => return,
                     Err(error) => (Err(status(error)), true),
                 };
-                if sender.send(item).await.is_err() || last {
+                match tokio::time::timeout(STALLED, sender.reserve()).await {
+                    Ok(Ok(place)) => place.send(item),
+                    Ok(Err(_)) => return,
+                    Err(_) => {
+                        // What waits is let go of; when it is read again, all comes again.
+                        watch.let_go();
+                        let Ok(place) = sender.reserve().await else { return };
+                        match watch.start_over().await {
+                            Ok(()) if !last => drop(place),
+                            Ok(()) => place.send(item),
+                            Err(error) => {
+                                place.send(Err(status(error)));
+                                return;
+                            }
+                        }
+                    }
+                }
+                if last {
                     return;
                 }
             }

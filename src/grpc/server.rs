@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Identity, Server, ServerTlsConfig, server::Router};
+use tonic::{Request, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::auth::Door;
+use super::auth::{self, Door};
 use super::caller::CallerDoor;
 use super::history::HistoryDoor;
 use super::operator::OperatorDoor;
@@ -23,6 +25,9 @@ use crate::store::Health;
 /// Largest message taken. Arguments may be 256 KiB, 1 MiB if so configured; a
 /// batch of recorded calls may be larger.
 const LARGEST_MESSAGE: usize = 8 * 1024 * 1024;
+
+/// Largest message of somebody who need not say who they are.
+const LARGEST_OF_NOBODY: usize = 4 * 1024;
 
 /// Calls held on one connection. A proxy holds thousands on one; a client that
 /// wants more opens another.
@@ -62,6 +67,9 @@ pub async fn router(
             .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let health = health.max_decoding_message_size(LARGEST_OF_NOBODY);
+    let v1 = reflection().build_v1()?.max_decoding_message_size(LARGEST_OF_NOBODY);
+    let v1alpha = reflection().build_v1alpha()?.max_decoding_message_size(LARGEST_OF_NOBODY);
     let callers = CallerServiceServer::new(CallerDoor(door.clone()))
         .max_decoding_message_size(LARGEST_MESSAGE);
     let operators = OperatorServiceServer::new(OperatorDoor(door.clone()))
@@ -70,11 +78,18 @@ pub async fn router(
         .max_decoding_message_size(LARGEST_MESSAGE);
     Ok(server
         .add_service(health)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(callers)
-        .add_service(operators)
-        .add_service(history))
+        .add_service(v1)
+        .add_service(v1alpha)
+        .add_service(InterceptedService::new(callers, known(door)))
+        .add_service(InterceptedService::new(operators, known(door)))
+        .add_service(InterceptedService::new(history, known(door))))
+}
+
+/// Sends who is not known away before any of their message is read: what is read
+/// is kept in memory until it is whole.
+fn known(door: &Door) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + use<> {
+    let desk = door.desk.clone();
+    move |request| auth::identity(&desk, &request).map(|_| request)
 }
 
 /// SERVING only while the store can write, for the whole and for each service.
@@ -117,7 +132,10 @@ async fn follow_health(door: &Door, reporter: HealthReporter) {
 /// is there was left behind by one that was killed.
 pub fn bind_socket(path: &Path) -> Result<UnixListener, String> {
     let say = |what: &str, e: std::io::Error| {
-        format!("cannot {what} the socket {}: {e}; check the state directory's owner and mode", path.display())
+        format!(
+            "cannot {what} the socket {}: {e}; check the state directory's owner and mode",
+            path.display()
+        )
     };
     match std::fs::remove_file(path) {
         Ok(()) => {}

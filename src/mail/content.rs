@@ -28,7 +28,7 @@ pub(super) struct Content {
 /// A heading and what stands below it.
 pub(super) struct Section {
     pub heading: &'static str,
-    /// Ours, beside the heading: counts, and what to make of it.
+    /// Ours, beside the heading: counts, and what to make of it. May have lines.
     pub note: String,
     pub body: Body,
 }
@@ -52,17 +52,14 @@ pub(super) struct Command(pub Vec<SafeText>);
 
 impl Content {
     pub fn new(request: &Request, about: &About) -> Content {
-        let arguments = json::parse(request.call.arguments.as_bytes()).ok();
+        let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
         let mut sections = vec![
             who_asks(request),
             arguments_section(request, arguments.as_ref(), about),
             agents_words(request),
             what_held_it(request, about),
         ];
-        let (left, until) = (
-            words_for_left(request.deadline, about.now),
-            request.deadline.utc(),
-        );
+        let (left, until) = (words_for_left(request.deadline, about.now), request.deadline.utc());
         let until = match about.now.utc().date_naive() == until.date_naive() {
             true => until.format("%H:%M UTC"),
             false => until.format("%H:%M UTC on %-d %B"),
@@ -72,7 +69,7 @@ impl Content {
             note: String::new(),
             body: Body::Words(ours(&format!("{left} left, until {until}."))),
         });
-        sections.push(to_decide(request, about));
+        sections.push(to_decide(request, arguments.as_ref(), about));
         Content {
             sentence: sentence(request, arguments.as_ref()),
             warnings: warnings(request),
@@ -115,9 +112,7 @@ fn warnings(request: &Request) -> Vec<SafeText> {
     }
     if let Some(other) = request.identical_to {
         let other = other.short();
-        warnings.push(ours(&format!(
-            "An identical call is waiting too: request {other}."
-        )));
+        warnings.push(ours(&format!("An identical call is waiting too: request {other}.")));
     }
     for text in request.call.not_covered.iter().take(limits::LISTED) {
         let mut warning = SafeText::default();
@@ -125,15 +120,9 @@ fn warnings(request: &Request) -> Vec<SafeText> {
         warning.push(&fitting(text, limits::LONG_VALUE));
         warnings.push(warning);
     }
-    let more = request
-        .call
-        .not_covered
-        .len()
-        .saturating_sub(limits::LISTED);
+    let more = request.call.not_covered.len().saturating_sub(limits::LISTED);
     if more > 0 {
-        warnings.push(ours(&format!(
-            "Not covered by the digest: {more} more things."
-        )));
+        warnings.push(ours(&format!("Not covered by the digest: {more} more things.")));
     }
     let call = &request.call;
     for (whose, name) in [
@@ -159,18 +148,8 @@ fn who_asks(request: &Request) -> Section {
         ("Caller", fitting(&call.caller, limits::VALUE)),
         ("Client", fitting(&call.client, limits::VALUE)),
         ("Agent", fitting(agent.trim(), limits::VALUE)),
-        (
-            "Session",
-            if cut == 0 {
-                session
-            } else {
-                SafeText::join([&session, &ours("…")], "")
-            },
-        ),
-        (
-            "On behalf of",
-            fitting(&call.agent.on_behalf_of, limits::VALUE),
-        ),
+        ("Session", if cut == 0 { session } else { SafeText::join([&session, &ours("…")], "") }),
+        ("On behalf of", fitting(&call.agent.on_behalf_of, limits::VALUE)),
     ];
     facts.retain(|(_, value)| !value.is_empty());
     Section {
@@ -185,11 +164,7 @@ fn arguments_section(request: &Request, tree: Option<&Json>, about: &About) -> S
     let hidden = counted(request.call.hidden_values, "hidden");
     let (lines, cut, note) = match tree {
         // The store gave back what it was not given: nobody should approve this.
-        None => (
-            Vec::new(),
-            1,
-            "They cannot be read back and are not shown.".to_owned(),
-        ),
+        None => (Vec::new(), 1, "They cannot be read back and are not shown.".to_owned()),
         Some(tree) => {
             let Rendered { lines, cut } = limits::arguments(tree);
             let note = match cut {
@@ -199,11 +174,7 @@ fn arguments_section(request: &Request, tree: Option<&Json>, about: &About) -> S
             (lines, cut, note)
         }
     };
-    Section {
-        heading: "Arguments",
-        note,
-        body: Body::Arguments(lines, (cut > 0).then_some(all)),
-    }
+    Section { heading: "Arguments", note, body: Body::Arguments(lines, (cut > 0).then_some(all)) }
 }
 
 fn agents_words(request: &Request) -> Section {
@@ -213,11 +184,7 @@ fn agents_words(request: &Request) -> Section {
         (_, 0) => "They explain, they prove nothing.".to_owned(),
         (_, cut) => format!("They explain, they prove nothing. {cut} characters are cut."),
     };
-    Section {
-        heading: "The agent's own words",
-        note,
-        body: Body::Quote(lines),
-    }
+    Section { heading: "The agent's own words", note, body: Body::Quote(lines) }
 }
 
 fn what_held_it(request: &Request, about: &About) -> Section {
@@ -239,24 +206,11 @@ fn what_held_it(request: &Request, about: &About) -> Section {
     for clause in request.requirement.clauses.iter().take(limits::LISTED) {
         fact("Route", fitting(&needed(clause), limits::LONG_VALUE));
     }
-    fact(
-        "Asked",
-        fitting(&listed(&about.asked, ", "), limits::LONG_VALUE),
-    );
-    let approved = request
-        .decisions
-        .iter()
-        .filter(|d| d.verdict == Verdict::Approve);
+    fact("Asked", fitting(&listed(&about.asked, ", "), limits::LONG_VALUE));
+    let approved = request.decisions.iter().filter(|d| d.verdict == Verdict::Approve);
     let approved: Vec<String> = approved.map(|d| d.operator.clone()).collect();
-    fact(
-        "Approved by",
-        fitting(&listed(&approved, ", "), limits::LONG_VALUE),
-    );
-    let labels: Vec<String> = call
-        .labels
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
+    fact("Approved by", fitting(&listed(&approved, ", "), limits::LONG_VALUE));
+    let labels: Vec<String> = call.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     for label in labels.iter().take(limits::LISTED) {
         fact("Label", fitting(label, limits::VALUE));
     }
@@ -264,11 +218,7 @@ fn what_held_it(request: &Request, about: &About) -> Section {
     if more > 0 {
         fact("Label", ours(&format!("and {more} more")));
     }
-    Section {
-        heading: "What held it",
-        note: String::new(),
-        body: Body::Facts(facts),
-    }
+    Section { heading: "What held it", note: String::new(), body: Body::Facts(facts) }
 }
 
 /// `destructive: 2 approvals by different people from ops or security`
@@ -281,26 +231,26 @@ fn needed(clause: &Clause) -> String {
     format!("{}: {approvals} from {from}", clause.route)
 }
 
-fn to_decide(request: &Request, about: &About) -> Section {
+fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
+    let mut note = "Type one of these in a terminal. Answering this mail does nothing.".to_owned();
+    let cut = tree.map_or(1, |tree| limits::arguments(tree).cut);
+    let unseen = [(request.call.hidden_values, "hidden"), (cut, "cut")];
+    let unseen: Vec<String> =
+        unseen.into_iter().filter(|(n, _)| *n > 0).map(|(n, how)| counted(n, how)).collect();
+    if !unseen.is_empty() {
+        // Said here too: the arguments may be screens away.
+        note.push_str(&format!("\nNot shown above: {}.", unseen.join(", ")));
+    }
     let (id, digest) = (request.id, format!("--digest {}", request.call.digest));
     let reason = "--reason \"...\"";
-    let (approve, deny, show) = (
-        format!("approve {id}"),
-        format!("deny {id}"),
-        format!("show {id}"),
-    );
+    let (approve, deny, show) =
+        (format!("approve {id}"), format!("deny {id}"), format!("show {id}"));
     Section {
         heading: "To decide",
-        note: "Type one of these in a terminal. Answering this mail does nothing.".to_owned(),
+        note,
         body: Body::Commands(vec![
-            (
-                "To let it run, once",
-                Command::new(about, &approve, &[&digest]),
-            ),
-            (
-                "To refuse it, and say why",
-                Command::new(about, &deny, &[reason, &digest]),
-            ),
+            ("To let it run, once", Command::new(about, &approve, &[&digest])),
+            ("To refuse it, and say why", Command::new(about, &deny, &[reason, &digest])),
             ("To see all of it", Command::new(about, &show, &[])),
         ]),
     }

@@ -71,7 +71,8 @@ fn render_section(out: &mut String, section: &Section) {
     let style = "padding-top:26px;font-size:17px;line-height:1.35;font-weight:600";
     row(out, style, &heading);
     if !section.note.is_empty() {
-        let note = SafeText::line(&section.note).html();
+        let lines = section.note.lines().map(|line| SafeText::line(line).html());
+        let note = lines.collect::<Vec<_>>().join("<br>");
         row(out, "padding-top:2px;font-size:14px;opacity:.8", &note);
     }
     match &section.body {

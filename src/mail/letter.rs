@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::content::Content;
 use super::limits::cut_line;
 use super::{html, plain};
+use crate::call::hex::hex;
 use crate::call::model::Request;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
@@ -84,14 +85,9 @@ pub fn sender(configured: Option<&str>, host: &str) -> Result<Mailbox, ComposeEr
 
 /// Writes the letter that asks one operator to decide.
 pub fn compose(request: &Request, to: &Recipient, about: &About) -> Result<Letter, ComposeError> {
-    let address = to
-        .email
-        .trim()
-        .parse()
-        .map_err(|e: lettre::address::AddressError| ComposeError::Address {
-            name: to.name.clone(),
-            reason: e.to_string(),
-        })?;
+    let address = to.email.trim().parse().map_err(|e: lettre::address::AddressError| {
+        ComposeError::Address { name: to.name.clone(), reason: e.to_string() }
+    })?;
     let message_id = message_id(request, to, about);
     let content = Content::new(request, about);
     let own_header = |name, value: &str| {
@@ -99,10 +95,7 @@ pub fn compose(request: &Request, to: &Recipient, about: &About) -> Result<Lette
     };
     let message = Message::builder()
         .from(about.from.clone())
-        .to(Mailbox::new(
-            Some(SafeText::line(&header_text(&to.name)).as_str().to_owned()),
-            address,
-        ))
+        .to(Mailbox::new(Some(SafeText::line(&header_text(&to.name)).as_str().to_owned()), address))
         .raw_header(own_header("Subject", subject(request).as_str()))
         .date(about.now.max(Time(0)).utc().into())
         .message_id(Some(message_id.clone()))
@@ -141,11 +134,7 @@ fn subject(request: &Request) -> SafeText {
     subject.push(&name(&call.tool));
     subject.push_ours(" on ");
     subject.push(&name(&call.server));
-    let who = [
-        ("for", &call.agent.on_behalf_of),
-        ("by", &call.client),
-        ("by", &call.caller),
-    ];
+    let who = [("for", &call.agent.on_behalf_of), ("by", &call.client), ("by", &call.caller)];
     if let Some((how, who)) = who.into_iter().find(|(_, who)| !who.is_empty()) {
         let mut more = SafeText::default();
         more.push_ours(if how == "for" { ", for " } else { ", by " });
@@ -183,12 +172,7 @@ fn header_text(text: &str) -> String {
 /// Derived from what the letter is about and whom it tells, so that every
 /// attempt has the same one and a mail reader shows a duplicate once.
 fn message_id(request: &Request, to: &Recipient, about: &About) -> String {
-    format!(
-        "<{}.asked.{}@{}>",
-        request.id,
-        fingerprint(&to.name),
-        domain(&about.host)
-    )
+    format!("<{}.asked.{}@{}>", request.id, fingerprint(&to.name), domain(&about.host))
 }
 
 /// `20261122T130500Z-1a2b3c4d-jane.eml`: sorts by time.
@@ -209,10 +193,7 @@ fn is_tame(c: char) -> bool {
 
 fn fingerprint(name: &str) -> String {
     let hash = Sha256::digest(name.as_bytes());
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash[..8])
 }
 
 /// A host name as the right side of an address; `localhost` if it is none.
@@ -220,9 +201,5 @@ fn domain(host: &str) -> String {
     let of_a_domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     let usable = !host.is_empty() && host.len() <= 253 && host.chars().all(of_a_domain);
     let usable = usable && host.split('.').all(|label| (1..64).contains(&label.len()));
-    if usable {
-        host.to_ascii_lowercase()
-    } else {
-        "localhost".to_owned()
-    }
+    if usable { host.to_ascii_lowercase() } else { "localhost".to_owned() }
 }

@@ -19,15 +19,8 @@ pub(super) const SESSION: usize = 16;
 /// How the arguments may be shown, from most to least: as the first of these
 /// that fits the letter. Five screens of a phone at most: who needs more reads it
 /// better in a terminal. The last one fits whatever is in it.
-const ARGUMENTS: &[(usize, usize)] = &[
-    (120, 400),
-    (60, 400),
-    (30, 400),
-    (30, 120),
-    (15, 120),
-    (8, 80),
-    (3, 60),
-];
+const ARGUMENTS: &[(usize, usize)] =
+    &[(120, 400), (60, 400), (30, 400), (30, 120), (15, 120), (8, 80), (3, 60)];
 
 /// Bytes of the arguments as they are shown.
 const ARGUMENT_BYTES: usize = 24 * 1024;
@@ -62,12 +55,7 @@ pub(super) fn cut_line(text: &str, columns: usize) -> (SafeText, usize) {
 
 /// The first few of `names` and how many there are beside them.
 pub(super) fn listed(names: &[String], between: &str) -> String {
-    let mut all = names
-        .iter()
-        .take(LISTED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(between);
+    let mut all = names.iter().take(LISTED).cloned().collect::<Vec<_>>().join(between);
     if let Some(more @ 1..) = names.len().checked_sub(LISTED) {
         all.push_str(&format!(" and {more} more"));
     }
@@ -77,29 +65,15 @@ pub(super) fn listed(names: &[String], between: &str) -> String {
 /// As much of the arguments as a letter takes.
 pub(super) fn arguments(masked: &Json) -> Rendered {
     let as_wide = |&(max_lines, max_value_columns): &(usize, usize)| {
-        present::arguments(
-            masked,
-            &Limits {
-                max_lines,
-                max_value_columns,
-                ..Limits::MAIL
-            },
-        )
+        present::arguments(masked, &Limits { max_lines, max_value_columns, ..Limits::MAIL })
     };
     let fits = |rendered: &Rendered| {
-        let text = rendered
-            .lines
-            .iter()
-            .map(|line| line.as_str().len() + 1)
-            .sum::<usize>();
+        let text = rendered.lines.iter().map(|line| line.as_str().len() + 1).sum::<usize>();
         let html = rendered.lines.iter().map(html_cost).sum::<usize>();
         text <= ARGUMENT_BYTES && html <= ARGUMENT_HTML_BYTES
     };
     let (least, more) = ARGUMENTS.split_last().expect("there are some");
-    more.iter()
-        .map(as_wide)
-        .find(fits)
-        .unwrap_or_else(|| as_wide(least))
+    more.iter().map(as_wide).find(fits).unwrap_or_else(|| as_wide(least))
 }
 
 /// Bytes of a line in HTML.
@@ -117,10 +91,7 @@ pub(super) fn quoted(text: &str) -> (Vec<SafeText>, usize) {
         return (lines, cut);
     }
     for line in text.split('\n') {
-        let line = line
-            .strip_suffix('\r')
-            .unwrap_or(line)
-            .replace('\t', "    ");
+        let line = line.strip_suffix('\r').unwrap_or(line).replace('\t', "    ");
         if cut > 0 || lines.len() == QUOTED_LINES {
             cut += line.chars().count() + 1;
             continue;
@@ -158,32 +129,14 @@ mod tests {
                 (0..2000).map(|n| (format!("{member}{n}"), Json::String(member.repeat(500))));
             arguments(&Json::object(members))
         };
-        for member in [
-            "a",
-            "&",
-            "=",
-            "ü",
-            "漢",
-            "\u{202e}",
-            "e\u{301}\u{301}\u{301}\u{301}",
-            "\n",
-            "x\n",
-        ] {
+        for member in
+            ["a", "&", "=", "ü", "漢", "\u{202e}", "e\u{301}\u{301}\u{301}\u{301}", "\n", "x\n"]
+        {
             let rendered = of(member);
             let html: usize = rendered.lines.iter().map(html_cost).sum();
-            let text: usize = rendered
-                .lines
-                .iter()
-                .map(|line| line.as_str().len() + 1)
-                .sum();
-            assert!(
-                html <= ARGUMENT_HTML_BYTES && text <= ARGUMENT_BYTES,
-                "{member:?} {html}"
-            );
-            assert!(
-                rendered.cut > 1900 && rendered.lines.len() >= 3,
-                "{member:?} {rendered:?}"
-            );
+            let text: usize = rendered.lines.iter().map(|line| line.as_str().len() + 1).sum();
+            assert!(html <= ARGUMENT_HTML_BYTES && text <= ARGUMENT_BYTES, "{member:?} {html}");
+            assert!(rendered.cut > 1900 && rendered.lines.len() >= 3, "{member:?} {rendered:?}");
         }
         assert_eq!(arguments(&Json::object([("a", Json::Null)])).cut, 0);
     }

@@ -41,8 +41,8 @@ fn render_section(out: &mut String, section: &Section) {
     out.push('\n');
     out.push_str(&section.heading.to_uppercase());
     out.push('\n');
-    if !section.note.is_empty() {
-        wrapped(out, "", "", &section.note);
+    for line in section.note.lines() {
+        wrapped(out, "", "", line);
     }
     match &section.body {
         Body::Facts(facts) => {
@@ -94,11 +94,7 @@ fn render_command(out: &mut String, command: &Command) {
         };
         out.push_str(between);
         out.push_str(part.as_str());
-        width = if fits {
-            width + 1 + part.columns()
-        } else {
-            2 + part.columns()
-        };
+        width = if fits { width + 1 + part.columns() } else { 2 + part.columns() };
     }
     out.push('\n');
 }
@@ -156,25 +152,16 @@ mod tests {
     fn long_lines_are_broken_and_nothing_is_lost() {
         let text = "word ".repeat(60) + &"x".repeat(200);
         let lines = lines("> ", "> ", &text);
-        assert!(
-            lines
-                .iter()
-                .all(|l| l.starts_with("> ") && l.trim_end().len() <= WIDTH)
-        );
-        let (words, long): (Vec<&str>, Vec<&str>) = lines
-            .iter()
-            .map(|l| &l[2..])
-            .partition(|l| l.starts_with("word"));
+        assert!(lines.iter().all(|l| l.starts_with("> ") && l.trim_end().len() <= WIDTH));
+        let (words, long): (Vec<&str>, Vec<&str>) =
+            lines.iter().map(|l| &l[2..]).partition(|l| l.starts_with("word"));
         assert_eq!(words.join(" ") + " " + &long.concat(), text);
     }
 
     #[test]
     fn wide_letters_count_twice_and_marks_stay_with_their_letter() {
         let lines = lines("", "", &"漢".repeat(50));
-        assert_eq!(
-            lines.iter().map(|l| l.chars().count()).collect::<Vec<_>>(),
-            [39, 11]
-        );
+        assert_eq!(lines.iter().map(|l| l.chars().count()).collect::<Vec<_>>(), [39, 11]);
         let marked = lines_of_marked();
         assert!(marked.iter().all(|l| l.starts_with('e')), "{marked:?}");
     }

@@ -5,7 +5,6 @@
 //! after its greeting would hold a delivery for ever. One connection serves one
 //! letter; a connection that was abandoned half way is never used again.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,12 +61,10 @@ impl Smtp {
     ) -> Result<Self, BadMailConfig> {
         let host = &server.host;
         let protection = match server.security {
-            // Whoever sits between could take a server's offer of STARTTLS away,
-            // so "if the server offers it" protects nothing: it is plain SMTP.
-            SmtpSecurity::Opportunistic if is_this_machine(host) => Protection::None,
-            SmtpSecurity::Opportunistic => {
+            SmtpSecurity::Opportunistic if server.is_plain_beyond_this_machine() => {
                 return Err(BadMailConfig::PlainBeyondLoopback { host: host.clone() });
             }
+            SmtpSecurity::Opportunistic => Protection::None,
             SmtpSecurity::StartTls => Protection::StartTls(tls_parameters(host, ca_file)?),
             SmtpSecurity::Tls => Protection::Tls(tls_parameters(host, ca_file)?),
         };
@@ -76,12 +73,7 @@ impl Smtp {
             (Some(user), Some(password)) => Some((user.clone(), password.expose().to_owned())),
             (Some(_), None) => return Err(BadMailConfig::UserWithoutPassword),
         };
-        Ok(Smtp {
-            server: server.clone(),
-            protection,
-            login,
-            step_timeout,
-        })
+        Ok(Smtp { server: server.clone(), protection, login, step_timeout })
     }
 
     pub(super) fn describe(&self) -> String {
@@ -96,45 +88,27 @@ impl Smtp {
     pub(super) async fn deliver(&self, letter: &Letter) -> Result<Delivered, Failure> {
         let mut connection = self.connect().await?;
         let mut options = Vec::new();
-        let mut addresses = letter
-            .envelope
-            .from()
-            .into_iter()
-            .chain(letter.envelope.to());
+        let mut addresses = letter.envelope.from().into_iter().chain(letter.envelope.to());
         if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
-            if !connection
-                .server_info()
-                .supports_feature(Extension::SmtpUtfEight)
-            {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 let text = "the mail server takes no addresses with letters outside ASCII";
-                return Err(Failure {
-                    transient: false,
-                    text: text.to_owned(),
-                });
+                return Err(Failure { transient: false, text: text.to_owned() });
             }
             options.push(MailParameter::SmtpUtfEight);
         }
         let from = letter.envelope.from().cloned();
-        self.step(
-            "the sender's address",
-            connection.command(Mail::new(from, options)),
-        )
-        .await?;
+        self.step("the sender's address", connection.command(Mail::new(from, options))).await?;
         for to in letter.envelope.to() {
             let rcpt = Rcpt::new(to.clone(), vec![]);
-            self.step("the recipient's address", connection.command(rcpt))
-                .await?;
+            self.step("the recipient's address", connection.command(rcpt)).await?;
         }
-        self.step("the start of the letter", connection.command(Data))
-            .await?;
+        self.step("the start of the letter", connection.command(Data)).await?;
         // lettre ends what it sends with a line end of its own.
         let content = letter.bytes.strip_suffix(b"\r\n").unwrap_or(&letter.bytes);
         let response = self.step("the letter", connection.message(content)).await?;
         // It is delivered; how the goodbye goes changes nothing.
         let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.command(Quit)).await;
-        Ok(Delivered {
-            answer: self.one_line(&answer(&response)),
-        })
+        Ok(Delivered { answer: self.one_line(&answer(&response)) })
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
@@ -147,16 +121,11 @@ impl Smtp {
         let connecting = AsyncSmtpConnection::connect_tokio1(place, limit, &hello, at_once, None);
         let mut connection = self.step("the connection", connecting).await?;
         if let Protection::StartTls(tls) = &self.protection {
-            self.step("STARTTLS", connection.starttls(tls.clone(), &hello))
-                .await?;
+            self.step("STARTTLS", connection.starttls(tls.clone(), &hello)).await?;
         }
         if let Some((user, password)) = &self.login {
             let credentials = Credentials::new(user.clone(), password.clone());
-            self.step(
-                "the login",
-                connection.auth(DEFAULT_MECHANISMS, &credentials),
-            )
-            .await?;
+            self.step("the login", connection.auth(DEFAULT_MECHANISMS, &credentials)).await?;
         }
         Ok(connection)
     }
@@ -172,10 +141,7 @@ impl Smtp {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(Failure {
                 transient: !error.is_permanent(),
-                text: self.one_line(&format!(
-                    "mail server {server}, at {what}: {}",
-                    cause(&error)
-                )),
+                text: self.one_line(&format!("mail server {server}, at {what}: {}", cause(&error))),
             }),
             Err(_) => Err(Failure {
                 transient: true,
@@ -198,21 +164,12 @@ impl Smtp {
                 text = text.replace(secret, "«hidden»");
             }
         }
-        let line: Vec<&str> = text
-            .split(|c: char| c.is_whitespace() || c.is_control())
-            .collect();
-        let line = line
-            .into_iter()
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let line: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+        let line = line.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
         if line.chars().count() <= LONGEST_ANSWER {
             return line;
         }
-        line.chars()
-            .take(LONGEST_ANSWER)
-            .chain("…".chars())
-            .collect()
+        line.chars().take(LONGEST_ANSWER).chain("…".chars()).collect()
     }
 }
 
@@ -234,21 +191,11 @@ fn answer(response: &Response) -> String {
     format!("{} {}", response.code(), lines.join(" "))
 }
 
-/// A name other than `localhost` may resolve to anything, so it does not count.
-fn is_this_machine(host: &str) -> bool {
-    let address = host
-        .parse::<IpAddr>()
-        .map(|ip| ip.to_canonical().is_loopback());
-    host.eq_ignore_ascii_case("localhost") || address.unwrap_or(false)
-}
-
 fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, BadMailConfig> {
     let mut builder = TlsParameters::builder(host.to_owned());
     if let Some(path) = ca_file {
-        let bad = |reason: String| BadMailConfig::CaFile {
-            path: path.display().to_string(),
-            reason,
-        };
+        let bad =
+            |reason: String| BadMailConfig::CaFile { path: path.display().to_string(), reason };
         let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
         if !pem.windows(11).any(|at| at == b"-----BEGIN ") {
             return Err(bad("no certificate in it".to_owned()));
@@ -256,9 +203,7 @@ fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, B
         let certificates = Certificate::from_pem(&pem).map_err(|error| bad(error.to_string()))?;
         builder = builder.add_root_certificate(certificates);
     }
-    builder
-        .build()
-        .map_err(|error| BadMailConfig::Tls(error.to_string()))
+    builder.build().map_err(|error| BadMailConfig::Tls(error.to_string()))
 }
 
 /// As the commands that log in are encoded.

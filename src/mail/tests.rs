@@ -64,11 +64,7 @@ pub(super) fn request() -> Request {
         not_covered: Vec::new(),
     };
     let groups = BTreeSet::from([text("ops"), text("security")]);
-    let clauses = vec![Clause {
-        route: text("destructive"),
-        groups,
-        approvals: 2,
-    }];
+    let clauses = vec![Clause { route: text("destructive"), groups, approvals: 2 }];
     Request {
         id: id(0x6f),
         status: Status::Pending,
@@ -114,20 +110,16 @@ fn bare() -> Request {
     request.identical_to = Some(id(0x70));
     request.may_have_run = vec![id(0x71), id(0x72)];
     request.deadline = at("2026-11-25T10:00:00.000Z");
-    request.requirement.clauses[0] = Clause {
-        route: "built-in".to_owned(),
-        groups: BTreeSet::new(),
-        approvals: 1,
-    };
+    request.requirement.clauses[0] =
+        Clause { route: "built-in".to_owned(), groups: BTreeSet::new(), approvals: 1 };
     request
 }
 
 /// More than fits.
 fn long() -> Request {
     let mut request = request();
-    let rows: Vec<String> = (0..200)
-        .map(|n| format!("{{\"id\":{n},\"name\":\"customer number {n}\"}}"))
-        .collect();
+    let rows: Vec<String> =
+        (0..200).map(|n| format!("{{\"id\":{n},\"name\":\"customer number {n}\"}}")).collect();
     request.call.arguments = format!("{{\"table\":\"customers\",\"rows\":[{}]}}", rows.join(","));
     request.call.explanation = "Because. ".repeat(600);
     request
@@ -144,10 +136,7 @@ fn about() -> About {
 }
 
 fn to() -> Recipient {
-    Recipient {
-        name: "Jörg Weiß".to_owned(),
-        email: "joerg@example.com".to_owned(),
-    }
+    Recipient { name: "Jörg Weiß".to_owned(), email: "joerg@example.com".to_owned() }
 }
 
 fn letter(request: &Request) -> Letter {
@@ -155,28 +144,19 @@ fn letter(request: &Request) -> Letter {
 }
 
 fn golden(name: &str, actual: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/mail/golden")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mail/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, actual).expect("golden files are writable");
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        actual, expected,
-        "{name} differs; UPDATE_GOLDEN=1 writes it anew"
-    );
+    assert_eq!(actual, expected, "{name} differs; UPDATE_GOLDEN=1 writes it anew");
 }
 
 #[test]
 fn letters_read_as_the_golden_files_do() {
     for (name, request) in [("full", request()), ("bare", bare()), ("long", long())] {
         let read = read(&letter(&request).bytes);
-        let headers: String = read
-            .headers
-            .iter()
-            .map(|(n, v)| format!("{n}: {v}\n"))
-            .collect();
+        let headers: String = read.headers.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
         golden(&format!("{name}.headers.txt"), &headers);
         golden(&format!("{name}.plain.txt"), &read.plain);
         golden(&format!("{name}.html.txt"), &text_of(&read.html));
@@ -193,19 +173,12 @@ fn letters_are_written_for_other_readers() {
         ("bare".to_owned(), bare()),
         ("long".to_owned(), long()),
     ];
-    samples.extend(
-        hostile::requests()
-            .into_iter()
-            .map(|(name, r)| (format!("hostile-{name}"), r)),
-    );
+    samples.extend(hostile::requests().into_iter().map(|(name, r)| (format!("hostile-{name}"), r)));
     for (name, request) in samples {
         let letter = letter(&request);
         std::fs::write(folder.join(format!("{name}.eml")), &letter.bytes).expect("writable");
-        std::fs::write(
-            folder.join(format!("{name}.html")),
-            read(&letter.bytes).html,
-        )
-        .expect("writable");
+        std::fs::write(folder.join(format!("{name}.html")), read(&letter.bytes).html)
+            .expect("writable");
     }
 }
 
@@ -213,11 +186,7 @@ fn letters_are_written_for_other_readers() {
 fn a_letter_says_things_in_the_order_in_which_they_are_read() {
     let Read { plain, html, .. } = read(&letter(&request()).bytes);
     for text in [plain, text_of(&html)] {
-        let lower = text
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .to_lowercase();
+        let lower = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         let mut from = 0;
         for next in [
             "run delete_broker on amazon-mq",
@@ -257,10 +226,7 @@ fn commands_carry_the_full_id_and_the_full_digest() {
     let read = read(&letter(&request).bytes);
     let (id, digest) = (request.id, request.call.digest);
     for text in [read.plain.replace(" \\\n  ", " "), text_of(&read.html)] {
-        assert!(
-            text.contains(&format!("\nholdpoint approve {id} --digest {digest}\n")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("\nholdpoint approve {id} --digest {digest}\n")), "{text}");
         let deny = format!("\nholdpoint deny {id} --reason \"...\" --digest {digest}\n");
         assert!(text.contains(&deny), "{text}");
         assert!(text.contains(&format!("\nholdpoint show {id}\n")), "{text}");
@@ -272,52 +238,25 @@ fn every_attempt_has_the_same_message_id_and_file_and_no_other_letter_has() {
     let (first, mut later) = (letter(&request()), about());
     later.now = at("2026-11-22T14:00:00.000Z");
     let again = compose(&request(), &to(), &later).expect("a letter");
-    assert_eq!(
-        (&first.message_id, &first.file_name),
-        (&again.message_id, &again.file_name)
-    );
-    assert_eq!(
-        first.file_name,
-        "20261122T135000Z-2b4d5e6f-JrgWei-85cbf494.eml"
-    );
+    assert_eq!((&first.message_id, &first.file_name), (&again.message_id, &again.file_name));
+    assert_eq!(first.file_name, "20261122T135000Z-2b4d5e6f-JrgWei-85cbf494.eml");
     let other = |name: &str| {
-        let to = Recipient {
-            name: name.to_owned(),
-            ..to()
-        };
+        let to = Recipient { name: name.to_owned(), ..to() };
         let letter = compose(&request(), &to, &about()).expect("a letter");
         (letter.message_id, letter.file_name)
     };
-    let names = [
-        "sam",
-        "sam ",
-        "s/am",
-        "../sam",
-        "SAM",
-        "s\0am",
-        "",
-        "Jörg Weiß",
-    ];
+    let names = ["sam", "sam ", "s/am", "../sam", "SAM", "s\0am", "", "Jörg Weiß"];
     let ids: BTreeSet<_> = names.into_iter().map(other).collect();
     assert_eq!(ids.len(), names.len());
-    assert!(
-        ids.iter()
-            .all(|(_, file)| !file.contains(['/', '\0', ' ']) && !file.starts_with('.'))
-    );
+    assert!(ids.iter().all(|(_, file)| !file.contains(['/', '\0', ' ']) && !file.starts_with('.')));
 }
 
 #[test]
 fn an_operator_without_a_usable_address_is_named() {
     for email in ["", "nobody", "a@b\r\nBcc: c@d", "a@b, c@d", "a b@c"] {
-        let to = Recipient {
-            name: "sam".to_owned(),
-            email: email.to_owned(),
-        };
+        let to = Recipient { name: "sam".to_owned(), email: email.to_owned() };
         let error = compose(&request(), &to, &about()).expect_err(email);
-        assert!(
-            matches!(&error, ComposeError::Address { name, .. } if name == "sam"),
-            "{error}"
-        );
+        assert!(matches!(&error, ComposeError::Address { name, .. } if name == "sam"), "{error}");
     }
 }
 
@@ -328,14 +267,8 @@ fn the_sender_is_this_host_unless_configured() {
         from(None, "box.example.com").as_deref(),
         Ok("Holdpoint <holdpoint@box.example.com>")
     );
-    assert_eq!(
-        from(None, "my box\r\n").as_deref(),
-        Ok("Holdpoint <holdpoint@localhost>")
-    );
-    assert_eq!(
-        from(Some("gate@example.com"), "x").as_deref(),
-        Ok("gate@example.com")
-    );
+    assert_eq!(from(None, "my box\r\n").as_deref(), Ok("Holdpoint <holdpoint@localhost>"));
+    assert_eq!(from(Some("gate@example.com"), "x").as_deref(), Ok("gate@example.com"));
     assert!(from(Some("gate"), "x").is_err());
 }
 
@@ -344,10 +277,7 @@ fn a_letter_is_bounded_and_says_how_to_see_the_rest() {
     let read = read(&letter(&long()).bytes);
     for text in [read.plain, text_of(&read.html)] {
         assert!(text.contains("Not complete: "), "{text}");
-        assert!(
-            text.contains(&format!("holdpoint show {} --args", id(0x6f))),
-            "{text}"
-        );
+        assert!(text.contains(&format!("holdpoint show {} --args", id(0x6f))), "{text}");
         assert!(text.contains("characters are cut"), "{text}");
     }
 }

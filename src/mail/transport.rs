@@ -114,14 +114,13 @@ impl Transport {
                 let bytes = letter.bytes.clone();
                 let written = tokio::task::spawn_blocking(move || write(&folder, &name, &bytes));
                 match written.await {
-                    Ok(Ok(path)) => Ok(Delivered {
-                        answer: format!("written to {}", path.display()),
-                    }),
+                    Ok(Ok(path)) => {
+                        Ok(Delivered { answer: format!("written to {}", path.display()) })
+                    }
                     Ok(Err(failure)) => Err(failure),
-                    Err(_) => Err(Failure {
-                        transient: true,
-                        text: "writing was interrupted".to_owned(),
-                    }),
+                    Err(_) => {
+                        Err(Failure { transient: true, text: "writing was interrupted".to_owned() })
+                    }
                 }
             }
         }
@@ -133,20 +132,13 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
     let path = folder.join(name);
     let draft = folder.join(format!(".{name}.part"));
     let attempt = || -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         // A draft of an attempt that was killed is of no use to anyone.
         match std::fs::remove_file(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&draft, &path)?;

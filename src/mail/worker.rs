@@ -1,9 +1,11 @@
 //! The outbox worker: takes what is due from the store, composes, delivers, and
 //! writes down how it went.
 //!
-//!     store ── due ──> run ── compose ──> up to 8 deliveries at once ──> server or folder
-//!       ^                                          │
-//!       └────────────── result <───────────────────┘
+//! ```text
+//! store ── due ──> run ── compose ──> up to 8 deliveries at once ──> server or folder
+//!   ^                                          │
+//!   └────────────── result <───────────────────┘
+//! ```
 //!
 //! Promises: a letter counts as sent only once the store has recorded it, and
 //! is not sent again while that is being tried; a server that hangs costs eight
@@ -60,12 +62,7 @@ pub async fn run(
     wake: &Notify,
     stop: impl Future<Output = ()>,
 ) {
-    let desk = Desk {
-        store,
-        transport,
-        sender,
-        people,
-    };
+    let desk = Desk { store, transport, sender, people };
     let mut work = Work::default();
     tokio::pin!(stop);
     loop {
@@ -104,10 +101,7 @@ impl<P: Fn() -> Arc<People>> Desk<P> {
             // Rows under way are still due to the store, so that a crash
             // forgets none: look past them.
             let (now, most) = (self.store.now(), work.underway.len() + AT_ONCE);
-            let mut due = self
-                .store
-                .read(move |conn| mail::due(conn, now, most))
-                .await?;
+            let mut due = self.store.read(move |conn| mail::due(conn, now, most)).await?;
             due.retain(|mail| !work.underway.contains_key(&mail.id));
             due.truncate(AT_ONCE - work.underway.len());
             if due.is_empty() {
@@ -158,10 +152,7 @@ fn recipient(people: &People, operator: &str, by: &Transport) -> Result<Recipien
             return Err("this operator has no `email` in the configuration".to_owned());
         }
     };
-    Ok(Recipient {
-        name: operator.name.clone(),
-        email,
-    })
+    Ok(Recipient { name: operator.name.clone(), email })
 }
 
 /// What is under way. An entry leaves `underway` only when its result is
@@ -175,6 +166,8 @@ struct Work {
     rows: HashMap<Id, i64>,
     /// At most one for each entry of `underway`.
     unrecorded: VecDeque<MailResult>,
+    /// Whether the newest letter was put off.
+    failing: bool,
 }
 
 impl Work {
@@ -184,9 +177,7 @@ impl Work {
         match letter {
             Ok(letter) => {
                 let by = by.clone();
-                let delivery = self
-                    .deliveries
-                    .spawn(async move { by.deliver(&letter).await });
+                let delivery = self.deliveries.spawn(async move { by.deliver(&letter).await });
                 self.rows.insert(delivery.id(), row);
             }
             Err(outcome) => self.unrecorded.push_back(MailResult { id: row, outcome }),
@@ -198,13 +189,7 @@ impl Work {
             Ok((task, result)) => (task, result),
             Err(error) => {
                 let text = "the delivery broke off, a defect of Holdpoint".to_owned();
-                (
-                    error.id(),
-                    Err(Failure {
-                        transient: true,
-                        text,
-                    }),
-                )
+                (error.id(), Err(Failure { transient: true, text }))
             }
         };
         let Some(row) = self.rows.remove(&task) else {
@@ -212,7 +197,24 @@ impl Work {
         };
         let before = self.underway.get(&row).map_or(0, |mail| mail.attempts);
         let outcome = outcome(result, before.saturating_add(1));
+        self.say(&outcome);
         self.unrecorded.push_back(MailResult { id: row, outcome });
+    }
+
+    /// Logs that mail stopped or goes again: each change once, not each letter.
+    fn say(&mut self, outcome: &MailOutcome) {
+        match outcome {
+            MailOutcome::Retry { error, .. } if !self.failing => {
+                self.failing = true;
+                tracing::warn!(error, "mail does not go out; it is tried again until it does");
+            }
+            MailOutcome::Failed { error } => tracing::warn!(error, "a mail cannot be delivered"),
+            MailOutcome::Sent { .. } if self.failing => {
+                self.failing = false;
+                tracing::info!("mail goes out again");
+            }
+            _ => {}
+        }
     }
 
     /// Writes results down, oldest first; says whether all are.
@@ -233,14 +235,8 @@ impl Work {
 fn outcome(result: Result<Delivered, Failure>, attempts: u32) -> MailOutcome {
     match result {
         Ok(Delivered { answer }) => MailOutcome::Sent { answer },
-        Err(Failure {
-            transient: false,
-            text,
-        }) => MailOutcome::Failed { error: text },
-        Err(Failure {
-            transient: true,
-            text,
-        }) => {
+        Err(Failure { transient: false, text }) => MailOutcome::Failed { error: text },
+        Err(Failure { transient: true, text }) => {
             let after = back_off::delay(attempts, getrandom::u32().unwrap_or_default());
             MailOutcome::Retry { error: text, after }
         }

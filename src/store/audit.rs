@@ -72,8 +72,6 @@ macro_rules! kinds {
 kinds! {
     /// A new request.
     Requested "requested",
-    /// The same call id asked again and was attached to its request.
-    Repeated "repeated",
     /// A new call id took over a request that nobody waited on.
     Resumed "resumed",
     /// An approval that is not the last one needed.
@@ -302,9 +300,11 @@ impl Entry {
     }
 }
 
-/// Reads JSON that the store itself wrote.
+/// Reads JSON that the store itself wrote. A payload carries arguments inside,
+/// and so nests deeper than they may.
 pub(super) fn stored_json(text: &str) -> Result<Json, StoreError> {
-    crate::call::json::parse(text.as_bytes()).map_err(|e| StoreError::Corrupt(e.to_string()))
+    crate::call::json::parse_envelope(text.as_bytes())
+        .map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// Reads where the chain stands.

@@ -11,9 +11,20 @@ use super::tx::Tx;
 use crate::call::ids::RequestId;
 use crate::call::model::{Decision, Request, Status, Strength, Use, Verdict};
 
+/// What somebody who may decide brings along.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Their groups, which clauses count.
+    pub groups: BTreeSet<String>,
+    /// They decide a call of their own: only the sole local operator may.
+    pub own_call: bool,
+}
+
 /// Why somebody may not decide.
 #[derive(Debug, Clone)]
 pub struct NotEntitled {
+    /// They may not even know of the request.
+    pub hidden: bool,
     /// Because the call was made on their own behalf.
     pub own_call: bool,
     /// In words.
@@ -23,8 +34,8 @@ pub struct NotEntitled {
 /// Who may decide is the desk's knowledge, and it may change until the instant
 /// of the transition: people are removed, moved, reloaded.
 pub trait Entitled {
-    /// The groups of an operator who may decide this request now.
-    fn groups(&self, operator: &str, request: &Request) -> Result<BTreeSet<String>, NotEntitled>;
+    /// What an operator who may decide this request now brings along.
+    fn counts(&self, operator: &str, request: &Request) -> Result<Counts, NotEntitled>;
 }
 
 /// An operator's decision.
@@ -36,8 +47,6 @@ pub struct Decide {
     pub operator: String,
     /// How they were authenticated.
     pub strength: Strength,
-    /// They decide a call of their own: only the sole local operator may.
-    pub own_call: bool,
     /// Yes or no.
     pub verdict: Verdict,
     /// Why, secrets masked.
@@ -60,12 +69,7 @@ pub fn decide(
     entitled: &dyn Entitled,
 ) -> Result<Request, StoreError> {
     let mut request = row::load(tx.conn, input.id)?.ok_or(Refusal::NotFound)?;
-    let refuse = |no: NotEntitled| Refusal::NotEntitled {
-        id: input.id,
-        own_call: no.own_call,
-        why: no.why,
-    };
-    entitled.groups(&input.operator, &request).map_err(refuse)?;
+    let counts = entitled.counts(&input.operator, &request).map_err(|no| refuse(input.id, no))?;
     if !request.call.digest.matches_prefix(&input.shown) {
         return Err(Refusal::DigestMismatch(input.id).into());
     }
@@ -100,7 +104,7 @@ pub fn decide(
         at: tx.now,
         digest: request.call.digest,
         strength: input.strength,
-        own_call: input.own_call,
+        own_call: counts.own_call,
     };
     row::insert_decision(tx.conn, input.id, request.decisions.len(), &decision)?;
     request.decisions.push(decision.clone());
@@ -129,9 +133,16 @@ fn satisfied(request: &Request, entitled: &dyn Entitled) -> bool {
         .filter(|d| d.verdict == Verdict::Approve)
         .map(|d| d.operator.as_str())
         .collect();
-    let groups: Vec<BTreeSet<String>> =
-        approvers.iter().filter_map(|name| entitled.groups(name, request).ok()).collect();
-    request.requirement.satisfied_by(groups.iter())
+    let counted: Vec<Counts> =
+        approvers.iter().filter_map(|name| entitled.counts(name, request).ok()).collect();
+    request.requirement.satisfied_by(counted.iter().map(|counts| &counts.groups))
+}
+
+fn refuse(id: RequestId, no: NotEntitled) -> Refusal {
+    if no.hidden {
+        return Refusal::NotFound;
+    }
+    Refusal::NotEntitled { id, own_call: no.own_call, why: no.why }
 }
 
 /// How a request ended, in words that tell the loser of a race who won.
@@ -176,11 +187,7 @@ pub fn lift_denial(
     entitled: &dyn Entitled,
 ) -> Result<Request, StoreError> {
     let mut request = row::load(tx.conn, input.id)?.ok_or(Refusal::NotFound)?;
-    entitled.groups(&input.operator, &request).map_err(|no| Refusal::NotEntitled {
-        id: input.id,
-        own_call: no.own_call,
-        why: no.why,
-    })?;
+    entitled.counts(&input.operator, &request).map_err(|no| refuse(input.id, no))?;
     if request.status != Status::Denied || request.denial_lifted || request.deadline <= tx.now {
         return Err(Refusal::NotDenied(input.id).into());
     }

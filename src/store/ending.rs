@@ -27,9 +27,8 @@ pub(super) fn end(tx: &mut Tx<'_>, request: &mut Request, to: Status) -> Result<
 
 fn due(tx: &Tx<'_>, sql: &str, most: usize) -> Result<Vec<RequestId>, StoreError> {
     let mut statement = tx.conn.prepare_cached(sql)?;
-    let ids = statement.query_map(params![tx.now.0, most as i64], |row| {
-        Ok(RequestId::from_bytes(row.get(0)?))
-    })?;
+    let ids = statement
+        .query_map(params![tx.now.0, most as i64], |row| Ok(RequestId::from_bytes(row.get(0)?)))?;
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
@@ -41,7 +40,8 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         "SELECT id FROM requests WHERE status = 1 AND deadline <= ? ORDER BY deadline LIMIT ?",
         DUE_PER_TICK,
     )?;
-    let lapsed = due(tx, "SELECT id FROM requests WHERE use = 1 AND lapses <= ? LIMIT ?", DUE_PER_TICK)?;
+    let lapsed =
+        due(tx, "SELECT id FROM requests WHERE use = 1 AND lapses <= ? LIMIT ?", DUE_PER_TICK)?;
     let lost = due(
         tx,
         "SELECT id FROM requests WHERE lease_until IS NOT NULL AND lease_until <= ? LIMIT ?",

@@ -18,7 +18,7 @@ pub enum Refusal {
     #[error("request {}: this call id already stands for another call; use a new call id", .0.short())]
     CallIdReused(RequestId),
     /// Someone decides or runs something other than what was shown.
-    #[error("request {}: the digest does not match; what was seen is not what is asked, so look again", .0.short())]
+    #[error("request {}: the digest named is another call's; nothing was changed: look at the request again, and run or decide only what it shows", .0.short())]
     DigestMismatch(RequestId),
     /// It has ended.
     #[error("request {} is not pending any more: {how}", .id.short())]
@@ -74,7 +74,7 @@ pub enum Refusal {
         use_: Use,
     },
     /// Another outcome stands already.
-    #[error("request {}: outcome {recorded} is recorded already", .id.short())]
+    #[error("request {}: outcome {recorded} is recorded already; the call must not run again", .id.short())]
     OutcomeRecorded {
         /// Which.
         id: RequestId,
@@ -88,7 +88,9 @@ pub enum Refusal {
     #[error("the daemon's clock is in doubt: it stands before {}, the time of the newest audit entry; mend the clock, or let an admin run `holdpoint confirm-clock`", .0.rfc3339())]
     ClockInDoubt(Time),
     /// A limit on pending requests.
-    #[error("{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some")]
+    #[error(
+        "{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some"
+    )]
     TooManyPending {
         /// The caller or client.
         who: String,
@@ -106,7 +108,9 @@ pub enum StoreError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Nothing was recorded.
-    #[error("the store cannot write now, and nothing was recorded: {0}; ask again with the same call id")]
+    #[error(
+        "the store cannot write now, and nothing was recorded: {0}; ask again with the same call id"
+    )]
     Unavailable(String),
     /// The commit failed: it may or may not be on disk.
     #[error("it is unknown whether this was recorded: {0}; ask again with the same call id")]

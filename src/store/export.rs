@@ -21,7 +21,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::audit::{body_hash, entry_hash};
 use super::error::StoreError;
-use crate::call::json::{Json, parse};
+use crate::call::hex::{hex, unhex};
+use crate::call::json::{Json, parse, parse_envelope};
 use crate::call::time::Time;
 
 /// A line of an export longer than this is not one of ours: arguments are at
@@ -79,11 +80,16 @@ impl Walk {
 
     fn step(&mut self, entry: &Checked<'_>) -> Result<(), String> {
         if entry.sequence != self.next {
-            return Err(format!("entry {} is missing; {} comes instead", self.next, entry.sequence));
+            return Err(format!(
+                "entry {} is missing; {} comes instead",
+                self.next, entry.sequence
+            ));
         }
         let n = entry.sequence;
         if entry.previous != self.hash {
-            return Err(format!("entry {n} does not follow the one before it: its previous hash differs"));
+            return Err(format!(
+                "entry {n} does not follow the one before it: its previous hash differs"
+            ));
         }
         if body_hash(entry.salt, entry.payload) != entry.body {
             return Err(format!("entry {n}: its payload was changed"));
@@ -107,27 +113,6 @@ impl Walk {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Reads lower-case hex of exactly `N` bytes.
-pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 || !digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let text = std::str::from_utf8(pair).ok()?;
-        *byte = u8::from_str_radix(text, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 pub(super) fn log_id(conn: &Connection) -> Result<[u8; 16], StoreError> {
     Ok(conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?)
 }
@@ -148,19 +133,34 @@ pub fn verify(
         let entry = (|| {
             Ok::<_, rusqlite::types::FromSqlError>(Checked {
                 sequence,
-                at: Time(row.get_ref(1).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_i64()?),
-                kind: row.get_ref(2).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_str()?,
+                at: Time(
+                    row.get_ref(1)
+                        .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
+                        .as_i64()?,
+                ),
+                kind: row
+                    .get_ref(2)
+                    .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
+                    .as_str()?,
                 previous: hash_at(row, 3)?,
                 body: hash_at(row, 4)?,
                 hash: hash_at(row, 5)?,
-                salt: row.get_ref(6).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_blob()?,
-                payload: row.get_ref(7).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_str()?,
+                salt: row
+                    .get_ref(6)
+                    .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
+                    .as_blob()?,
+                payload: row
+                    .get_ref(7)
+                    .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
+                    .as_str()?,
             })
         })();
         let broken = |what| Broken { sequence, line: 0, what };
         let checked = match entry {
             Ok(entry) => walk.step(&entry).map_err(broken),
-            Err(_) => Err(broken(format!("entry {sequence}: its payload is missing or not readable"))),
+            Err(_) => {
+                Err(broken(format!("entry {sequence}: its payload is missing or not readable")))
+            }
         };
         if let Err(broken) = checked {
             return Ok(Err(broken));
@@ -170,9 +170,13 @@ pub fn verify(
     Ok(walk.finish().map_err(|what| Broken { sequence: last, line: 0, what }))
 }
 
-fn hash_at(row: &rusqlite::Row<'_>, column: usize) -> Result<[u8; 32], rusqlite::types::FromSqlError> {
+fn hash_at(
+    row: &rusqlite::Row<'_>,
+    column: usize,
+) -> Result<[u8; 32], rusqlite::types::FromSqlError> {
     let invalid = rusqlite::types::FromSqlError::InvalidType;
-    let blob = row.get_ref(column).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_blob()?;
+    let blob =
+        row.get_ref(column).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_blob()?;
     blob.try_into().map_err(|_| invalid)
 }
 
@@ -338,7 +342,10 @@ impl<R: BufRead> Lines<R> {
         }
         self.number += 1;
         if bytes.pop() != Some(b'\n') {
-            return Err(broken(0, "the line has no end: the file was cut off, or the line is too long"));
+            return Err(broken(
+                0,
+                "the line has no end: the file was cut off, or the line is too long",
+            ));
         }
         let text = String::from_utf8(bytes).map_err(|_| broken(0, "not UTF-8"))?;
         Ok(Some(text))
@@ -362,6 +369,10 @@ fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Wh
     let (Some(first), Some(last)) = (number("first"), number("last")) else {
         return Err(bad_header());
     };
+    // Sequence numbers are SQLite's, so there is room to count past the last.
+    if first.max(last) > i64::MAX.unsigned_abs() {
+        return Err(bad_header());
+    }
     let as_written = format!(
         r#"{{"holdpoint_audit_export":1,"log":"{}","first":{first},"last":{last},"previous":"{}"}}"#,
         hex(&log),
@@ -373,14 +384,19 @@ fn check(lines: &mut Lines<impl BufRead>, wanted: Option<[u8; 32]>) -> Result<Wh
     let mut walk = Walk::new(log, first, previous, wanted);
     loop {
         let next = walk.next;
-        let line = lines.next()?.ok_or_else(|| broken(next, "the file ends without its last line: it was cut off"))?;
+        let line = lines
+            .next()?
+            .ok_or_else(|| broken(next, "the file ends without its last line: it was cut off"))?;
         if line.starts_with(r#"{"end":"#) {
             let sha256 = lines.hash.clone().finalize();
             if walk.next != last + 1 {
                 return Err(broken(next, format!("entries {next} to {last} are missing")));
             }
             if line != end_line(walk.entries, &walk.hash, &sha256) {
-                return Err(broken(0, "the last line does not fit the lines before it: something outside the entries was changed"));
+                return Err(broken(
+                    0,
+                    "the last line does not fit the lines before it: something outside the entries was changed",
+                ));
             }
             if lines.next()?.is_some() {
                 return Err(broken(0, "there is more after the last line"));
@@ -398,7 +414,8 @@ fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
     // Nothing before it can contain this: hex, digits, a time and a word.
     let (_, rest) = text.split_once(r#","payload":"#).ok_or_else(bad)?;
     let payload = rest.strip_suffix('}').ok_or_else(bad)?;
-    let json = parse(text.as_bytes()).map_err(|e| format!("entry {next} is not readable: {e}"))?;
+    let json = parse_envelope(text.as_bytes())
+        .map_err(|e| format!("entry {next} is not readable: {e}"))?;
     let word = |name| json.get(name).and_then(Json::as_str).ok_or_else(bad);
     let sequence = json.get("sequence").and_then(Json::as_u64).ok_or_else(bad)?;
     let at = Time::parse(word("at")?).ok_or_else(bad)?;
@@ -407,7 +424,8 @@ fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
     let body = unhex(word("body")?).ok_or_else(bad)?;
     let hash = unhex(word("hash")?).ok_or_else(bad)?;
     let salt: [u8; 16] = unhex(word("salt")?).ok_or_else(bad)?;
-    if kind.len() > 64 || line(sequence, at, kind, &previous, &body, &hash, &salt, payload) != text {
+    if kind.len() > 64 || line(sequence, at, kind, &previous, &body, &hash, &salt, payload) != text
+    {
         return Err(format!("entry {next} is not written as an export writes it: it was changed"));
     }
     walk.step(&Checked { sequence, at, kind, previous, body, hash, salt: &salt, payload })

@@ -71,5 +71,5 @@ pub(super) fn planted(bug: &str) -> bool {
 
 /// Time for a premature answer to leave; a flush of a real disk takes as long.
 pub(super) fn slow_disk() {
-    std::thread::sleep(std::time::Duration::from_millis(5));
+    std::thread::sleep(std::time::Duration::from_millis(25));
 }

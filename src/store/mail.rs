@@ -75,9 +75,9 @@ pub struct MailResult {
 
 /// Queues one mail to each operator, due at once.
 pub(super) fn queue(tx: &Tx<'_>, id: RequestId, operators: &[String]) -> Result<(), StoreError> {
-    let mut insert = tx.conn.prepare_cached(
-        "INSERT INTO outbox (request, operator, state, due) VALUES (?, ?, 0, ?)",
-    )?;
+    let mut insert = tx
+        .conn
+        .prepare_cached("INSERT INTO outbox (request, operator, state, due) VALUES (?, ?, 0, ?)")?;
     for operator in operators {
         insert.execute(params![id.as_bytes(), operator, tx.now.0])?;
     }

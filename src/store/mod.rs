@@ -28,6 +28,7 @@ pub mod ending;
 pub mod error;
 pub mod export;
 mod faults;
+mod handle;
 pub mod mail;
 pub mod query;
 pub mod read;
@@ -44,5 +45,5 @@ mod writer;
 mod tests;
 
 pub use error::{Refusal, StoreError};
+pub use handle::{Health, Store, StoreOptions};
 pub use tx::{Event, Tx};
-pub use writer::{Health, Store, StoreOptions};

@@ -13,8 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
+use super::read::PAGE_BYTES;
 use super::row;
 use super::text_index;
+use crate::call::hex::hex;
 use crate::call::ids::RequestId;
 use crate::call::model::{Category, Request, Status};
 use crate::call::time::Time;
@@ -127,13 +129,14 @@ impl Question {
     /// Reads a token; `None` if it belongs to another question.
     pub fn read_token(&self, token: &str) -> Option<u64> {
         let digits = token.strip_prefix(&self.fingerprint())?;
-        (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+        let sequence = (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?;
+        sequence.filter(|n| i64::try_from(*n).is_ok())
     }
 
     fn fingerprint(&self) -> String {
         let said = format!("{:?}{}", self.filter, self.ascending);
         let hash: [u8; 32] = Sha256::digest(said.as_bytes()).into();
-        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash[..8])
     }
 }
 
@@ -191,8 +194,8 @@ pub fn query(
     let filter = &question.filter;
     let (low, high) = bounds(conn, filter)?;
     let (low, high) = match (question.after, question.ascending) {
-        (Some(after), true) => (low.max(after as i64 + 1), high),
-        (Some(after), false) => (low, high.min(after as i64 - 1)),
+        (Some(after), true) => (low.max((after as i64).saturating_add(1)), high),
+        (Some(after), false) => (low, high.min((after as i64).saturating_sub(1))),
         (None, _) => (low, high),
     };
     let driver = driver(filter);
@@ -206,10 +209,10 @@ pub fn query(
     let mut rows = statement.query(params![driver.value, low, high, EXAMINED as i64])?;
     let mut page = Page::default();
     let mut seen: HashMap<RequestId, bool> = HashMap::new();
-    let mut last = None;
+    let (mut last, mut bytes) = (None, 0);
     while let Some(row) = rows.next()? {
         let sequence: i64 = row.get(0)?;
-        if page.entries.len() == question.most {
+        if page.entries.len() == question.most || bytes >= PAGE_BYTES {
             page.next = last;
             return Ok(page);
         }
@@ -217,6 +220,7 @@ pub fn query(
         last = Some(sequence as u64);
         let Some(told) = entry(conn, sequence)? else { continue };
         if matches(filter, &told) && may_see(conn, &told, visible, &mut seen)? {
+            bytes += told.payload.len();
             page.entries.push(told);
         }
     }
@@ -274,7 +278,9 @@ fn entry(conn: &Connection, sequence: i64) -> Result<Option<Told>, StoreError> {
 }
 
 fn told_of(row: &Row<'_>) -> rusqlite::Result<Told> {
-    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default());
+    let text = |column: usize| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(column)?.unwrap_or_default())
+    };
     Ok(Told {
         sequence: row.get::<_, i64>(0)? as u64,
         at: Time(row.get(1)?),

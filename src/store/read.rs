@@ -61,27 +61,39 @@ pub struct PendingAfter {
     pub n: i64,
 }
 
-/// Pending requests by deadline, up to `most`, with where the next page begins.
+/// Bytes of arguments or payloads on one page: with the one that goes beyond, a
+/// page stays below the 4 MiB that common clients take.
+pub const PAGE_BYTES: usize = 768 * 1024;
+
+/// Bytes of arguments read at once by [`pending`].
+const PENDING_BYTES: usize = 4 * 1024 * 1024;
+
+/// Pending requests by deadline, up to `most` and some megabytes, each with where
+/// the next page begins, and whether there are more.
 pub fn pending(
     conn: &Connection,
     after: PendingAfter,
     most: usize,
-) -> Result<Vec<(PendingAfter, Request)>, StoreError> {
+) -> Result<(Vec<(PendingAfter, Request)>, bool), StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {}, n FROM requests INDEXED BY requests_pending
          WHERE status = 1 AND (deadline, n) > (?, ?) ORDER BY deadline, n LIMIT ?",
         row::COLUMNS
     ))?;
     let n_column = row::COLUMNS.split(',').count();
-    let mut rows = statement.query(params![after.deadline, after.n, most as i64])?;
-    let mut page = Vec::new();
+    let mut rows = statement.query(params![after.deadline, after.n, most as i64 + 1])?;
+    let (mut page, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
+        if page.len() == most || bytes >= PENDING_BYTES {
+            return Ok((page, true));
+        }
         let n = row.get(n_column)?;
         let mut request = row::request_of(row)?;
         request.decisions = row::decisions(conn, request.id)?;
+        bytes += request.call.arguments.len();
         page.push((PendingAfter { deadline: request.deadline.0, n }, request));
     }
-    Ok(page)
+    Ok((page, false))
 }
 
 /// A caller's own requests, newest first, before row `before`.
@@ -98,6 +110,7 @@ pub fn of_caller(
     )?;
     let mut rows = statement.query(params![caller, before, examine as i64])?;
     let (mut requests, mut examined, mut last) = (Vec::new(), 0, None);
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
         examined += 1;
         last = Some(row.get(0)?);
@@ -105,8 +118,10 @@ pub fn of_caller(
         if !statuses.is_empty() && !statuses.iter().any(|s| s.number() == status) {
             continue;
         }
-        requests.extend(row::load(conn, RequestId::from_bytes(row.get(1)?))?);
-        if requests.len() == most {
+        let request = row::load(conn, RequestId::from_bytes(row.get(1)?))?;
+        bytes += request.as_ref().map_or(0, |request| request.call.arguments.len());
+        requests.extend(request);
+        if requests.len() == most || bytes >= PAGE_BYTES {
             return Ok((requests, last));
         }
     }

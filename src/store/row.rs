@@ -71,8 +71,7 @@ pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreEr
     let call = &request.call;
     let labels = Json::object(call.labels.iter().map(|(k, v)| (k, Json::from(v.as_str()))));
     let not_covered = call.not_covered.iter().map(|line| Json::from(line.as_str())).collect();
-    let may_have_run: Vec<u8> =
-        request.may_have_run.iter().flat_map(|id| *id.as_bytes()).collect();
+    let may_have_run: Vec<u8> = request.may_have_run.iter().flat_map(|id| *id.as_bytes()).collect();
     conn.prepare_cached(
         "INSERT INTO requests (id, status, digest, caller, client, session, on_behalf_of, call_id,
            server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule,
@@ -233,7 +232,8 @@ pub(super) fn notices(conn: &Connection, id: RequestId) -> Result<Vec<Notice>, S
 /// Reads a row of [`COLUMNS`]; decisions and notices are read apart.
 pub(super) fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
     let number = |column: usize| row.get::<_, i32>(column);
-    let time = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Time));
+    let time =
+        |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Time));
     let id = |column: usize| Ok::<_, rusqlite::Error>(RequestId::from_bytes(row.get(column)?));
     let not_covered = stored_json(row.get_ref(21)?.as_str().map_err(|_| corrupt("not_covered"))?)?;
     let may_have_run: Vec<u8> = row.get(30)?;

@@ -38,7 +38,9 @@ pub enum OpenError {
     )]
     Foreign(String),
     /// Written by a newer Holdpoint.
-    #[error("the database {path} has schema version {found}, and this Holdpoint knows up to {known}; run the newer Holdpoint that wrote it, or restore a copy from before the upgrade")]
+    #[error(
+        "the database {path} has schema version {found}, and this Holdpoint knows up to {known}; run the newer Holdpoint that wrote it, or restore a copy from before the upgrade"
+    )]
     Newer {
         /// Which file.
         path: String,
@@ -48,7 +50,9 @@ pub enum OpenError {
         known: usize,
     },
     /// It is ours, but not whole.
-    #[error("the database {path} is damaged: {what}; move it aside and restore a copy, or start with an empty state directory")]
+    #[error(
+        "the database {path} is damaged: {what}; move it aside and restore a copy, or start with an empty state directory"
+    )]
     Damaged {
         /// Which file.
         path: String,
@@ -180,9 +184,10 @@ pub struct DaemonLock {
 impl DaemonLock {
     /// Takes the lock, or says that somebody else has it.
     pub fn take(path: &Path) -> Result<Self, String> {
-        let file = (fs::OpenOptions::new().create(true).truncate(false).write(true))
-            .open(path)
-            .map_err(|e| format!("cannot open {}: {e}; check its owner and mode", path.display()))?;
+        let file =
+            (fs::OpenOptions::new().create(true).truncate(false).write(true)).open(path).map_err(
+                |e| format!("cannot open {}: {e}; check its owner and mode", path.display()),
+            )?;
         match file.try_lock() {
             Ok(()) => Ok(DaemonLock { _file: file }),
             Err(fs::TryLockError::WouldBlock) => Err(format!(

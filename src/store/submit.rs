@@ -96,9 +96,8 @@ pub fn submit(
         Vec::new()
     };
     let now = tx.now;
-    let remembered = |r: &&mut Request| {
-        r.status == Status::Denied && !r.denial_lifted && r.deadline > now
-    };
+    let remembered =
+        |r: &&mut Request| r.status == Status::Denied && !r.denial_lifted && r.deadline > now;
     if let Some(denied) = identical.iter_mut().find(remembered) {
         return remember(tx, denied.clone(), &input);
     }
@@ -108,7 +107,10 @@ pub fn submit(
             Status::Approved => r.use_ == Use::Unused && r.lapses.is_none_or(|at| at > now),
             _ => r.deadline > now,
         };
-        r.status == status && open && !r.requirement.is_weaker_than(&input.requirement)
+        r.status == status
+            && open
+            && !r.requirement.is_weaker_than(&input.requirement)
+            && was_shown_the_same(&r.call, &input.call)
     };
     for status in [Status::Approved, Status::Pending] {
         for request in identical.iter().filter(|r| resumable(r, status)) {
@@ -118,6 +120,13 @@ pub fn submit(
         }
     }
     create(tx, input, &scope, &identical)
+}
+
+/// Whether what people saw beside the digest, and what decides what the call
+/// does, still stands: a tool that was defined anew is another tool.
+fn was_shown_the_same(shown: &Call, asked: &Call) -> bool {
+    shown.tool_definition_hash == asked.tool_definition_hash
+        && shown.not_covered == asked.not_covered
 }
 
 /// The call id is known: it must stand for this very call.
@@ -140,7 +149,10 @@ fn same_call_id(
         // Somebody else continues this call now; two must not run it.
         Status::Pending | Status::Approved => Err(Refusal::Used(id).into()),
         // It asked after a remembered denial, and asks once more.
-        _ => Ok(Some(Submitted { request, taken: Taken::Remembered })),
+        Status::Denied => Ok(Some(Submitted { request, taken: Taken::Remembered })),
+        Status::Expired | Status::Withdrawn => {
+            Ok(Some(Submitted { request, taken: Taken::Repeated }))
+        }
     }
 }
 
@@ -167,14 +179,10 @@ pub(super) fn by_call_id(
     Ok(former.map(|id| (id, false)))
 }
 
-fn identical_in_scope(
-    tx: &Tx<'_>,
-    call: &Call,
-    scope: &Scope,
-) -> Result<Vec<Request>, StoreError> {
+fn identical_in_scope(tx: &Tx<'_>, call: &Call, scope: &Scope) -> Result<Vec<Request>, StoreError> {
     // Newest ones are looked at, and then told oldest first.
     let mut statement = tx.conn.prepare_cached(
-        "SELECT id FROM requests
+        "SELECT id FROM requests INDEXED BY requests_by_scope
          WHERE digest = ? AND caller = ? AND client = ? AND session = ? AND on_behalf_of = ?
          ORDER BY n DESC LIMIT ?",
     )?;

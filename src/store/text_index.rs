@@ -15,6 +15,9 @@ use crate::call::json::Json;
 /// How many entries one step indexes.
 pub const STEP: i64 = 500;
 
+/// And after how many bytes of them it ends: decisions wait for it.
+const STEP_BYTES: usize = 1024 * 1024;
+
 /// Members whose values are the same few words everywhere, and have filters of their own.
 const NOT_WORDS: [&str; 6] = ["request", "category", "status", "risk", "digest", "call_id"];
 
@@ -90,20 +93,23 @@ pub fn behind(conn: &Connection) -> Result<i64, StoreError> {
     Ok(newest - indexed_up_to(conn)?)
 }
 
-/// Indexes the next [`STEP`] entries. Returns whether more are left.
+/// Indexes the next [`STEP`] entries, or fewer large ones. Returns whether more are left.
 pub fn catch_up(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let from = indexed_up_to(tx.conn)?;
-    let mut read = tx.conn.prepare_cached(
-        "SELECT seq, payload FROM audit_body WHERE seq > ? ORDER BY seq LIMIT ?",
-    )?;
+    let mut read = tx
+        .conn
+        .prepare_cached("SELECT seq, payload FROM audit_body WHERE seq > ? ORDER BY seq LIMIT ?")?;
     let mut insert =
         tx.conn.prepare_cached("INSERT INTO audit_text (rowid, words) VALUES (?, ?)")?;
     let mut rows = read.query(params![from, STEP])?;
-    let (mut last, mut count) = (from, 0);
-    while let Some(row) = rows.next()? {
+    let (mut last, mut count, mut bytes) = (from, 0, 0);
+    while bytes < STEP_BYTES
+        && let Some(row) = rows.next()?
+    {
         last = row.get(0)?;
         count += 1;
         let payload = row.get_ref(1)?.as_str().unwrap_or_default();
+        bytes += payload.len();
         insert.execute(params![last, words_of_payload(payload)?])?;
     }
     if count > 0 {
@@ -114,5 +120,5 @@ pub fn catch_up(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
             )?
             .execute([last.to_be_bytes()])?;
     }
-    Ok(count == STEP)
+    Ok(count == STEP || bytes >= STEP_BYTES)
 }

@@ -36,6 +36,10 @@ pub fn take_use(tx: &mut Tx<'_>, input: &TakeUse) -> Result<Request, StoreError>
     let holds = request.call_id == input.call_id;
     match request.use_ {
         Use::Unused if !holds => return Err(Refusal::Used(id).into()),
+        Use::Taken if holds && request.outcome != Outcome::None => {
+            let recorded = request.outcome.word();
+            return Err(Refusal::OutcomeRecorded { id, recorded }.into());
+        }
         Use::Taken if holds => return Err(Refusal::AlreadyGranted(id).into()),
         Use::Taken => return Err(Refusal::Used(id).into()),
         Use::Lapsed => return Err(Refusal::Lapsed(id).into()),
@@ -131,12 +135,7 @@ pub fn report_outcome(tx: &mut Tx<'_>, input: &ReportOutcome) -> Result<Request,
     Ok(request)
 }
 
-fn taken(
-    tx: &Tx<'_>,
-    caller: &str,
-    id: RequestId,
-    call_id: &str,
-) -> Result<Request, StoreError> {
+fn taken(tx: &Tx<'_>, caller: &str, id: RequestId, call_id: &str) -> Result<Request, StoreError> {
     let request = owned(tx, caller, id)?;
     if request.use_ != Use::Taken {
         return Err(Refusal::NotTaken { id, use_: request.use_ }.into());

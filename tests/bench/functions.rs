@@ -37,19 +37,10 @@ fn arguments(c: &mut Criterion) {
         input_responses: None,
         request_state: None,
     };
-    c.bench_function("digest of 1 KiB, parsed", |b| {
-        b.iter(|| black_box(&covered).digest())
-    });
-    c.bench_function("mask 1 KiB, parsed", |b| {
-        b.iter(|| mask(black_box(&parsed)))
-    });
-    let intake = Intake {
-        max_arguments: 1 << 18,
-    };
-    let caller = Caller {
-        name: call::CALLER.to_owned(),
-        acts_for: Vec::new(),
-    };
+    c.bench_function("digest of 1 KiB, parsed", |b| b.iter(|| black_box(&covered).digest()));
+    c.bench_function("mask 1 KiB, parsed", |b| b.iter(|| mask(black_box(&parsed))));
+    let intake = Intake { max_arguments: 1 << 18 };
+    let caller = Caller { name: call::CALLER.to_owned(), acts_for: Vec::new() };
     let incoming = call::incoming(1);
     c.bench_function("intake: check, parse, digest, mask", |b| {
         b.iter(|| intake.take(&caller, black_box(&incoming).clone()));
@@ -70,12 +61,8 @@ fn routes(c: &mut Criterion) {
         place: Place::default(),
     };
     let call = call::submit(1).call;
-    let facts = Facts {
-        server: &call.server,
-        tool: &call.tool,
-        category: call.category,
-        risk: call.risk,
-    };
+    let facts =
+        Facts { server: &call.server, tool: &call.tool, category: call.category, risk: call.risk };
     for many in [10, 100] {
         let configured: Vec<RouteConfig> = (0..many).map(route).collect();
         let routes = Routes::new(&configured, Duration::from_secs(900));
@@ -97,12 +84,7 @@ fn audit(c: &mut Criterion) {
     let conn = schema::open_writer(&dir.path().join("holdpoint.db")).expect("a database");
     let fresh = || State {
         log_id: [1; 16],
-        head: Head {
-            sequence: 0,
-            hash: [0; 32],
-            at: Time(0),
-            high: Time(0),
-        },
+        head: Head { sequence: 0, hash: [0; 32], at: Time(0), high: Time(0) },
         pending: HashMap::new(),
         offset_ms: 0,
         clock_doubt: None,
@@ -131,14 +113,8 @@ fn audit(c: &mut Criterion) {
                     append();
                 }
                 let start = Instant::now();
-                Tx::run(
-                    &conn,
-                    Time(1),
-                    &mut fresh(),
-                    &mut Vec::new(),
-                    text_index::catch_up,
-                )
-                .expect("indexed");
+                Tx::run(&conn, Time(1), &mut fresh(), &mut Vec::new(), text_index::catch_up)
+                    .expect("indexed");
                 taken += start.elapsed();
             }
             taken.mul_f64(times as f64 / (steps * step) as f64)

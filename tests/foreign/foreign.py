@@ -132,12 +132,12 @@ class Foreign:
         except grpc.RpcError as error:
             raise Refused(error) from None
 
-    def begin(self, service, method, /, timeout=60, **fields):
+    def begin(self, service, method, /, timeout=40, **fields):
         """One RPC that goes on while the test does something else."""
         stub, request = self._method(service, method)
         return Pending(stub.future(request(**fields), timeout=timeout, metadata=self.metadata))
 
-    def stream(self, service, method, /, timeout=60, **fields):
+    def stream(self, service, method, /, timeout=40, **fields):
         """The messages of a stream."""
         stub, request = self._method(service, method)
         return Stream(stub(request(**fields), timeout=timeout, metadata=self.metadata))

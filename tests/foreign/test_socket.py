@@ -110,8 +110,25 @@ def test_max_wait_answers_pending_and_the_request_stays(caller, operator):
     again = caller.submit(call_id)
     operator.decide(shown(operator))
     told = again.result()
-    assert told.id == answer.id and told.resumed
+    assert told.id == answer.id
+    assert not told.resumed, "the same call id is the same attempt"
     caller.take(told, call_id)
+
+
+def test_a_new_attempt_of_the_same_call_takes_over_what_nobody_waits_for(caller, operator):
+    agent = {"name": "bot", "session": "s-1"}
+    old, new = fresh(), fresh()
+    first = caller.submit(old, agent=agent, max_wait_ms=1).result()
+    operator.decide(shown(operator))
+    answer = caller.submit(new, agent=agent).result()
+    assert answer.id == first.id and answer.resumed
+    with pytest.raises(Refused) as refused:
+        caller.take(answer, old)
+    assert refused.value.reason == "USED"
+    caller.take(answer, new)
+    # It is spent: the same call once more is a request of its own.
+    again = caller.submit(fresh(), agent=agent, max_wait_ms=1).result()
+    assert again.id != first.id and not again.resumed
 
 
 def test_an_expired_request_is_not_a_denial(caller, operator):

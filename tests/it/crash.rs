@@ -214,7 +214,7 @@ fn send_to(
     id: &str,
     digest: &str,
 ) {
-    let mut ask = |who: usize, verdict| {
+    let ask = |who: usize, verdict| {
         let question = Question { id: id.to_owned(), digest: digest.to_owned(), verdict };
         // An operator who has gone home is not an error.
         let _ = operators[who].send(question);
@@ -303,7 +303,8 @@ async fn operator(
     while let Some(Question { id, digest, verdict }) = questions.recv().await {
         loop {
             let operator_name = name.to_owned();
-            let flying = Flying::Decide { id: id.clone(), operator: operator_name.clone(), verdict };
+            let flying =
+                Flying::Decide { id: id.clone(), operator: operator_name.clone(), verdict };
             let rpc = clients::decide(&mut operator, &id, verdict, &digest);
             match world.ask(Some(flying), rpc).await? {
                 Said::Yes(_) => {
@@ -325,6 +326,8 @@ async fn operator(
 #[derive(Debug, Default)]
 pub struct Report {
     pub violations: Vec<String>,
+    /// Answers that the contract does not explain.
+    pub unexpected: Vec<String>,
     pub rounds: u64,
     /// Acknowledged steps of each kind.
     pub steps: BTreeMap<&'static str, usize>,
@@ -373,18 +376,16 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
         daemon = home.start().await;
         report.rounds += 1;
         let flying = std::mem::take(&mut world.log().flying);
-        let (steps, unexpected) = {
-            let log = world.log();
-            (log.steps.clone(), log.unexpected.clone())
-        };
+        let steps = world.log().steps.clone();
+        let before = truth.entries.len();
         learn(home, &mut truth, &steps[checked..]).await;
         checked = steps.len();
-        let recorded = flying.iter().filter(|f| f.was_recorded(&truth.entries)).count();
+        let new = &truth.entries[before..];
+        let recorded = flying.iter().filter(|f| f.was_recorded(new)).count();
         report.recorded += recorded;
         report.not_recorded += flying.len() - recorded;
         report.kills_in_flight += u64::from(!flying.is_empty());
         report.violations = violations(&steps, &truth);
-        report.violations.extend(unexpected);
         report.violations.extend(broken_chain(home, &mut report.entries).await);
         if !report.violations.is_empty() {
             break;
@@ -393,6 +394,7 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
     world.over.store(true, Ordering::SeqCst);
     world.gate.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    report.unexpected = std::mem::take(&mut world.log().unexpected);
     for step in &world.log().steps {
         *report.steps.entry(step.kind()).or_default() += 1;
     }
@@ -401,7 +403,7 @@ pub async fn run(home: &Home, rounds: u64, seed: u64) -> Report {
 }
 
 /// Reads what is new in the history, and the requests that anything happened to.
-async fn learn(home: &Home, truth: &mut Truth, steps: &[Step]) {
+pub async fn learn(home: &Home, truth: &mut Truth, steps: &[Step]) {
     let clients = home.clients();
     let after = truth.entries.last().map_or(0, |entry| entry.sequence);
     let mut history = clients.history_named("auditor");
@@ -459,6 +461,7 @@ async fn what_was_acknowledged_survives_kill_9_at_any_instant() {
         report.entries
     );
     assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
+    assert!(report.unexpected.is_empty(), "seed {seed}: {:#?}", report.unexpected);
     for kind in ["submitted", "decided", "granted", "reported"] {
         assert!(report.steps.get(kind).is_some_and(|n| *n > 0), "nothing was {kind}");
     }
@@ -495,12 +498,18 @@ async fn the_check_itself_notices_what_is_missing() {
         Step::Granted { id: id.clone() },
         Step::AlreadyGranted { id: id.clone() },
         Step::Reported { id: id.clone(), outcome: Outcome::Failed },
-        Step::Withdrawn { id },
+        Step::Withdrawn { id: id.clone() },
     ];
     for step in never {
         let found = violations(std::slice::from_ref(&step), &truth);
         assert!(found.iter().any(|v| v.contains("lost")), "{step:?}: {found:?}");
     }
+    let (grant, told) =
+        (Step::Granted { id: id.clone() }, |status| Step::Told { id: id.clone(), status });
+    let twice = violations(&[grant.clone(), grant], &truth);
+    assert!(twice.iter().any(|v| v.contains("OK was answered 2 times")), "{twice:?}");
+    let both = violations(&[told(Ending::Approved), told(Ending::Denied)], &truth);
+    assert!(both.iter().any(|v| v.contains("ended in several ways")), "{both:?}");
     truth.entries.remove(1);
     assert!(!violations(&[submitted], &truth).is_empty());
     daemon.stop().await;

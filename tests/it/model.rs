@@ -109,7 +109,8 @@ fn chain(entries: &[proto::AuditEntry]) -> Vec<String> {
 /// and in this order.
 fn one_story(id: &str, entries: &[&proto::AuditEntry]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let count = |kinds: &[&str]| entries.iter().filter(|e| kinds.contains(&e.kind.as_str())).count();
+    let count =
+        |kinds: &[&str]| entries.iter().filter(|e| kinds.contains(&e.kind.as_str())).count();
     let first = |kind: &str| entries.iter().position(|e| e.kind == kind);
     if count(&["requested"]) != 1 {
         wrong.push(format!("{id}: begins {} times", count(&["requested"])));
@@ -144,8 +145,7 @@ fn lost(step: &Step, entries: &[&proto::AuditEntry], request: &proto::Request) -
             let told = |e: &&&proto::AuditEntry| {
                 kinds.contains(&e.kind.as_str()) && e.operator == *operator
             };
-            let decision =
-                |d: &proto::Decision| d.operator == *operator && d.verdict() == *verdict;
+            let decision = |d: &proto::Decision| d.operator == *operator && d.verdict() == *verdict;
             entries.iter().any(|e| told(&e)) && request.decisions.iter().any(decision)
         }
         Step::Told { status, .. } => request.status() == *status,
@@ -204,7 +204,8 @@ pub enum Flying {
 impl Flying {
     /// Whether it was recorded all the same.
     pub fn was_recorded(&self, entries: &[proto::AuditEntry]) -> bool {
-        let of = |id: &str, kind: &str| entries.iter().any(|e| e.request_id == id && e.kind == kind);
+        let of =
+            |id: &str, kind: &str| entries.iter().any(|e| e.request_id == id && e.kind == kind);
         match self {
             Flying::Submit { call_id } => {
                 let named = format!("\"{call_id}\"");
@@ -212,7 +213,9 @@ impl Flying {
             }
             Flying::Decide { id, operator, verdict } => {
                 let kind = if *verdict == Verdict::Deny { "denied" } else { "approved" };
-                entries.iter().any(|e| e.request_id == *id && e.kind == kind && e.operator == *operator)
+                entries
+                    .iter()
+                    .any(|e| e.request_id == *id && e.kind == kind && e.operator == *operator)
             }
             Flying::Take { id } => of(id, "use_granted"),
             Flying::Report { id } => of(id, "outcome_reported"),

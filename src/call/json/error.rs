@@ -60,17 +60,11 @@ impl fmt::Display for JsonError {
             K::ByteOrderMark => write!(f, "byte order mark: send UTF-8 without one")?,
             K::InvalidUtf8 => write!(f, "not valid UTF-8: send the JSON as UTF-8")?,
             K::ControlCharacter => {
-                write!(
-                    f,
-                    "control character in a string: write it as an escape such as \\n"
-                )?;
+                write!(f, "control character in a string: write it as an escape such as \\n")?;
             }
             K::InvalidEscape => write!(f, "unknown escape: write a literal backslash as \\\\")?,
             K::LoneSurrogate => {
-                write!(
-                    f,
-                    "half a surrogate pair: send both halves, or the character itself"
-                )?;
+                write!(f, "half a surrogate pair: send both halves, or the character itself")?;
             }
             K::DuplicateMember(Some(name)) => {
                 write!(f, "duplicate member \"{name}\": send each member once")?;
@@ -83,10 +77,7 @@ impl fmt::Display for JsonError {
             )?,
             K::TooDeep(max) => write!(f, "nested deeper than {max} levels: flatten it")?,
             K::NotAnObject => {
-                write!(
-                    f,
-                    "arguments must be a JSON object: send {{}} when there are none"
-                )?;
+                write!(f, "arguments must be a JSON object: send {{}} when there are none")?;
             }
         }
         write!(f, " (at byte {})", self.offset)

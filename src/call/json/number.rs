@@ -135,11 +135,7 @@ impl Decimal {
         let leading = (all.len() - significant.len()) as i64;
         let digits = significant.trim_end_matches('0').to_owned();
         let point = whole.len() as i64 - leading + exponent_value(exponent);
-        Decimal {
-            negative,
-            digits,
-            point,
-        }
+        Decimal { negative, digits, point }
     }
 }
 
@@ -161,10 +157,7 @@ fn exponent_value(text: &str) -> i64 {
     // Leading zeros are allowed in an exponent and any number of them means nothing.
     let value = match digits.trim_start_matches('0') {
         "" => 0,
-        digits => digits
-            .parse()
-            .unwrap_or(i64::from(u32::MAX))
-            .min(i64::from(u32::MAX)),
+        digits => digits.parse().unwrap_or(i64::from(u32::MAX)).min(i64::from(u32::MAX)),
     };
     if negative { -value } else { value }
 }

@@ -34,10 +34,7 @@ pub fn parse_object(bytes: &[u8]) -> Result<Json, JsonError> {
     }
     match parse(bytes)? {
         object @ Json::Object(_) => Ok(object),
-        _ => Err(JsonError {
-            offset: 0,
-            kind: JsonErrorKind::NotAnObject,
-        }),
+        _ => Err(JsonError { offset: 0, kind: JsonErrorKind::NotAnObject }),
     }
 }
 
@@ -52,21 +49,11 @@ pub fn parse_envelope(bytes: &[u8]) -> Result<Json, JsonError> {
 
 fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Json, JsonError> {
     if bytes.starts_with(b"\xEF\xBB\xBF") {
-        return Err(JsonError {
-            offset: 0,
-            kind: JsonErrorKind::ByteOrderMark,
-        });
+        return Err(JsonError { offset: 0, kind: JsonErrorKind::ByteOrderMark });
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| JsonError {
-        offset: e.valid_up_to(),
-        kind: JsonErrorKind::InvalidUtf8,
-    })?;
-    let mut parser = Parser {
-        text,
-        bytes,
-        at: 0,
-        max_depth,
-    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| JsonError { offset: e.valid_up_to(), kind: JsonErrorKind::InvalidUtf8 })?;
+    let mut parser = Parser { text, bytes, at: 0, max_depth };
     parser.skip_space();
     let value = parser.value(0)?;
     parser.skip_space();
@@ -164,10 +151,7 @@ impl Parser<'_> {
         let mut out = String::new();
         loop {
             let plain = self.at;
-            while self
-                .peek()
-                .is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\')
-            {
+            while self.peek().is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\') {
                 self.at += 1;
             }
             // Both ends stand at an ASCII byte or an end, so this cuts no character.
@@ -186,14 +170,8 @@ impl Parser<'_> {
 
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
-        let fail = |kind| JsonError {
-            offset: start,
-            kind,
-        };
-        let letter = self
-            .bytes
-            .get(start + 1)
-            .ok_or(fail(JsonErrorKind::UnexpectedEnd))?;
+        let fail = |kind| JsonError { offset: start, kind };
+        let letter = self.bytes.get(start + 1).ok_or(fail(JsonErrorKind::UnexpectedEnd))?;
         self.at += 2;
         Ok(match letter {
             b'"' => '"',
@@ -285,10 +263,7 @@ impl Parser<'_> {
     }
 
     fn error(&self, kind: JsonErrorKind) -> JsonError {
-        JsonError {
-            offset: self.at,
-            kind,
-        }
+        JsonError { offset: self.at, kind }
     }
 }
 

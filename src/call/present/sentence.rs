@@ -1,6 +1,6 @@
 //! One sentence that says what will happen.
 
-use super::value::{inline, is_literal, is_masked, quoted};
+use super::value::{inline, is_literal, is_masked, item_text, quoted};
 use super::{ours, s};
 use crate::call::json::Json;
 use crate::call::safe_text::SafeText;
@@ -18,6 +18,7 @@ const VALUE_COLUMNS: usize = 48;
 const TELLING: &[&str] = &[
     "command",
     "cmd",
+    "argv",
     "sql",
     "query",
     "statement",
@@ -76,16 +77,35 @@ pub fn sentence(category: &str, risk: &str, server: &str, tool: &str, masked: &J
     text.push_ours(" on ");
     text.push(&word(server, NAME_COLUMNS));
 
-    let mut class = ours(" — ");
-    class.push(&word(category, NAME_COLUMNS));
-    class.push_ours(", ");
-    class.push(&word(risk, NAME_COLUMNS));
-    class.push_ours(" risk");
+    let class = class(category, risk);
 
     let room = COLUMNS.saturating_sub(text.columns() + class.columns());
     text.push(&given(masked, room));
     text.push(&class);
     text
+}
+
+/// How the policy classes it, or that it does not.
+fn class(category: &str, risk: &str) -> SafeText {
+    const UNSAID: &str = "unspecified";
+    let mut class = ours(" — ");
+    match (category == UNSAID, risk == UNSAID) {
+        (true, true) => class.push_ours("category and risk not stated"),
+        (true, false) => class.push_ours("category not stated, "),
+        (false, _) => {
+            class.push(&word(category, NAME_COLUMNS));
+            class.push_ours(", ");
+        }
+    }
+    match (category == UNSAID, risk == UNSAID) {
+        (true, true) => {}
+        (false, true) => class.push_ours("risk not stated"),
+        (_, false) => {
+            class.push(&word(risk, NAME_COLUMNS));
+            class.push_ours(" risk");
+        }
+    }
+    class
 }
 
 /// ` with command DEL, args ["user:1"] and 2 more`, within `columns` if at all possible.
@@ -147,8 +167,30 @@ fn short(value: &Json) -> SafeText {
         Json::String(text) => masked_or_word(text, VALUE_COLUMNS),
         Json::Number(number) => word(number.as_str(), VALUE_COLUMNS),
         Json::Object(members) => inline_object(members).unwrap_or_else(|| size(value)),
+        Json::Array(items) => {
+            inline(value, VALUE_COLUMNS).or_else(|| beginning(items)).unwrap_or_else(|| size(value))
+        }
         value => inline(value, VALUE_COLUMNS).unwrap_or_else(|| size(value)),
     }
+}
+
+/// The first items of a list that is too long, and how many follow: a command
+/// line tells more by its first words than by their number.
+fn beginning(items: &[Json]) -> Option<SafeText> {
+    let mut text = ours("[");
+    let mut shown = 0;
+    for item in items {
+        let Some(next) = item_text(item, VALUE_COLUMNS) else { break };
+        if text.columns() + next.columns() > VALUE_COLUMNS - 12 {
+            break;
+        }
+        text.push(&next);
+        text.push_ours(", ");
+        shown += 1;
+    }
+    text.push(&SafeText::line(&format!("… {} more", items.len() - shown)));
+    text.push_ours("]");
+    (shown > 0).then_some(text)
 }
 
 /// `{queue: orders, if_empty: true}`, if it is short and no deeper.
@@ -178,11 +220,7 @@ fn size(value: &Json) -> SafeText {
 
 /// A text that has been through masking, and so may be a marker of ours.
 fn masked_or_word(text: &str, columns: usize) -> SafeText {
-    if is_masked(text) {
-        SafeText::line(text)
-    } else {
-        word(text, columns)
-    }
+    if is_masked(text) { SafeText::line(text) } else { word(text, columns) }
 }
 
 /// A text as a word of the sentence: in quotes unless it is one plain word, so

@@ -8,22 +8,14 @@ use crate::call::json::tests::any_json;
 use crate::call::json::{MAX_DEPTH, parse};
 use crate::call::redact::mask;
 
-const ROOMY: Limits = Limits {
-    max_lines: 1000,
-    max_value_columns: 1000,
-    max_depth: 64,
-};
+const ROOMY: Limits = Limits { max_lines: 1000, max_value_columns: 1000, max_depth: 64 };
 
 fn json(text: &str) -> Json {
     parse(text.as_bytes()).expect(text)
 }
 
 fn lines(value: &Json, limits: &Limits) -> Vec<String> {
-    arguments(value, limits)
-        .lines
-        .iter()
-        .map(|line| line.to_string())
-        .collect()
+    arguments(value, limits).lines.iter().map(|line| line.to_string()).collect()
 }
 
 fn shown(text: &str) -> String {
@@ -117,28 +109,15 @@ fn text_of_several_lines_is_a_block_that_cannot_pass_for_members() {
         "script: (4 lines)\n  | a\n  |     b\n  |\n  | amount: 1\nn: 1"
     );
     // How the text ends, and with what, is said: it is not seen.
-    assert_eq!(
-        shown(r#"{"s":"a\nb\n"}"#),
-        "s: (2 lines, the last one ended)\n  | a\n  | b"
-    );
-    assert_eq!(
-        shown(r#"{"s":"a\r\nb"}"#),
-        "s: (2 lines, CRLF)\n  | a\n  | b"
-    );
-    assert_eq!(
-        shown(r#"{"s":"a\r\nb\nc"}"#),
-        "s: (3 lines)\n  | a⟨\\r⟩\n  | b\n  | c"
-    );
+    assert_eq!(shown(r#"{"s":"a\nb\n"}"#), "s: (2 lines, the last one ended)\n  | a\n  | b");
+    assert_eq!(shown(r#"{"s":"a\r\nb"}"#), "s: (2 lines, CRLF)\n  | a\n  | b");
+    assert_eq!(shown(r#"{"s":"a\r\nb\nc"}"#), "s: (3 lines)\n  | a⟨\\r⟩\n  | b\n  | c");
     assert_eq!(shown(r#"{"s":"a\n"}"#), "s: \"a⟨\\n⟩\"");
 }
 
 #[test]
 fn what_is_cut_is_said_and_counted() {
-    let limits = Limits {
-        max_lines: 6,
-        max_value_columns: 10,
-        max_depth: 2,
-    };
+    let limits = Limits { max_lines: 6, max_value_columns: 10, max_depth: 2 };
     let args = json(
         r#"{"long":"0123456789abc","quoted":"\"123456\"89","block":"1\n2\n3\n4\n0123456789abc",
         "list":[{"a":1},{"b":2}],"x":1,"y":2,"z":{"a":[1,2]}}"#,
@@ -156,10 +135,7 @@ fn what_is_cut_is_said_and_counted() {
         ]
     );
     assert_eq!(rendered.cut, 3 + 2 + 3);
-    let tall = Limits {
-        max_lines: 20,
-        ..limits
-    };
+    let tall = Limits { max_lines: 20, ..limits };
     assert_eq!(
         lines(&args, &tall)[2..14],
         [
@@ -178,18 +154,10 @@ fn what_is_cut_is_said_and_counted() {
         ]
     );
     let block = json(r#"{"block":"1\n2\n3\n45\n6"}"#);
-    let limits = Limits {
-        max_lines: 4,
-        ..limits
-    };
+    let limits = Limits { max_lines: 4, ..limits };
     assert_eq!(
         lines(&block, &limits),
-        [
-            "block: (5 lines)",
-            "  | 1",
-            "  | 2",
-            "  «cut: 3 more lines, 4 characters»"
-        ]
+        ["block: (5 lines)", "  | 1", "  | 2", "  «cut: 3 more lines, 4 characters»"]
     );
     assert_eq!(arguments(&block, &limits).cut, 1);
 }
@@ -204,10 +172,7 @@ fn padding_does_not_push_out_what_follows() {
         ("d", Json::from(block)),
         ("amount", Json::from(1_000_000u64)),
     ]);
-    let limits = Limits {
-        max_lines: 20,
-        ..ROOMY
-    };
+    let limits = Limits { max_lines: 20, ..ROOMY };
     let lines = lines(&args, &limits);
     assert_eq!(lines.len(), 20);
     assert_eq!(lines.last().map(String::as_str), Some("amount: 1000000"));
@@ -224,10 +189,7 @@ fn a_sentence_says_what_will_happen() {
             r#"{"args":["user:1"],"command":"DEL"}"#,
             "Run valkey_write on valkey with command DEL, args [\"user:1\"] — destructive, high risk",
         ),
-        (
-            "{}",
-            "Run valkey_write on valkey with no arguments — destructive, high risk",
-        ),
+        ("{}", "Run valkey_write on valkey with no arguments — destructive, high risk"),
         (
             r#"{"note":"n","queueName":"q","userId":7,"to":"a@b.c","amount":5.00}"#,
             "Run valkey_write on valkey with amount 5.00, to a@b.c, userId 7, note n, queueName q — destructive, high risk",
@@ -254,17 +216,11 @@ fn a_sentence_counts_what_it_has_no_room_for() {
     let args = Json::object((0..40usize).map(|i| (format!("member{i}"), Json::from("some value"))));
     let text = sentence("write", "low", "s", "t", &args);
     assert!(text.columns() <= 150, "{text}");
-    assert!(
-        text.as_str().ends_with(" and 36 more — write, low risk"),
-        "{text}"
-    );
+    assert!(text.as_str().ends_with(" and 36 more — write, low risk"), "{text}");
     let long = Json::object([("x".repeat(300), Json::from("y"))]);
     let text = sentence("write", "low", &"s".repeat(200), &"t".repeat(200), &long);
     assert!(text.columns() <= 150, "{text}");
-    assert!(
-        text.as_str().contains("\"…") && text.as_str().contains("with 1 argument —"),
-        "{text}"
-    );
+    assert!(text.as_str().contains("\"…") && text.as_str().contains("with 1 argument —"), "{text}");
 }
 
 #[test]
@@ -280,11 +236,7 @@ fn hostile_names_change_nothing_but_text() {
         let shown = lines(&hostile, &ROOMY);
         let members = shown.iter().filter(|line| !line.starts_with("  |")).count();
         assert_eq!(members, count, "{what}: {shown:?}");
-        assert_eq!(
-            shown.last().map(String::as_str),
-            Some("amount: 1"),
-            "{what}"
-        );
+        assert_eq!(shown.last().map(String::as_str), Some("amount: 1"), "{what}");
         // A name stays within its quotes, so our own words stand where they stood.
         let told = sentence("write", "high", text, text, &plain).to_string();
         assert!(told.ends_with(" — write, high risk"), "{what}: {told}");

@@ -49,7 +49,7 @@ pub(super) fn inline(value: &Json, columns: usize) -> Option<SafeText> {
 }
 
 /// An item of a list that stands on one line.
-fn item_text(item: &Json, columns: usize) -> Option<SafeText> {
+pub(super) fn item_text(item: &Json, columns: usize) -> Option<SafeText> {
     match item {
         Json::String(text) if !is_masked(text) => {
             let (text, cut) = quoted(text, columns);

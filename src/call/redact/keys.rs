@@ -92,9 +92,8 @@ const SECRET_KEYS: &[&str] = &[
 ];
 
 /// `tokens` count something (`max_tokens`) unless one of these says whose they are.
-const SECRET_TOKENS: &[&str] = &[
-    "access", "api", "auth", "bearer", "refresh", "session", "id", "device", "security",
-];
+const SECRET_TOKENS: &[&str] =
+    &["access", "api", "auth", "bearer", "refresh", "session", "id", "device", "security"];
 
 /// What follows the secret word when the name speaks *about* a secret: `token_count`.
 const ABOUT: &[&str] = &[
@@ -170,32 +169,19 @@ pub(super) fn is_secret_pair_name(text: &str) -> bool {
 
 /// Settings that programs take as two arguments: `CONFIG SET requirepass x`.
 pub(super) fn is_setting(text: &str) -> bool {
-    ["requirepass", "masterauth"]
-        .iter()
-        .any(|s| text.eq_ignore_ascii_case(s))
+    ["requirepass", "masterauth"].iter().any(|s| text.eq_ignore_ascii_case(s))
 }
 
 /// Members whose value is the name of what stands beside them.
 pub(super) fn names_a_value(member: &str) -> bool {
-    [
-        "name",
-        "key",
-        "header",
-        "variable",
-        "var",
-        "field",
-        "param",
-        "parameter",
-    ]
-    .iter()
-    .any(|m| member.eq_ignore_ascii_case(m))
+    ["name", "key", "header", "variable", "var", "field", "param", "parameter"]
+        .iter()
+        .any(|m| member.eq_ignore_ascii_case(m))
 }
 
 /// Members that hold what the member beside them names.
 pub(super) fn is_the_value(member: &str) -> bool {
-    ["value", "values", "val"]
-        .iter()
-        .any(|m| member.eq_ignore_ascii_case(m))
+    ["value", "values", "val"].iter().any(|m| member.eq_ignore_ascii_case(m))
 }
 
 /// `pin` is a secret where the value looks like one; elsewhere it pins a message.
@@ -239,10 +225,7 @@ fn words(name: &str) -> Vec<String> {
     }
     words
         .iter()
-        .map(|word| {
-            word.trim_end_matches(|c: char| c.is_ascii_digit())
-                .to_owned()
-        })
+        .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned())
         .filter(|word| !word.is_empty())
         .collect()
 }

@@ -60,28 +60,14 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         // The password in a URL. First as the RFC has it, up to the last @ before
         // the path; then with the characters that should have been encoded.
         shape(r#"://[^\s/?#@:"'<>]*:([^\s/?#"'<>]{1,256})@"#, |_| false),
-        shape(
-            r#"://[^\s/?#@:"'<>]*:([^\s@"'<>]{1,256})@"#,
-            starts_with_a_port,
-        ),
+        shape(r#"://[^\s/?#@:"'<>]*:([^\s@"'<>]{1,256})@"#, starts_with_a_port),
         // SQL that sets a password.
-        shape(
-            r"(?i)\b(?:identified\s{1,9}by|password)\s{1,9}'([^']+)'",
-            |_| false,
-        ),
-        shape(
-            r#"(?i)\b(?:identified\s{1,9}by|password)\s{1,9}"([^"]+)""#,
-            |_| false,
-        ),
+        shape(r"(?i)\b(?:identified\s{1,9}by|password)\s{1,9}'([^']+)'", |_| false),
+        shape(r#"(?i)\b(?:identified\s{1,9}by|password)\s{1,9}"([^"]+)""#, |_| false),
         // .netrc
-        shape(
-            r"\blogin\s{1,9}\S{1,128}\s{1,9}password\s{1,9}([^\s«]+)",
-            |_| false,
-        ),
+        shape(r"\blogin\s{1,9}\S{1,128}\s{1,9}password\s{1,9}([^\s«]+)", |_| false),
         // Settings and flags that take a bare argument.
-        shape(r"(?i)\b(?:requirepass|masterauth)\s{1,9}([^\s«]+)", |_| {
-            false
-        }),
+        shape(r"(?i)\b(?:requirepass|masterauth)\s{1,9}([^\s«]+)", |_| false),
         shape(
             r#"\bcurl\b[^\n]*?\s(?:-u|--user)[ =]{0,3}["']?[^\s:"']{1,128}:([^\s"'«]+)"#,
             |_| false,
@@ -95,11 +81,7 @@ pub(super) fn find(text: &str, parts: &mut Vec<Range<usize>>) {
     for shape in SHAPES.iter() {
         for found in shape.pattern.captures_iter(text) {
             let secret = found.get(1).or_else(|| found.get(0));
-            parts.extend(
-                secret
-                    .filter(|s| !(shape.unless)(s.as_str()))
-                    .map(|s| s.range()),
-            );
+            parts.extend(secret.filter(|s| !(shape.unless)(s.as_str())).map(|s| s.range()));
         }
     }
     find_cards(text, parts);
@@ -109,11 +91,7 @@ pub(super) fn find(text: &str, parts: &mut Vec<Range<usize>>) {
 /// have a digit, a sign, or capitals after the first letter.
 fn is_a_word(credential: &str) -> bool {
     credential.len() < 20
-        && credential
-            .trim_end_matches('.')
-            .chars()
-            .skip(1)
-            .all(|c| c.is_ascii_lowercase())
+        && credential.trim_end_matches('.').chars().skip(1).all(|c| c.is_ascii_lowercase())
 }
 
 /// `http://host:80/path?to=a@b` has a port where others have a password.
@@ -151,10 +129,7 @@ fn digit_groups(bytes: &[u8], at: usize) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let mut start = at;
     loop {
-        let digits = bytes[start..]
-            .iter()
-            .take_while(|b| b.is_ascii_digit())
-            .count();
+        let digits = bytes[start..].iter().take_while(|b| b.is_ascii_digit()).count();
         if digits == 0 {
             return groups;
         }

@@ -34,10 +34,7 @@ fn values_under_secret_names_are_hidden() {
         let text = Json::object([(name, Json::from("hunter2"))]).to_text();
         let (shown, hidden) = masked(&text);
         assert_eq!(hidden, 1, "{name}: {shown}");
-        assert!(
-            shown.contains("«hidden: text of 7 characters»"),
-            "{name}: {shown}"
-        );
+        assert!(shown.contains("«hidden: text of 7 characters»"), "{name}: {shown}");
     }
 }
 
@@ -81,22 +78,10 @@ fn a_pin_is_hidden_where_it_looks_like_one() {
 #[test]
 fn what_stands_beside_its_name_is_hidden() {
     for (text, hidden) in [
-        (
-            r#"{"env":[{"name":"DB_PASSWORD","value":"hunter2"},{"name":"USER","value":"bob"}]}"#,
-            1,
-        ),
-        (
-            r#"{"headers":[{"key":"Authorization","value":"hunter2"}]}"#,
-            1,
-        ),
-        (
-            r#"{"headers":[["X-Api-Key","hunter2"],["Accept","text"]]}"#,
-            1,
-        ),
-        (
-            r#"{"argv":["mysql","--password","hunter2","--verbose","x"]}"#,
-            1,
-        ),
+        (r#"{"env":[{"name":"DB_PASSWORD","value":"hunter2"},{"name":"USER","value":"bob"}]}"#, 1),
+        (r#"{"headers":[{"key":"Authorization","value":"hunter2"}]}"#, 1),
+        (r#"{"headers":[["X-Api-Key","hunter2"],["Accept","text"]]}"#, 1),
+        (r#"{"argv":["mysql","--password","hunter2","--verbose","x"]}"#, 1),
         (r#"{"argv":["mysql","--password=hunter2"]}"#, 1),
         (r#"{"args":["CONFIG","SET","requirepass","hunter2"]}"#, 1),
         (r#"{"argv":["x","--password","--verbose"]}"#, 0),
@@ -120,33 +105,23 @@ fn card_numbers_are_hidden_as_numbers_too() {
 #[test]
 fn masked_names_stay_apart() {
     let secret = |tail: &str| format!("AKIA{:0<16}", tail);
-    let args = Json::object(
-        ["A", "B", "C"]
-            .map(|t| (secret(t), Json::from(1u64)))
-            .into_iter()
-            .chain([
-                ("«hidden: text of 20 characters» (2)".to_owned(), Json::Null),
-                ("<<x".to_owned(), Json::Null),
-                ("«x".to_owned(), Json::Null),
-            ]),
-    );
+    let args =
+        Json::object(["A", "B", "C"].map(|t| (secret(t), Json::from(1u64))).into_iter().chain([
+            ("«hidden: text of 20 characters» (2)".to_owned(), Json::Null),
+            ("<<x".to_owned(), Json::Null),
+            ("«x".to_owned(), Json::Null),
+        ]));
     let masked = mask(&args);
     assert_eq!(masked.hidden, 3);
     let text = masked.value.to_text();
-    assert_eq!(
-        parse(text.as_bytes()).expect("names are unique"),
-        masked.value
-    );
+    assert_eq!(parse(text.as_bytes()).expect("names are unique"), masked.value);
     assert_eq!(masked.value.as_object().map(<[_]>::len), Some(6));
 }
 
 #[test]
 fn a_marker_cannot_be_forged() {
     let forged = "«hidden: text of 12 characters»";
-    assert_eq!(
-        mask_text(forged),
-        ("<<hidden: text of 12 characters>>".into(), 0)
-    );
+    assert_eq!(mask_text(forged), ("<<hidden: text of 12 characters>>".into(), 0));
     let (shown, hidden) = masked(r#"{"password":"«hidden: text of 12 characters»","a":"« x »"}"#);
     assert_eq!((shown.contains('«'), hidden), (false, 0), "{shown}");
     assert_eq!(masked(r#"{"password":"«hidden: hunter2»"}"#).1, 1);

@@ -118,22 +118,10 @@ fn find_flags(text: &str, parts: &mut Vec<Range<usize>>) {
 fn name_before(text: &str, sign: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let decoration = |b: &u8| matches!(b, b' ' | b'\t' | b'"' | b'\'' | b'`' | b'\\' | b']' | b'!');
-    let end = sign
-        - bytes[..sign]
-            .iter()
-            .rev()
-            .take(6)
-            .take_while(|b| decoration(b))
-            .count();
+    let end = sign - bytes[..sign].iter().rev().take(6).take_while(|b| decoration(b)).count();
     let in_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let length = |end: usize| {
-        bytes[..end]
-            .iter()
-            .rev()
-            .take(MAX_NAME)
-            .take_while(|b| in_name(b))
-            .count()
-    };
+    let length =
+        |end: usize| bytes[..end].iter().rev().take(MAX_NAME).take_while(|b| in_name(b)).count();
     let start = end - length(end);
     let name = &text[start..end];
     if is_secret_name(name) {
@@ -177,11 +165,7 @@ fn value_at(text: &str, start: usize, to_line_end: bool) -> Range<usize> {
         }
     };
     let value = &text[inner.clone()];
-    if NO_SECRET.is_match(value) || is_marker(value) {
-        start..start
-    } else {
-        inner
-    }
+    if NO_SECRET.is_match(value) || is_marker(value) { start..start } else { inner }
 }
 
 /// How much of `rest` stands before the closing quote, or the end of the line.
@@ -201,8 +185,7 @@ fn quoted_length(rest: &str, quote: char, escapes: usize) -> usize {
 
 /// How much of `rest` is on this line and within these quotes.
 fn line_length(rest: &str) -> usize {
-    rest.find(['\n', '\r', '"', '\'', '`'])
-        .unwrap_or(rest.len())
+    rest.find(['\n', '\r', '"', '\'', '`']).unwrap_or(rest.len())
 }
 
 /// How much of `rest` is a value without quotes.
@@ -224,9 +207,7 @@ fn bare_length(rest: &str) -> usize {
         }
     }
     // A sentence's own punctuation is no part of the value.
-    rest[..end]
-        .trim_end_matches([',', ';', '.', ')', '}', ']'])
-        .len()
+    rest[..end].trim_end_matches([',', ';', '.', ')', '}', ']']).len()
 }
 
 /// Whether what comes after a delimiter shows that it was one.

@@ -6,20 +6,10 @@ use super::*;
 
 /// Secrets by shape. Test values only: assembled, so that no scanner takes them for real ones.
 pub(super) fn secrets() -> Vec<String> {
-    let x = |n: usize| {
-        "aB3dE5gH7jK9mN2pQ4sT6vW8yZ1cF0"
-            .chars()
-            .cycle()
-            .take(n)
-            .collect::<String>()
-    };
+    let x = |n: usize| "aB3dE5gH7jK9mN2pQ4sT6vW8yZ1cF0".chars().cycle().take(n).collect::<String>();
     let up = x(16).to_uppercase();
     let pem = |kind: &str| {
-        format!(
-            "-----BEGIN {kind}-----\nMIIE{}\n{}==\n-----END {kind}-----",
-            x(60),
-            x(30)
-        )
+        format!("-----BEGIN {kind}-----\nMIIE{}\n{}==\n-----END {kind}-----", x(60), x(30))
     };
     vec![
         format!("AKIA{up}"),
@@ -67,10 +57,7 @@ fn secrets_are_hidden_by_their_shape_wherever_they_stand() {
             let (shown, hidden) = mask_text(&text);
             assert_eq!(hidden, 1, "{text:?} -> {shown:?}");
             let count = secret.chars().count();
-            assert_eq!(
-                shown,
-                format!("{before}«hidden: text of {count} characters»{after}")
-            );
+            assert_eq!(shown, format!("{before}«hidden: text of {count} characters»{after}"));
             let name =
                 Json::object([(text.as_str(), Json::Array(vec![Json::from(text.as_str())]))]);
             let all = mask(&name);
@@ -86,54 +73,24 @@ fn only_the_secret_part_of_a_text_is_hidden() {
     let seven = marker(7);
     for (text, shown) in [
         ("Bearer abc.def-1", format!("Bearer {}", marker(9))),
-        (
-            "authorization: bearer abc.def-1",
-            format!("authorization: bearer {}", marker(9)),
-        ),
-        (
-            "Authorization: Basic dXNlcjpwdw==",
-            format!("Authorization: Basic {}", marker(12)),
-        ),
-        (
-            "postgres://bob:hunter2@db:5432/x",
-            format!("postgres://bob:{seven}@db:5432/x"),
-        ),
+        ("authorization: bearer abc.def-1", format!("authorization: bearer {}", marker(9))),
+        ("Authorization: Basic dXNlcjpwdw==", format!("Authorization: Basic {}", marker(12))),
+        ("postgres://bob:hunter2@db:5432/x", format!("postgres://bob:{seven}@db:5432/x")),
         ("redis://:hunter2@cache", format!("redis://:{seven}@cache")),
-        (
-            "amqp://u:p/w#rd?@mq/v and on",
-            format!("amqp://u:{seven}@mq/v and on"),
-        ),
-        (
-            "https://u:p@ssword@h/x",
-            format!("https://u:{}@h/x", marker(8)),
-        ),
+        ("amqp://u:p/w#rd?@mq/v and on", format!("amqp://u:{seven}@mq/v and on")),
+        ("https://u:p@ssword@h/x", format!("https://u:{}@h/x", marker(8))),
         ("password=hunter2", format!("password={seven}")),
-        (
-            "password = hunter2, next",
-            format!("password = {seven}, next"),
-        ),
+        ("password = hunter2, next", format!("password = {seven}, next")),
         ("the token: hunter2.", format!("the token: {seven}.")),
         ("token=hunter2&user=bob", format!("token={seven}&user=bob")),
-        (
-            "?a=b&access_token=hunter2#x",
-            format!("?a=b&access_token={}", marker(9)),
-        ),
-        (
-            "Server=db;Password=hunter2;Database=x",
-            format!("Server=db;Password={seven};Database=x"),
-        ),
+        ("?a=b&access_token=hunter2#x", format!("?a=b&access_token={}", marker(9))),
+        ("Server=db;Password=hunter2;Database=x", format!("Server=db;Password={seven};Database=x")),
         (
             "Endpoint=sb://x/;SharedAccessKey=hunter2;Y=1",
             format!("Endpoint=sb://x/;SharedAccessKey={seven};Y=1"),
         ),
-        (
-            "AccountKey=hunter2==;Z=1",
-            format!("AccountKey={};Z=1", marker(9)),
-        ),
-        (
-            "Pwd=a;b&c;User Id=sa",
-            format!("Pwd={};User Id=sa", marker(5)),
-        ),
+        ("AccountKey=hunter2==;Z=1", format!("AccountKey={};Z=1", marker(9))),
+        ("Pwd=a;b&c;User Id=sa", format!("Pwd={};User Id=sa", marker(5))),
         (
             r#"{"password": "hun\"er2", "a": 1}"#,
             format!(r#"{{"password": "{}", "a": 1}}"#, marker(8)),
@@ -143,61 +100,25 @@ fn only_the_secret_part_of_a_text_is_hidden() {
             format!(r#"{{\"password\":\"{seven}\",\"a\":1}}"#),
         ),
         ("{'apiKey': 'hunter2'}", format!("{{'apiKey': '{seven}'}}")),
-        (
-            "headers[\"X-Api-Key\"] = \"hunter2\"",
-            format!("headers[\"X-Api-Key\"] = \"{seven}\""),
-        ),
-        (
-            "export DB_PASSWORD='hunter2'\nls",
-            format!("export DB_PASSWORD='{seven}'\nls"),
-        ),
-        (
-            "mysql --user x --password hunter2 db",
-            format!("mysql --user x --password {seven} db"),
-        ),
-        (
-            "mysql --password=hunter2 db",
-            format!("mysql --password={seven} db"),
-        ),
-        (
-            "run --api-key \"hunter2\" -v",
-            format!("run --api-key \"{seven}\" -v"),
-        ),
+        ("headers[\"X-Api-Key\"] = \"hunter2\"", format!("headers[\"X-Api-Key\"] = \"{seven}\"")),
+        ("export DB_PASSWORD='hunter2'\nls", format!("export DB_PASSWORD='{seven}'\nls")),
+        ("mysql --user x --password hunter2 db", format!("mysql --user x --password {seven} db")),
+        ("mysql --password=hunter2 db", format!("mysql --password={seven} db")),
+        ("run --api-key \"hunter2\" -v", format!("run --api-key \"{seven}\" -v")),
         (
             "curl -H \"X-Token: hunter2\" https://x",
             format!("curl -H \"X-Token: {seven}\" https://x"),
         ),
-        (
-            "curl -s -u bob:hunter2 https://x",
-            format!("curl -s -u bob:{seven} https://x"),
-        ),
-        (
-            "Cookie: sid=abc; b=c\nHost: x",
-            format!("Cookie: {}\nHost: x", marker(12)),
-        ),
-        (
-            "ALTER USER x IDENTIFIED BY 'hunter2'",
-            format!("ALTER USER x IDENTIFIED BY '{seven}'"),
-        ),
-        (
-            "ALTER ROLE x WITH PASSWORD 'hunter2';",
-            format!("ALTER ROLE x WITH PASSWORD '{seven}';"),
-        ),
-        (
-            "CONFIG SET requirepass hunter2",
-            format!("CONFIG SET requirepass {seven}"),
-        ),
-        (
-            "machine h login bob password hunter2",
-            format!("machine h login bob password {seven}"),
-        ),
+        ("curl -s -u bob:hunter2 https://x", format!("curl -s -u bob:{seven} https://x")),
+        ("Cookie: sid=abc; b=c\nHost: x", format!("Cookie: {}\nHost: x", marker(12))),
+        ("ALTER USER x IDENTIFIED BY 'hunter2'", format!("ALTER USER x IDENTIFIED BY '{seven}'")),
+        ("ALTER ROLE x WITH PASSWORD 'hunter2';", format!("ALTER ROLE x WITH PASSWORD '{seven}';")),
+        ("CONFIG SET requirepass hunter2", format!("CONFIG SET requirepass {seven}")),
+        ("machine h login bob password hunter2", format!("machine h login bob password {seven}")),
         ("API key: hunter2", format!("API key: {seven}")),
         ("password: =hunter2", format!("password: {}", marker(8))),
         ("password => hunter2", format!("password => {seven}")),
-        (
-            "card 12345 4111 1111 1111 1111 ok",
-            format!("card 12345 {} ok", marker(19)),
-        ),
+        ("card 12345 4111 1111 1111 1111 ok", format!("card 12345 {} ok", marker(19))),
         (
             "password=a password=b",
             "password=«hidden: text of 1 character» password=«hidden: text of 1 character»".into(),

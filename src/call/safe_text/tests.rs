@@ -38,10 +38,7 @@ fn text_from_an_agent_is_only_text() {
         assert!(!shown.contains(dangerous), "{what}: {shown:?}");
         assert!(longest_pile(&shown) <= MAX_MARKS, "{what}: {shown:?}");
         let shown = block(text);
-        assert!(
-            !shown.contains(|c| c != '\n' && dangerous(c)),
-            "{what}: {shown:?}"
-        );
+        assert!(!shown.contains(|c| c != '\n' && dangerous(c)), "{what}: {shown:?}");
         let html = SafeText::line(text).html();
         assert!(!html.contains(['<', '>', '"', '\'']), "{what}: {html}");
     }
@@ -109,10 +106,7 @@ fn walls_of_space_are_counted() {
     let wall = " ".repeat(200);
     assert_eq!(line(&format!("ls{wall}; rm")), "ls⟨200 spaces⟩; rm");
     assert_eq!(line(&" ".repeat(40)), " ".repeat(40));
-    assert_eq!(
-        block(&format!("a{}b", "\n".repeat(58))),
-        "a\n⟨57 blank lines⟩\nb"
-    );
+    assert_eq!(block(&format!("a{}b", "\n".repeat(58))), "a\n⟨57 blank lines⟩\nb");
     assert_eq!(block("a\n\n\n\nb"), "a\n\n\n\nb");
 }
 
@@ -120,10 +114,7 @@ fn walls_of_space_are_counted() {
 fn marks_stand_on_letters_and_are_few() {
     let marks = "\u{300}\u{301}\u{302}\u{303}";
     assert_eq!(line(&format!("a{marks}b")), format!("a{marks}b"));
-    assert_eq!(
-        line(&format!("a{marks}\u{304}\u{305}b")),
-        format!("a{marks}⟨U+0304⟩⟨U+0305⟩b")
-    );
+    assert_eq!(line(&format!("a{marks}\u{304}\u{305}b")), format!("a{marks}⟨U+0304⟩⟨U+0305⟩b"));
     assert_eq!(line("\u{301}a"), "⟨U+0301⟩a");
     assert_eq!(line("\"\u{301}"), "\"⟨U+0301⟩");
     assert_eq!(line("\u{202e}\u{301}"), "⟨U+202E⟩⟨U+0301⟩");
@@ -158,14 +149,8 @@ fn html_is_escaped() {
 #[test]
 fn names_that_are_not_what_they_look_like_are_noticed() {
     assert_eq!(name_notice("delete_user"), None);
-    assert_eq!(
-        name_notice("dеlete_user"),
-        Some("name has non-ASCII characters")
-    );
-    assert_eq!(
-        name_notice("delete\u{200b}_user"),
-        Some("name has hidden characters")
-    );
+    assert_eq!(name_notice("dеlete_user"), Some("name has non-ASCII characters"));
+    assert_eq!(name_notice("delete\u{200b}_user"), Some("name has hidden characters"));
     assert_eq!(name_notice("a\nb"), Some("name has hidden characters"));
 }
 
@@ -182,12 +167,7 @@ fn safe_texts_are_joined_without_escaping_twice() {
 fn any_text() -> impl Strategy<Value = String> {
     let c = prop_oneof![
         any::<char>(),
-        prop::sample::select(
-            HOSTILE
-                .iter()
-                .flat_map(|(_, s)| s.chars())
-                .collect::<Vec<_>>()
-        ),
+        prop::sample::select(HOSTILE.iter().flat_map(|(_, s)| s.chars()).collect::<Vec<_>>()),
         prop::char::range('\u{300}', '\u{36f}'),
         Just(' '),
         Just('\n'),

@@ -31,11 +31,7 @@ pub(super) fn summary(config: &Config) -> String {
     }
     lines.push(format!(
         "  {}: {} within {}",
-        if config.routes.is_empty() {
-            "all calls"
-        } else {
-            "all other calls"
-        },
+        if config.routes.is_empty() { "all calls" } else { "all other calls" },
         demand(config, &BTreeSet::new(), 1),
         duration::text(config.default_timeout)
     ));
@@ -60,11 +56,7 @@ fn demand(config: &Config, groups: &BTreeSet<String>, approvals: u32) -> String 
     let counts = |operator: &&OperatorConfig| {
         operator.roles.operator && (groups.is_empty() || !groups.is_disjoint(&operator.groups))
     };
-    let names = config
-        .operators
-        .iter()
-        .filter(counts)
-        .map(|o| o.name.clone());
+    let names = config.operators.iter().filter(counts).map(|o| o.name.clone());
     let names = match config.local_mode() {
         true => "this user".to_owned(),
         false => some_of(names.collect()),
@@ -84,11 +76,7 @@ fn some_of(names: Vec<String>) -> String {
     if more > 0 {
         text.push_str(&format!(" and {more} more"));
     }
-    if text.is_empty() {
-        "nobody".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "nobody".to_owned() } else { text }
 }
 
 /// The configuration in force, in the shape of the file.
@@ -98,10 +86,7 @@ pub(super) fn shown(config: &Config) -> String {
         Some(path) => format!("# {}", printable(path)),
         None => "# no file; these are the defaults and the environment".to_owned(),
     });
-    lines.push(format!(
-        "# state directory: {}",
-        printable(&config.state_dir)
-    ));
+    lines.push(format!("# state directory: {}", printable(&config.state_dir)));
     let mut within = "";
     for setting in config.settings() {
         let (section, key) = setting.key.split_once('.').unwrap_or(("", setting.key));
@@ -127,12 +112,7 @@ pub(super) fn shown(config: &Config) -> String {
     for operator in &config.operators {
         lines.push(format!("\n[[operators]]   # {}", operator.place));
         lines.push(format!("name = {}", quoted(&operator.name)));
-        lines.extend(
-            operator
-                .email
-                .iter()
-                .map(|email| format!("email = {}", quoted(email))),
-        );
+        lines.extend(operator.email.iter().map(|email| format!("email = {}", quoted(email))));
         list("aliases", &operator.aliases, &mut lines);
         list("groups", &operator.groups, &mut lines);
         list("roles", operator.roles.words(), &mut lines);
@@ -141,21 +121,9 @@ pub(super) fn shown(config: &Config) -> String {
     for route in &config.routes {
         lines.push(format!("\n[[routes]]   # {}", route.place));
         lines.push(format!("name = {}", quoted(&route.name)));
-        list(
-            "servers",
-            route.servers.iter().map(|glob| glob.glob()),
-            &mut lines,
-        );
-        list(
-            "tools",
-            route.tools.iter().map(|glob| glob.glob()),
-            &mut lines,
-        );
-        list(
-            "categories",
-            route.categories.iter().map(|c| c.word()),
-            &mut lines,
-        );
+        list("servers", route.servers.iter().map(|glob| glob.glob()), &mut lines);
+        list("tools", route.tools.iter().map(|glob| glob.glob()), &mut lines);
+        list("categories", route.categories.iter().map(|c| c.word()), &mut lines);
         list("risks", route.risks.iter().map(|r| r.word()), &mut lines);
         list("ask", &route.ask, &mut lines);
         lines.push(format!("approvals = {}", route.approvals));
@@ -167,10 +135,7 @@ pub(super) fn shown(config: &Config) -> String {
 
 /// A list as TOML writes it, unless it is empty.
 fn list<T: AsRef<str>>(key: &str, words: impl IntoIterator<Item = T>, lines: &mut Vec<String>) {
-    let words: Vec<String> = words
-        .into_iter()
-        .map(|word| quoted(word.as_ref()))
-        .collect();
+    let words: Vec<String> = words.into_iter().map(|word| quoted(word.as_ref())).collect();
     if !words.is_empty() {
         lines.push(format!("{key} = [{}]", words.join(", ")));
     }
@@ -221,10 +186,7 @@ timeout = "10m"
     fn team(dir: &Path) -> Config {
         let file = dir.join("holdpoint.toml");
         std::fs::write(&file, TEAM).expect("written");
-        let overrides = Overrides {
-            config: Some(file),
-            state_dir: Some("/s".into()),
-        };
+        let overrides = Overrides { config: Some(file), state_dir: Some("/s".into()) };
         let read = Config::load_with(&overrides, &Environment::default());
         read.unwrap_or_else(|error| panic!("{error}")).0
     }
@@ -249,17 +211,10 @@ timeout = "10m"
     fn what_is_shown_is_toml_with_its_sources_and_without_secrets() {
         let dir = tempfile::tempdir().expect("a folder");
         let text = shown(&team(dir.path()));
-        assert!(
-            !text.contains("hunter2") && !text.contains("00000001"),
-            "{text}"
-        );
-        assert!(
-            text.contains("smtp_url = \"smtps://u:(hidden)@mail:465\"   # "),
-            "{text}"
-        );
+        assert!(!text.contains("hunter2") && !text.contains("00000001"), "{text}");
+        assert!(text.contains("smtp_url = \"smtps://u:(hidden)@mail:465\"   # "), "{text}");
         assert!(text.contains("holdpoint.toml:2:12\n"), "{text}");
         assert!(text.contains("default_timeout = \"15m\"\n"), "{text}");
-        text.parse::<toml::Table>()
-            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 }

@@ -25,7 +25,8 @@ impl Hold {
         expect_outcome: bool,
         stop: &mut Stop,
     ) -> Result<Duration, Ending> {
-        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        let last = (self.until + GRACE).max(when::boot() + FIRST_CONNECTION);
+        let mut pause = BACK_OFF.0;
         let mut may_be_taken = false;
         let message = proto::TakeUseRequest {
             id: self.id().unwrap_or_default().to_owned(),
@@ -48,14 +49,13 @@ impl Hold {
             if may_be_taken && reason.as_deref() == Some("ALREADY_GRANTED") {
                 return Ok(Duration::ZERO);
             }
-            let patient = when::boot() < (self.until + GRACE).max(begun + FIRST_CONNECTION);
-            if !reasons::worth_retrying(&status) || !patient {
+            if !reasons::worth_retrying(&status) || when::boot() >= last {
                 return Err(Ending::Refused(self.client.failure(status)));
             }
             may_be_taken |= !reasons::certainly_not_done(&status);
             self.waiting.away(id_of(&self.answer), None);
             tokio::select! {
-                () = back_off(&mut pause) => {}
+                () = back_off(&mut pause, last) => {}
                 () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
             }
         }
@@ -82,9 +82,7 @@ impl Hold {
                 Err(status) => {
                     if !warned {
                         let why = self.client.failure(status).what;
-                        note(&format!(
-                            "holdpoint: the daemon no longer follows this run: {why}"
-                        ));
+                        note(&format!("holdpoint: the daemon no longer follows this run: {why}"));
                     }
                     warned = true;
                     lease = Duration::from_secs(180);
@@ -108,19 +106,14 @@ impl Hold {
             detail: detail.to_owned(),
         };
         loop {
-            let status = match self
-                .client
-                .caller()
-                .report_outcome(brief(message.clone()))
-                .await
-            {
+            let status = match self.client.caller().report_outcome(brief(message.clone())).await {
                 Ok(_) => return Ok(()),
                 Err(status) => status,
             };
             if !reasons::worth_retrying(&status) || when::boot() > begun + within {
                 return Err(self.client.failure(status));
             }
-            back_off(&mut pause).await;
+            back_off(&mut pause, begun + within).await;
         }
     }
 }

@@ -13,23 +13,12 @@ fn a_team_is_read() {
     assert_eq!(alice.tokens[1].expires, Time::parse("2027-01-01T00:00:00Z"));
     assert_eq!(alice.roles.words(), ["operator", "admin"]);
     assert_eq!(config.operators[1].roles.words(), ["operator"]);
-    assert!(
-        matches!(&alice.place, Place::File { line: 6, .. }),
-        "{:?}",
-        alice.place
-    );
+    assert!(matches!(&alice.place, Place::File { line: 6, .. }), "{:?}", alice.place);
 }
 
 #[test]
 fn hostile_names_are_refused_and_quoted_harmlessly() {
-    for name in [
-        "a\\r\\nBcc: x@y.z",
-        "a\\u001b[2Jb",
-        "a\\u202eb",
-        "al\\u200bice",
-        "<script>",
-        "",
-    ] {
+    for name in ["a\\r\\nBcc: x@y.z", "a\\u001b[2Jb", "a\\u202eb", "al\\u200bice", "<script>", ""] {
         let text = format!("[[operators]]\nname = \"{name}\"\ntokens = []");
         let error = read(&text).expect_err(name).to_string();
         assert!(error.contains("hp.toml:2:8: the name"), "{error}");
@@ -37,9 +26,7 @@ fn hostile_names_are_refused_and_quoted_harmlessly() {
         assert!(error.chars().all(harmless), "{error:?}");
     }
     let long = "a".repeat(100_000);
-    let error = read(&format!("[[routes]]\nname = \"{long}\""))
-        .expect_err("long")
-        .to_string();
+    let error = read(&format!("[[routes]]\nname = \"{long}\"")).expect_err("long").to_string();
     assert!(error.len() < 1_000);
 }
 
@@ -52,37 +39,16 @@ fn one_name_one_token_and_one_word_mean_one_identity() {
         format!("[[operators]]\n{head}\ntokens = [{{ sha256 = \"{HASH}{hash}\" }}]\n")
     };
     let with = |more: String| format!("{}{more}", team());
+    refused(&with(caller("Alice", "aa")), &["name of another caller", "rename one"]);
+    refused(&with(operator("name = \"PROXY-1\"", "aa")), &["name of another caller"]);
+    refused(&with(caller("proxy-2", "02")), &["is also one of \"proxy-2\"", "token new"]);
+    refused(&with(operator("name = \"carol\"", "04")), &["is also one of \"bob\""]);
+    refused(&with(operator("name = \"A.Liddell\"", "aa")), &["stands for"]);
     refused(
-        &with(caller("Alice", "aa")),
-        &["name of another caller", "rename one"],
-    );
-    refused(
-        &with(operator("name = \"PROXY-1\"", "aa")),
-        &["name of another caller"],
-    );
-    refused(
-        &with(caller("proxy-2", "02")),
-        &["is also one of \"proxy-2\"", "token new"],
-    );
-    refused(
-        &with(operator("name = \"carol\"", "04")),
-        &["is also one of \"bob\""],
-    );
-    refused(
-        &with(operator("name = \"A.Liddell\"", "aa")),
+        &with(operator("name = \"c\"\naliases = [\"ALICE@example.com\"]", "aa")),
         &["stands for"],
     );
-    refused(
-        &with(operator(
-            "name = \"c\"\naliases = [\"ALICE@example.com\"]",
-            "aa",
-        )),
-        &["stands for"],
-    );
-    let same_mail = with(operator(
-        "name = \"c\"\nemail = \"Alice@Example.com\"",
-        "aa",
-    ));
+    let same_mail = with(operator("name = \"c\"\nemail = \"Alice@Example.com\"", "aa"));
     warned(&same_mail, &["that person could approve twice"]);
     let same_hash = operator(
         &format!("name = \"c\"\ngroups = []\nroles = [\"operator\"]\nemail = \"c@d.e\"\n# {HASH}"),
@@ -99,18 +65,9 @@ fn an_identity_has_one_token_or_two() {
     let one = |n: u8| format!("{{ sha256 = \"{HASH}0{n}\" }}");
     let three = format!("tokens = [{}, {}, {}]", one(1), one(2), one(3));
     refused(&with(&three), &["has 3 entries"]);
-    refused(
-        &with(&format!("tokens = [{}, {}]", one(1), one(1))),
-        &["is also one of"],
-    );
-    refused(
-        &with("tokens = [{ sha256 = \"abc\" }]"),
-        &["not 64 hex digits", "token hash"],
-    );
-    refused(
-        &with("tokens = [{ expires = 2027-01-01 }]"),
-        &["no `sha256`", "with a zone"],
-    );
+    refused(&with(&format!("tokens = [{}, {}]", one(1), one(1))), &["is also one of"]);
+    refused(&with("tokens = [{ sha256 = \"abc\" }]"), &["not 64 hex digits", "token hash"]);
+    refused(&with("tokens = [{ expires = 2027-01-01 }]"), &["no `sha256`", "with a zone"]);
 }
 
 #[test]
@@ -120,10 +77,7 @@ fn expired_tokens_are_warned_of() {
          \"2026-11-22T13:00:00+01:00\" }}]\n",
         team()
     );
-    warned(
-        &text,
-        &["no token of \"old\" is valid any more", "token new old"],
-    );
+    warned(&text, &["no token of \"old\" is valid any more", "token new old"]);
 }
 
 #[test]
@@ -133,30 +87,15 @@ fn roles_and_emails_are_checked() {
         &with("roles = [\"Operator\"]"),
         &["unknown role \"Operator\"", "did you mean \"operator\"?"],
     );
-    refused(
-        &with("roles = [\"root\"]"),
-        &["known: operator, auditor, admin"],
-    );
+    refused(&with("roles = [\"root\"]"), &["known: operator, auditor, admin"]);
     refused(&with("roles = []"), &["`roles` lists nothing"]);
-    for email in [
-        "",
-        "a",
-        "a@b@c",
-        "a@b c",
-        "A <a@b.c>",
-        "a@b.c\\r\\nBcc: d@e.f",
-        "\\\"a\\nb\\\"@c.d",
-    ] {
-        refused(
-            &with(&format!("email = \"{email}\"")),
-            &["not a mail address"],
-        );
+    for email in
+        ["", "a", "a@b@c", "a@b c", "A <a@b.c>", "a@b.c\\r\\nBcc: d@e.f", "\\\"a\\nb\\\"@c.d"]
+    {
+        refused(&with(&format!("email = \"{email}\"")), &["not a mail address"]);
     }
     let silent = "smtp_url = \"smtps://h\"\nfrom = \"a@b.c\"\n";
-    warned(
-        &format!("{silent}{}", team()),
-        &["\"bob\" may decide but has no `email`"],
-    );
+    warned(&format!("{silent}{}", team()), &["\"bob\" may decide but has no `email`"]);
 }
 
 #[test]
@@ -165,38 +104,20 @@ fn a_route_that_can_never_be_satisfied_is_an_error() {
     // eve is in ops but may not decide.
     refused(
         &with("ask = [\"ops\"]\napprovals = 3"),
-        &[
-            "\"r\" can never be satisfied",
-            "needs 3 approvals of ops",
-            "only 2 operators",
-        ],
+        &["\"r\" can never be satisfied", "needs 3 approvals of ops", "only 2 operators"],
     );
     refused(
         &with("ask = [\"opps\"]"),
-        &[
-            "no operator could give one",
-            "did you mean the group \"ops\"?",
-        ],
+        &["no operator could give one", "did you mean the group \"ops\"?"],
     );
     refused(&with("ask = [\"audit\"]"), &["no operator could give one"]);
     warned(
         &with("ask = [\"ops\", \"security\"]"),
         &["asks security, where no operator may decide"],
     );
-    refused(
-        "[[routes]]\nname = \"r\"\nask = [\"ops\"]",
-        &["there is one person, in no group"],
-    );
-    refused(
-        "[[routes]]\nname = \"r\"\napprovals = 2",
-        &["there is one person"],
-    );
-    assert_eq!(
-        config("[[routes]]\nname = \"r\"\ntools = [\"*\"]")
-            .routes
-            .len(),
-        1
-    );
+    refused("[[routes]]\nname = \"r\"\nask = [\"ops\"]", &["there is one person, in no group"]);
+    refused("[[routes]]\nname = \"r\"\napprovals = 2", &["there is one person"]);
+    assert_eq!(config("[[routes]]\nname = \"r\"\ntools = [\"*\"]").routes.len(), 1);
 }
 
 #[test]
@@ -214,38 +135,14 @@ fn without_deciders_nothing_starts_and_without_callers_it_warns() {
 #[test]
 fn routes_are_checked_where_they_stand() {
     let with = |line: &str| format!("[[routes]]\nname = \"r\"\n{line}\n");
-    refused(
-        &with("tools = [\"ok*\", \"[a\"]"),
-        &["hp.toml:3:17: the pattern \"[a\"", "unclosed"],
-    );
+    refused(&with("tools = [\"ok*\", \"[a\"]"), &["hp.toml:3:17: the pattern \"[a\"", "unclosed"]);
     refused(&with("tools = [\"\"]"), &["is empty or too long"]);
-    refused(
-        &with("tools = []"),
-        &["`tools` lists nothing", "take `tools` away"],
-    );
-    refused(
-        &with("categories = [\"destructiv\"]"),
-        &["did you mean \"destructive\"?"],
-    );
-    refused(
-        &with("categories = [\"unspecified\"]"),
-        &["unknown category"],
-    );
-    refused(
-        &with("risks = [\"severe\"]"),
-        &["known: low, medium, high, critical"],
-    );
-    refused(
-        &with("approvals = 0"),
-        &["`approvals` is 0", "from 1 to 100"],
-    );
+    refused(&with("tools = []"), &["`tools` lists nothing", "take `tools` away"]);
+    refused(&with("categories = [\"destructiv\"]"), &["did you mean \"destructive\"?"]);
+    refused(&with("categories = [\"unspecified\"]"), &["unknown category"]);
+    refused(&with("risks = [\"severe\"]"), &["known: low, medium, high, critical"]);
+    refused(&with("approvals = 0"), &["`approvals` is 0", "from 1 to 100"]);
     refused(&with("timeout = \"1s\""), &["5s to 7d"]);
-    refused(
-        "[[routes]]\nname = \"Built-In\"",
-        &["belongs to the route for all other calls"],
-    );
-    refused(
-        "[[routes]]\nname = \"a\"\n[[routes]]\nname = \"A\"",
-        &["a second route"],
-    );
+    refused("[[routes]]\nname = \"Built-In\"", &["belongs to the route for all other calls"]);
+    refused("[[routes]]\nname = \"a\"\n[[routes]]\nname = \"A\"", &["a second route"]);
 }

@@ -40,13 +40,7 @@ tokens = [{{ sha256 = "{HASH}05" }}]
 
 fn read_with(text: &str, environment: &Environment) -> Result<(Config, Vec<String>), ConfigError> {
     let now = Time::parse("2026-11-22T12:00:00Z").expect("valid");
-    Config::read(
-        Some("hp.toml".into()),
-        text,
-        PathBuf::from("/state"),
-        environment,
-        now,
-    )
+    Config::read(Some("hp.toml".into()), text, PathBuf::from("/state"), environment, now)
 }
 
 fn read(text: &str) -> Result<(Config, Vec<String>), ConfigError> {
@@ -81,16 +75,10 @@ fn a_file_that_anyone_can_write_is_warned_of() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("holdpoint.toml");
     std::fs::write(&file, "smtp_url = \"smtps://u:p@h\"\nfrom = \"a@b.c\"").expect("written");
-    let overrides = Overrides {
-        config: Some(file.clone()),
-        state_dir: Some("/s".into()),
-    };
+    let overrides = Overrides { config: Some(file.clone()), state_dir: Some("/s".into()) };
     let warnings = |mode| {
         std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("mode");
-        Config::load_with(&overrides, &Environment::default())
-            .expect("valid")
-            .1
-            .join("\n")
+        Config::load_with(&overrides, &Environment::default()).expect("valid").1.join("\n")
     };
     assert_eq!(warnings(0o600), "");
     assert!(warnings(0o602).contains("can write this file"));
@@ -112,10 +100,7 @@ fn the_example_loads_with_every_line_in_force_and_names_every_setting() {
     }
     let mut text = String::new();
     for (number, line) in EXAMPLE.lines().enumerate() {
-        let bare = line
-            .strip_prefix('#')
-            .filter(|rest| !rest.starts_with(' '))
-            .unwrap_or(line);
+        let bare = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
         let hash = format!("{number:064x}");
         text.push_str(&format!("{}\n", bare.replace("<64 hex digits>", &hash)));
     }
@@ -125,33 +110,19 @@ fn the_example_loads_with_every_line_in_force_and_names_every_setting() {
     let (all, warnings) = all.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(warnings, Vec::<String>::new());
     for name in scalars::names("") {
-        assert!(
-            all.sources.contains_key(name),
-            "{name} is not in the example"
-        );
+        assert!(all.sources.contains_key(name), "{name} is not in the example");
     }
     let listed: Vec<String> = all.settings().iter().map(|s| s.key.to_owned()).collect();
     let known = scalars::names("limits").map(|name| format!("limits.{name}"));
     let known = scalars::names("").map(str::to_owned).chain(known);
     assert_eq!(listed, known.collect::<Vec<_>>());
-    assert!(
-        all.settings()
-            .iter()
-            .all(|s| s.value.is_some() && s.place != Place::Default)
-    );
+    assert!(all.settings().iter().all(|s| s.value.is_some() && s.place != Place::Default));
     let defaults = config("");
     assert_eq!(all.sources.len(), scalars::variables().len());
     assert_eq!(all.limits, defaults.limits);
     assert_eq!(
         (all.default_timeout, all.lapse_after, all.lease),
-        (
-            defaults.default_timeout,
-            defaults.lapse_after,
-            defaults.lease
-        )
+        (defaults.default_timeout, defaults.lapse_after, defaults.lease)
     );
-    assert_eq!(
-        (all.callers.len(), all.operators.len(), all.routes.len()),
-        (1, 2, 1)
-    );
+    assert_eq!((all.callers.len(), all.operators.len(), all.routes.len()), (1, 2, 1));
 }

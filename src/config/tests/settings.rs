@@ -14,10 +14,7 @@ fn an_empty_file_is_local_mode_with_the_documented_defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.limits.max_arguments_bytes, 262_144);
     assert_eq!(config.limits.max_held, 150_000);
-    assert_eq!(
-        config.paths().expect("short").socket,
-        PathBuf::from("/state/holdpoint.sock")
-    );
+    assert_eq!(config.paths().expect("short").socket, PathBuf::from("/state/holdpoint.sock"));
 }
 
 #[test]
@@ -41,20 +38,11 @@ fn every_problem_is_reported_at_once_with_line_and_remedy() {
 
 #[test]
 fn what_is_not_toml_is_refused_with_its_line() {
-    refused(
-        "lease = \"10m\"\nlease = \"5m\"\n",
-        &["hp.toml:2:", "not valid TOML"],
-    );
+    refused("lease = \"10m\"\nlease = \"5m\"\n", &["hp.toml:2:", "not valid TOML"]);
     refused("listen = 127.0.0.1\n", &["hp.toml:1:", "not valid TOML"]);
     refused("[limits\n", &["hp.toml:1:"]);
-    refused(
-        "[routes]\nname = \"x\"\n",
-        &["`routes` must be a list, but is a table", "[[routes]]"],
-    );
-    refused(
-        "limits = 3\n",
-        &["`limits` must be a table, but is an integer"],
-    );
+    refused("[routes]\nname = \"x\"\n", &["`routes` must be a list, but is a table", "[[routes]]"]);
+    refused("limits = 3\n", &["`limits` must be a table, but is an integer"]);
     refused("callers = [1]\n", &["`callers` must be a table"]);
 }
 
@@ -70,21 +58,12 @@ fn variables_win_over_the_file_and_pass_the_same_checks() {
     assert_eq!(config.lease, Duration::from_secs(60));
     assert_eq!(config.limits.max_held, 7);
     assert!(config.listen.is_some(), "an empty variable is not set");
-    assert_eq!(
-        config.sources["lease"],
-        Place::Variable("HOLDPOINT_LEASE".to_owned())
-    );
+    assert_eq!(config.sources["lease"], Place::Variable("HOLDPOINT_LEASE".to_owned()));
 
     let wrong = Environment::of([("HOLDPOINT_LEASE", "soon"), ("HOLDPOINT_LISTEN", "4653")]);
     let error = read_with("", &wrong).expect_err("wrong").to_string();
-    assert!(
-        error.contains("HOLDPOINT_LEASE: `lease` is \"soon\", not a duration"),
-        "{error}"
-    );
-    assert!(
-        error.contains("HOLDPOINT_LISTEN: `listen` is \"4653\""),
-        "{error}"
-    );
+    assert!(error.contains("HOLDPOINT_LEASE: `lease` is \"soon\", not a duration"), "{error}");
+    assert!(error.contains("HOLDPOINT_LISTEN: `listen` is \"4653\""), "{error}");
 }
 
 #[test]
@@ -116,11 +95,9 @@ fn times_and_limits_have_ranges() {
     ] {
         refused(text, &[limit]);
     }
-    for text in [
-        "max_arguments_bytes = 1_048_577",
-        "max_held = -1",
-        "max_held = 99999999999999999999",
-    ] {
+    for text in
+        ["max_arguments_bytes = 1_048_577", "max_held = -1", "max_held = 99999999999999999999"]
+    {
         refused(&format!("[limits]\n{text}"), &["hp.toml:2:"]);
     }
     assert_eq!(config("[limits]\nmax_held = 0x10").limits.max_held, 16);
@@ -128,46 +105,22 @@ fn times_and_limits_have_ranges() {
 
 #[test]
 fn beyond_this_machine_identities_and_tls_are_required() {
-    for far in [
-        "0.0.0.0:4653",
-        "[::]:4653",
-        "192.168.0.1:1",
-        "[::ffff:10.0.0.1]:1",
-    ] {
+    for far in ["0.0.0.0:4653", "[::]:4653", "192.168.0.1:1", "[::ffff:10.0.0.1]:1"] {
         refused(
             &format!("listen = \"{far}\"\n"),
-            &[
-                "hp.toml:1:10:",
-                "no callers and operators",
-                "unencrypted",
-                "127.0.0.1",
-            ],
+            &["hp.toml:1:10:", "no callers and operators", "unencrypted", "127.0.0.1"],
         );
     }
-    refused(
-        &format!("listen = \"0.0.0.0:1\"\n{}", team()),
-        &["unencrypted"],
-    );
-    for near in [
-        "127.0.0.1:4653",
-        "127.1.2.3:0",
-        "[::1]:4653",
-        "[::ffff:127.0.0.1]:1",
-    ] {
+    refused(&format!("listen = \"0.0.0.0:1\"\n{}", team()), &["unencrypted"]);
+    for near in ["127.0.0.1:4653", "127.1.2.3:0", "[::1]:4653", "[::ffff:127.0.0.1]:1"] {
         assert!(config(&format!("listen = \"{near}\"\n")).listen.is_some());
     }
-    refused(
-        "listen = \"localhost:4653\"",
-        &["not an address", "127.0.0.1:4653"],
-    );
+    refused("listen = \"localhost:4653\"", &["not an address", "127.0.0.1:4653"]);
 }
 
 #[test]
 fn certificate_and_key_come_together_and_are_readable() {
-    refused(
-        "tls_cert_file = \"x\"",
-        &["`tls_key_file` is not", "cannot be read"],
-    );
+    refused("tls_cert_file = \"x\"", &["`tls_key_file` is not", "cannot be read"]);
     refused("tls_key_file = \"x\"", &["`tls_cert_file` is not"]);
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("c.pem"), "c").expect("written");
@@ -186,16 +139,10 @@ fn paths_in_a_file_are_relative_to_its_folder() {
     let file = dir.path().join("holdpoint.toml");
     let text = "smtp_url = \"smtps://me@h\"\nsmtp_password_file = \"word\"\nfrom = \"a@b.c\"\n";
     std::fs::write(&file, text).expect("written");
-    let overrides = Overrides {
-        config: Some(file),
-        state_dir: Some("/s".into()),
-    };
+    let overrides = Overrides { config: Some(file), state_dir: Some("/s".into()) };
     let (config, _) = Config::load_with(&overrides, &Environment::default()).expect("valid");
     let smtp = config.smtp.as_ref().expect("a server");
-    assert_eq!(
-        smtp.password.as_ref().map(|word| word.expose()),
-        Some("s3cret")
-    );
+    assert_eq!(smtp.password.as_ref().map(|word| word.expose()), Some("s3cret"));
     assert!(!format!("{config:?}").contains("s3cret"));
 }
 
@@ -203,28 +150,17 @@ fn paths_in_a_file_are_relative_to_its_folder() {
 fn a_named_file_that_is_absent_is_an_error_and_the_usual_one_may_be() {
     let dir = tempfile::tempdir().expect("a folder");
     let state_dir = Some(dir.path().to_owned());
-    let usual = Overrides {
-        config: None,
-        state_dir: state_dir.clone(),
-    };
+    let usual = Overrides { config: None, state_dir: state_dir.clone() };
     let (config, _) = Config::load_with(&usual, &Environment::default()).expect("valid");
     assert_eq!(config.file, None);
 
-    let named = Overrides {
-        config: Some(dir.path().join("none.toml")),
-        state_dir,
-    };
+    let named = Overrides { config: Some(dir.path().join("none.toml")), state_dir };
     let error = Config::load_with(&named, &Environment::default()).expect_err("absent");
     let error = error.to_string();
-    assert!(
-        error.contains("none.toml") && error.contains("--config"),
-        "{error}"
-    );
+    assert!(error.contains("none.toml") && error.contains("--config"), "{error}");
     let gone = dir.path().join("gone.toml").display().to_string();
     let environment = Environment::of([("HOLDPOINT_CONFIG", gone.as_str())]);
-    let error = Config::load_with(&usual, &environment)
-        .expect_err("absent")
-        .to_string();
+    let error = Config::load_with(&usual, &environment).expect_err("absent").to_string();
     assert!(error.contains("HOLDPOINT_CONFIG"), "{error}");
 }
 
@@ -235,14 +171,8 @@ fn mail_settings_belong_together() {
     refused("from = \"nobody\"", &["not a mail address"]);
     refused("from = \"a\\r\\nBcc: b <a@b.c>\"", &["not a mail address"]);
     let from = "from = \"a@b.c\"\n";
-    refused(
-        &format!("{from}smtp_url = \"smtps://me@h\""),
-        &["no password", "smtp_password_file"],
-    );
-    refused(
-        &format!("{from}smtp_url = \"smtp://far\""),
-        &["smtp+starttls://"],
-    );
+    refused(&format!("{from}smtp_url = \"smtps://me@h\""), &["no password", "smtp_password_file"]);
+    refused(&format!("{from}smtp_url = \"smtp://far\""), &["smtp+starttls://"]);
 }
 
 #[test]
@@ -262,10 +192,7 @@ fn no_secret_appears_in_an_error() {
     for text in texts {
         let error = read(&text).expect_err(&text);
         let shown = format!("{error} {error:?}");
-        assert!(
-            !shown.contains("hunter2") && !shown.contains("a1a1"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hunter2") && !shown.contains("a1a1"), "{shown}");
     }
     refused(
         &format!("[[callers]]\nname = \"c\"\ntokens = [{{ sha256 = \"{token}\" }}]"),

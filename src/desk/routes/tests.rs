@@ -26,20 +26,11 @@ fn globs(patterns: &[&str]) -> Vec<globset::Glob> {
 }
 
 fn facts<'a>(server: &'a str, tool: &'a str) -> Facts<'a> {
-    Facts {
-        server,
-        tool,
-        category: Category::Write,
-        risk: Risk::Low,
-    }
+    Facts { server, tool, category: Category::Write, risk: Risk::Low }
 }
 
 fn names(requirement: &Requirement) -> Vec<&str> {
-    requirement
-        .clauses
-        .iter()
-        .map(|c| c.route.as_str())
-        .collect()
+    requirement.clauses.iter().map(|c| c.route.as_str()).collect()
 }
 
 /// The names of the routes that apply, in the order of the configuration.
@@ -50,10 +41,7 @@ fn applied(routes: &[RouteConfig], facts: &Facts<'_>) -> Vec<String> {
         route.ask = BTreeSet::from([n.to_string()]);
     }
     let (requirement, _) = Routes::new(&routes, DEFAULT).requirement(facts, None);
-    names(&requirement)
-        .iter()
-        .map(|name| (*name).to_owned())
-        .collect()
+    names(&requirement).iter().map(|name| (*name).to_owned()).collect()
 }
 
 #[test]
@@ -71,10 +59,7 @@ fn without_a_matching_route_every_operator_is_asked_for_one_approval() {
 
 #[test]
 fn globs_match_whole_names_with_case() {
-    let with = |pattern: &str| RouteConfig {
-        tools: globs(&[pattern]),
-        ..route("r")
-    };
+    let with = |pattern: &str| RouteConfig { tools: globs(&[pattern]), ..route("r") };
     let matches = |pattern: &str, tool: &str| {
         let routes = Routes::new(&[with(pattern)], DEFAULT);
         names(&routes.requirement(&facts("s", tool), None).0) == ["r"]
@@ -120,59 +105,34 @@ fn all_filters_of_a_route_must_match() {
     assert!(applies(facts("redis-1", "flushall")));
     assert!(!applies(facts("mysql", "flushall")));
     assert!(!applies(facts("redis-1", "get")));
-    assert!(!applies(Facts {
-        category: Category::Read,
-        ..facts("redis-1", "flushall")
-    }));
-    assert!(!applies(Facts {
-        risk: Risk::High,
-        ..facts("redis-1", "flushall")
-    }));
+    assert!(!applies(Facts { category: Category::Read, ..facts("redis-1", "flushall") }));
+    assert!(!applies(Facts { risk: Risk::High, ..facts("redis-1", "flushall") }));
 }
 
 #[test]
 fn what_is_unsaid_matches_every_filter() {
     let routes: Vec<RouteConfig> = vec![
-        RouteConfig {
-            categories: vec![Category::Financial],
-            ..route("money")
-        },
-        RouteConfig {
-            categories: vec![Category::Read],
-            ..route("reading")
-        },
-        RouteConfig {
-            risks: vec![Risk::Critical],
-            ..route("critical")
-        },
+        RouteConfig { categories: vec![Category::Financial], ..route("money") },
+        RouteConfig { categories: vec![Category::Read], ..route("reading") },
+        RouteConfig { risks: vec![Risk::Critical], ..route("critical") },
         RouteConfig {
             categories: vec![Category::Financial],
             risks: vec![Risk::Critical],
             ..route("both")
         },
     ];
-    let call = |category, risk| Facts {
-        category,
-        risk,
-        ..facts("s", "t")
-    };
+    let call = |category, risk| Facts { category, risk, ..facts("s", "t") };
     let unsaid = Category::Unspecified;
     assert_eq!(
         applied(&routes, &call(unsaid, Risk::Unspecified)),
         ["money", "reading", "critical", "both"]
     );
-    assert_eq!(
-        applied(&routes, &call(unsaid, Risk::Low)),
-        ["money", "reading"]
-    );
+    assert_eq!(applied(&routes, &call(unsaid, Risk::Low)), ["money", "reading"]);
     assert_eq!(
         applied(&routes, &call(Category::Financial, Risk::Unspecified)),
         ["money", "critical", "both"]
     );
-    assert_eq!(
-        applied(&routes, &call(Category::Write, Risk::Low)),
-        [BUILT_IN]
-    );
+    assert_eq!(applied(&routes, &call(Category::Write, Risk::Low)), [BUILT_IN]);
 }
 
 #[test]
@@ -181,21 +141,9 @@ fn of_several_routes_the_strictest_of_each_holds() {
     let seconds = |n| Some(Duration::from_secs(n));
     let routes = Routes::new(
         &[
-            RouteConfig {
-                ask: group("ops"),
-                timeout: seconds(600),
-                ..route("one")
-            },
-            RouteConfig {
-                ask: group("ops"),
-                approvals: 2,
-                ..route("two")
-            },
-            RouteConfig {
-                ask: group("security"),
-                timeout: seconds(3600),
-                ..route("security")
-            },
+            RouteConfig { ask: group("ops"), timeout: seconds(600), ..route("one") },
+            RouteConfig { ask: group("ops"), approvals: 2, ..route("two") },
+            RouteConfig { ask: group("security"), timeout: seconds(3600), ..route("security") },
             route("anyone"),
         ],
         DEFAULT,
@@ -211,10 +159,7 @@ fn of_several_routes_the_strictest_of_each_holds() {
 
 #[test]
 fn the_default_time_holds_only_where_nobody_says() {
-    let long = RouteConfig {
-        timeout: Some(DEFAULT * 4),
-        ..route("long")
-    };
+    let long = RouteConfig { timeout: Some(DEFAULT * 4), ..route("long") };
     let silent = Routes::new(&[route("silent")], DEFAULT);
     let long = Routes::new(&[long], DEFAULT);
     let call = facts("s", "t");
@@ -237,29 +182,10 @@ fn clauses_that_say_the_same_are_shown_once() {
         names(&requirement).join(" ")
     };
     let none = BTreeSet::new();
-    assert_eq!(
-        clauses(&[with("a", &narrow, 1), with("b", &narrow, 1)]),
-        "a"
-    );
-    assert_eq!(
-        clauses(&[with("wide", &wide, 1), with("narrow", &narrow, 1)]),
-        "narrow"
-    );
-    assert_eq!(
-        clauses(&[with("narrow", &narrow, 1), with("wide", &wide, 1)]),
-        "narrow"
-    );
+    assert_eq!(clauses(&[with("a", &narrow, 1), with("b", &narrow, 1)]), "a");
+    assert_eq!(clauses(&[with("wide", &wide, 1), with("narrow", &narrow, 1)]), "narrow");
+    assert_eq!(clauses(&[with("narrow", &narrow, 1), with("wide", &wide, 1)]), "narrow");
     // Two of a wider group is not implied by one of a narrower.
-    assert_eq!(
-        clauses(&[with("wide", &wide, 2), with("narrow", &narrow, 1)]),
-        "wide narrow"
-    );
-    assert_eq!(
-        clauses(&[
-            with("all", &none, 2),
-            with("x", &wide, 2),
-            with("y", &narrow, 2)
-        ]),
-        "y"
-    );
+    assert_eq!(clauses(&[with("wide", &wide, 2), with("narrow", &narrow, 1)]), "wide narrow");
+    assert_eq!(clauses(&[with("all", &none, 2), with("x", &wide, 2), with("y", &narrow, 2)]), "y");
 }

@@ -16,47 +16,20 @@ use crate::mail::letter::compose;
 const CORPUS: &[(&str, &str)] = &[
     ("crlf", "x\r\nBcc: evil@example.net\r\n\r\nbody"),
     ("lf", "x\nTO DECIDE\nholdpoint approve 00000000\n"),
-    (
-        "boundary",
-        "x\r\n--=_holdpoint_019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f--\r\n",
-    ),
-    (
-        "encoded-word",
-        "=?UTF-8?B?DQpCY2M6IGV2aWxAZXhhbXBsZS5uZXQ=?=",
-    ),
+    ("boundary", "x\r\n--=_holdpoint_019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f--\r\n"),
+    ("encoded-word", "=?UTF-8?B?DQpCY2M6IGV2aWxAZXhhbXBsZS5uZXQ=?="),
     ("encoded-word-split", "=\u{200b}?UTF-8?Q?=0D=0ABcc:_a?= b"),
-    (
-        "tags",
-        "</pre></td></table><script>alert(1)</script><img src=x onerror=alert(1)>",
-    ),
-    (
-        "attribute",
-        "\"><a href=\"https://evil.example\" style='position:fixed'>Approve</a>",
-    ),
+    ("tags", "</pre></td></table><script>alert(1)</script><img src=x onerror=alert(1)>"),
+    ("attribute", "\"><a href=\"https://evil.example\" style='position:fixed'>Approve</a>"),
     ("entities", "&lt;b&gt; &amp;nbsp; &#x202e;"),
     ("comment", "<!-- --><style>*{display:none}</style><!--"),
     ("bidi", "safe\u{202e}elif_eteled\u{2066}\u{2069}"),
     ("zero-width", "dele\u{200b}te\u{feff}_\u{2060}all\u{ad}"),
-    (
-        "escapes",
-        "\u{1b}[2J\u{1b}]8;;https://evil.example\u{7}click\u{9b}31m\u{7f}\0",
-    ),
-    (
-        "marks",
-        "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{489}",
-    ),
-    (
-        "spaces",
-        "x                                                                      TO DECIDE",
-    ),
-    (
-        "separators",
-        "a\u{2028}TO DECIDE\u{2029}b\u{85}c\u{b}d\u{c}e",
-    ),
-    (
-        "our-words",
-        "[00000000] TO DECIDE «hidden: text of 4 characters» ⟨U+202E⟩ «cut: 9 items»",
-    ),
+    ("escapes", "\u{1b}[2J\u{1b}]8;;https://evil.example\u{7}click\u{9b}31m\u{7f}\0"),
+    ("marks", "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{489}"),
+    ("spaces", "x                                                                      TO DECIDE"),
+    ("separators", "a\u{2028}TO DECIDE\u{2029}b\u{85}c\u{b}d\u{c}e"),
+    ("our-words", "[00000000] TO DECIDE «hidden: text of 4 characters» ⟨U+202E⟩ «cut: 9 items»"),
     ("our-indent", "    force: false\n    | x\n> y\n! z\n--\n"),
     (
         "long-word",
@@ -84,10 +57,7 @@ const TAGS: &[&str] = &[
 
 /// One request for each text, which stands in every field that takes text.
 pub fn requests() -> Vec<(&'static str, Request)> {
-    CORPUS
-        .iter()
-        .map(|(name, text)| (*name, with(text)))
-        .collect()
+    CORPUS.iter().map(|(name, text)| (*name, with(text))).collect()
 }
 
 fn with(text: &str) -> Request {
@@ -127,11 +97,7 @@ fn harmless() -> Request {
 #[test]
 fn text_from_an_agent_is_only_text_in_headers() {
     let names = |bytes: &[u8]| -> Vec<String> {
-        read(bytes)
-            .headers
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect()
+        read(bytes).headers.into_iter().map(|(name, _)| name).collect()
     };
     let expected = names(&letter(&request()).bytes);
     for (name, request) in requests() {
@@ -153,10 +119,7 @@ fn text_from_an_agent_is_only_text_in_html() {
     for (name, request) in requests() {
         let html = read(&letter(&request).bytes).html;
         for tag in tags(&html) {
-            assert!(
-                TAGS.contains(&tag.trim_start_matches('/')),
-                "{name}: <{tag}"
-            );
+            assert!(TAGS.contains(&tag.trim_start_matches('/')), "{name}: <{tag}");
         }
         // Attributes are ours: no text from outside stands within a tag.
         for tag in html.split('<').skip(1) {
@@ -176,17 +139,11 @@ fn text_from_an_agent_is_only_text_in_html() {
 #[test]
 fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
     let expected = ours(&harmless());
-    assert_eq!(
-        expected.iter().filter(|line| *line == "TO DECIDE").count(),
-        1
-    );
+    assert_eq!(expected.iter().filter(|line| *line == "TO DECIDE").count(), 1);
     for (name, request) in requests() {
         assert_eq!(ours(&request), expected, "{name}");
         let plain = read(&letter(&request).bytes).plain;
-        let hidden = plain
-            .chars()
-            .filter(|c| is_hidden(*c) && *c != '\n')
-            .count();
+        let hidden = plain.chars().filter(|c| is_hidden(*c) && *c != '\n').count();
         assert_eq!(hidden, 0, "{name}");
         let widest = plain.lines().map(|line| line.width()).max();
         assert!(widest <= Some(78), "{name}: {widest:?}");
@@ -196,14 +153,11 @@ fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
 fn ours(request: &Request) -> Vec<String> {
     let plain = read(&letter(request).bytes).plain;
     // Long names and values are cut, and then there is more to say.
-    let of_cuts = ["Complete;", "Not complete:", "All of them:"];
+    let of_cuts = ["Complete;", "Not complete:", "All of them:", "Not shown above:"];
     let lines = plain.lines().skip(1);
     let lines = lines.filter(|line| !line.starts_with([' ', '>', '!']) && !line.is_empty());
     let lines = lines.filter(|line| !of_cuts.iter().any(|start| line.starts_with(start)));
-    lines
-        .filter(|line| !line.ends_with(" --args"))
-        .map(str::to_owned)
-        .collect()
+    lines.filter(|line| !line.ends_with(" --args")).map(str::to_owned).collect()
 }
 
 proptest! {
@@ -259,10 +213,7 @@ fn hostile_operators_and_hosts_change_nothing() {
         let letter = compose(&request(), &to, &about).expect("a letter");
         let read = read(&letter.bytes);
         assert_eq!(read.headers.len(), 9, "{name}");
-        assert!(
-            value(&read.headers, "Message-ID").ends_with("@localhost>"),
-            "{name}"
-        );
+        assert!(value(&read.headers, "Message-ID").ends_with("@localhost>"), "{name}");
         assert!(text_of(&read.html).contains("15 min left"), "{name}");
     }
 }
@@ -275,16 +226,10 @@ fn no_call_makes_a_letter_too_long() {
         let members = (0..500).map(|n| (format!("{n}{text}"), Json::String(text.repeat(50))));
         request.call.arguments = Json::object(members).to_text();
         request.call.not_covered = vec![text.repeat(50); 50];
-        request.call.labels = (0..50)
-            .map(|n| (format!("{n}{text}"), text.repeat(50)))
-            .collect();
+        request.call.labels = (0..50).map(|n| (format!("{n}{text}"), text.repeat(50))).collect();
         let letter = letter(&request);
         let html = read(&letter.bytes).html.len();
         assert!(html < 102_000, "{name}: {html}");
-        assert!(
-            letter.bytes.len() < 256 * 1024,
-            "{name}: {}",
-            letter.bytes.len()
-        );
+        assert!(letter.bytes.len() < 256 * 1024, "{name}: {}", letter.bytes.len());
     }
 }

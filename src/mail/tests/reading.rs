@@ -13,38 +13,24 @@ pub fn read(bytes: &[u8]) -> Read {
     let text = std::str::from_utf8(bytes).expect("ASCII");
     assert!(text.is_ascii(), "a letter is ASCII");
     for line in text.split("\r\n") {
-        assert!(
-            line.len() <= 998 && !line.contains(['\r', '\n']),
-            "{line:?}"
-        );
+        assert!(line.len() <= 998 && !line.contains(['\r', '\n']), "{line:?}");
     }
     let (headers, body) = headers(text);
     let kind = value(&headers, "Content-Type");
-    let boundary = kind
-        .split_once("boundary=\"")
-        .expect("a boundary")
-        .1
-        .trim_end_matches('"');
+    let boundary = kind.split_once("boundary=\"").expect("a boundary").1.trim_end_matches('"');
     let parts: Vec<&str> = body.split(&format!("--{boundary}")).collect();
     assert_eq!(parts.len(), 4, "two parts between three boundaries");
     assert_eq!((parts[0], parts[3].trim_end()), ("", "--"));
     let part = |part: &str, kind: &str| {
         let (headers, body) = self::headers(part.strip_prefix("\r\n").expect("a line end"));
         assert_eq!(value(&headers, "Content-Type"), kind);
-        assert_eq!(
-            value(&headers, "Content-Transfer-Encoding"),
-            "quoted-printable"
-        );
+        assert_eq!(value(&headers, "Content-Transfer-Encoding"), "quoted-printable");
         assert_eq!(headers.len(), 2);
         decoded(body.strip_suffix("\r\n").expect("a line end"))
     };
     let plain = part(parts[1], "text/plain; charset=utf-8");
     let html = part(parts[2], "text/html; charset=utf-8");
-    Read {
-        headers,
-        plain,
-        html,
-    }
+    Read { headers, plain, html }
 }
 
 fn headers(text: &str) -> (Vec<(String, String)>, &str) {
@@ -58,10 +44,7 @@ fn headers(text: &str) -> (Vec<(String, String)>, &str) {
 }
 
 pub fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
-    let mut values = headers
-        .iter()
-        .filter(|(n, _)| n == name)
-        .map(|(_, v)| v.as_str());
+    let mut values = headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let value = values.next().unwrap_or_else(|| panic!("no {name}"));
     assert_eq!(values.next(), None, "one {name}");
     value
@@ -84,17 +67,13 @@ fn decoded(text: &str) -> String {
             }
         };
     }
-    String::from_utf8(bytes)
-        .expect("UTF-8")
-        .replace("\r\n", "\n")
+    String::from_utf8(bytes).expect("UTF-8").replace("\r\n", "\n")
 }
 
 /// The names of all tags, in order.
 pub fn tags(html: &str) -> Vec<&str> {
     let after = html.split('<').skip(1);
-    after
-        .map(|tag| tag.split([' ', '>', '\n']).next().unwrap_or_default())
-        .collect()
+    after.map(|tag| tag.split([' ', '>', '\n']).next().unwrap_or_default()).collect()
 }
 
 /// What a reader without styles shows: one line per row, cell or line.
@@ -108,10 +87,7 @@ pub fn text_of(html: &str) -> String {
         }
         text.push_str(words.trim_matches('\n'));
     }
-    let unescaped = text
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"");
+    let unescaped = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
     let unescaped = unescaped.replace("&#39;", "'").replace("&amp;", "&");
     let lines = unescaped.lines().filter(|line| !line.is_empty());
     lines.map(|line| format!("{line}\n")).collect()

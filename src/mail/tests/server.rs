@@ -43,18 +43,13 @@ impl Server {
 
     /// Every command line, and every letter as one text.
     pub fn said(&self) -> Vec<String> {
-        self.said
-            .lock()
-            .expect("no test panics while it holds this")
-            .clone()
+        self.said.lock().expect("no test panics while it holds this").clone()
     }
 
     /// Only the letters.
     pub fn letters(&self) -> Vec<String> {
         let said = self.said();
-        said.into_iter()
-            .filter(|text| text.starts_with("From: "))
-            .collect()
+        said.into_iter().filter(|text| text.starts_with("From: ")).collect()
     }
 
     pub fn transport(&self, userinfo: &str) -> Transport {
@@ -62,12 +57,7 @@ impl Server {
         let step_timeout = std::time::Duration::from_millis(300);
         let server = Some(config::Smtp::parse(&url).expect("a URL"));
         let folder = std::path::PathBuf::new();
-        let config = MailConfig {
-            server,
-            tls_ca_file: None,
-            folder,
-            step_timeout,
-        };
+        let config = MailConfig { server, tls_ca_file: None, folder, step_timeout };
         Transport::new(&config).expect("a transport")
     }
 }
@@ -103,10 +93,7 @@ async fn converse(
         stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
         if verb == "DATA" && reply.starts_with('3') {
             let letter = letter(&mut stream).await?;
-            heard
-                .lock()
-                .expect("no test panics while it holds this")
-                .push(letter);
+            heard.lock().expect("no test panics while it holds this").push(letter);
             verb = ".".to_owned();
             continue;
         }
@@ -114,16 +101,8 @@ async fn converse(
         if stream.read_line(&mut line).await? == 0 {
             return Ok(());
         }
-        verb = line
-            .trim_end()
-            .split(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        heard
-            .lock()
-            .expect("no test panics while it holds this")
-            .push(line.trim_end().to_owned());
+        verb = line.trim_end().split(' ').next().unwrap_or_default().to_owned();
+        heard.lock().expect("no test panics while it holds this").push(line.trim_end().to_owned());
     }
 }
 

@@ -10,10 +10,7 @@ use crate::mail::transport::{BadMailConfig, Failure, MailConfig, STEP_TIMEOUT, T
 
 async fn failure_at(verb: &'static str, answer: Answer) -> Failure {
     let server = Server::start(move |v| if v == verb { answer } else { Answer::Usual }).await;
-    let result = server
-        .transport("me:hunter2@")
-        .deliver(&letter(&request()))
-        .await;
+    let result = server.transport("me:hunter2@").deliver(&letter(&request())).await;
     result.expect_err("a failure")
 }
 
@@ -21,16 +18,9 @@ async fn failure_at(verb: &'static str, answer: Answer) -> Failure {
 async fn a_server_takes_exactly_the_letter_and_its_answer_is_kept() {
     let server = Server::start(|_| Answer::Usual).await;
     let letter = letter(&request());
-    let delivered = server
-        .transport("")
-        .deliver(&letter)
-        .await
-        .expect("delivered");
+    let delivered = server.transport("").deliver(&letter).await.expect("delivered");
     assert_eq!(delivered.answer, "250 2.0.0 queued as 4711");
-    assert_eq!(
-        server.letters(),
-        [String::from_utf8(letter.bytes).expect("ASCII")]
-    );
+    assert_eq!(server.letters(), [String::from_utf8(letter.bytes).expect("ASCII")]);
     let said = server.said().join("\n");
     assert!(said.contains("MAIL FROM:<holdpoint@example.com>"), "{said}");
     assert!(said.contains("RCPT TO:<joerg@example.com>"), "{said}");
@@ -54,17 +44,9 @@ async fn what_passes_is_tried_again_and_what_does_not_is_not() {
         ("RCPT", "999 garbage", true),
     ] {
         let failure = failure_at(verb, Answer::Say(reply)).await;
-        assert_eq!(
-            failure.transient, transient,
-            "{verb} {reply}: {}",
-            failure.text
-        );
+        assert_eq!(failure.transient, transient, "{verb} {reply}: {}", failure.text);
         let words = reply.split_once(' ').map_or("", |(_, words)| words);
-        assert!(
-            failure.text.contains(words) || words == "garbage",
-            "{}",
-            failure.text
-        );
+        assert!(failure.text.contains(words) || words == "garbage", "{}", failure.text);
     }
 }
 
@@ -87,13 +69,7 @@ async fn a_hang_at_the_goodbye_does_not_undo_a_delivery() {
         _ => Answer::Usual,
     })
     .await;
-    assert!(
-        server
-            .transport("")
-            .deliver(&letter(&request()))
-            .await
-            .is_ok()
-    );
+    assert!(server.transport("").deliver(&letter(&request())).await.is_ok());
 }
 
 #[tokio::test]
@@ -103,15 +79,8 @@ async fn a_server_that_is_not_there_is_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     gone.port = listener.local_addr().expect("bound").port();
     drop(listener);
-    let failure = gone
-        .transport("")
-        .deliver(&letter(&request()))
-        .await
-        .expect_err("refused");
-    assert!(
-        failure.transient && failure.text.contains("at the connection"),
-        "{failure:?}"
-    );
+    let failure = gone.transport("").deliver(&letter(&request())).await.expect_err("refused");
+    assert!(failure.transient && failure.text.contains("at the connection"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -141,11 +110,7 @@ async fn a_servers_words_are_one_bounded_line() {
         _ => Answer::Usual,
     })
     .await;
-    let delivered = server
-        .transport("")
-        .deliver(&letter(&request()))
-        .await
-        .expect("delivered");
+    let delivered = server.transport("").deliver(&letter(&request())).await.expect("delivered");
     assert_eq!(delivered.answer, "250 a [2J b c d");
     let long: &'static str = Box::leak(format!("550 {}", "x".repeat(900)).into_boxed_str());
     let failure = failure_at("RCPT", Answer::Say(long)).await;
@@ -157,32 +122,17 @@ fn plain_smtp_stays_on_this_machine() {
     let new = |url: &str| {
         let server = Some(config::Smtp::parse(url).expect("a URL"));
         let (folder, step_timeout) = (PathBuf::new(), STEP_TIMEOUT);
-        Transport::new(&MailConfig {
-            server,
-            tls_ca_file: None,
-            folder,
-            step_timeout,
-        })
+        Transport::new(&MailConfig { server, tls_ca_file: None, folder, step_timeout })
     };
     for near in ["smtp://127.0.0.1", "smtp://LOCALHOST:2525", "smtp://[::1]"] {
         assert!(new(near).is_ok(), "{near}");
     }
-    for far in [
-        "smtp://mail.example.com",
-        "smtp://10.0.0.1",
-        "smtp://localhost.example.com",
-    ] {
+    for far in ["smtp://mail.example.com", "smtp://10.0.0.1", "smtp://localhost.example.com"] {
         let error = new(far).expect_err(far);
-        assert!(
-            matches!(error, BadMailConfig::PlainBeyondLoopback { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, BadMailConfig::PlainBeyondLoopback { .. }), "{error}");
         assert!(error.to_string().contains("smtps://"), "{error}");
     }
-    assert!(matches!(
-        new("smtps://me@h"),
-        Err(BadMailConfig::UserWithoutPassword)
-    ));
+    assert!(matches!(new("smtps://me@h"), Err(BadMailConfig::UserWithoutPassword)));
 }
 
 #[test]
@@ -193,17 +143,9 @@ fn a_certificate_file_that_holds_none_is_named() {
     for path in [path, folder.path().join("missing.pem")] {
         let server = Some(config::Smtp::parse("smtps://mail.example.com").expect("a URL"));
         let (tls_ca_file, folder) = (Some(path.clone()), PathBuf::new());
-        let config = MailConfig {
-            server,
-            tls_ca_file,
-            folder,
-            step_timeout: STEP_TIMEOUT,
-        };
+        let config = MailConfig { server, tls_ca_file, folder, step_timeout: STEP_TIMEOUT };
         let error = Transport::new(&config).expect_err("no certificate");
-        assert!(
-            error.to_string().contains(&path.display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
 }
 
@@ -218,10 +160,7 @@ async fn a_folder_holds_one_whole_private_file_for_each_letter() {
     std::fs::remove_dir(&folder).expect("empty");
     for _ in 0..2 {
         let delivered = transport.deliver(&letter).await.expect("written");
-        assert!(
-            delivered.answer.contains(&letter.file_name),
-            "{delivered:?}"
-        );
+        assert!(delivered.answer.contains(&letter.file_name), "{delivered:?}");
         std::fs::write(folder.join(format!(".{}.part", letter.file_name)), "half")
             .expect("writable");
     }
@@ -240,14 +179,8 @@ async fn a_folder_that_cannot_be_written_is_tried_again() {
     let file = outside.path().join("file");
     std::fs::write(&file, "").expect("writable");
     let transport = Transport::Folder(file.join("mail"));
-    let failure = transport
-        .deliver(&letter(&request()))
-        .await
-        .expect_err("not a folder");
-    assert!(
-        failure.transient && failure.text.contains("cannot write a mail into"),
-        "{failure:?}"
-    );
+    let failure = transport.deliver(&letter(&request())).await.expect_err("not a folder");
+    assert!(failure.transient && failure.text.contains("cannot write a mail into"), "{failure:?}");
 }
 
 /// `tests/mail/real_server.py` runs this against servers with TLS and login.
@@ -264,24 +197,13 @@ async fn real_servers_with_tls_and_login() {
         let server = Some(config::Smtp::parse(url).expect("a URL"));
         let tls_ca_file = (ca != "-").then(|| PathBuf::from(ca));
         let (folder, step_timeout) = (PathBuf::new(), std::time::Duration::from_secs(5));
-        let config = MailConfig {
-            server,
-            tls_ca_file,
-            folder,
-            step_timeout,
-        };
+        let config = MailConfig { server, tls_ca_file, folder, step_timeout };
         let transport = Transport::new(&config).expect("a transport");
         let result = transport.deliver(&letter(&request())).await;
         let (got, text) = match &result {
             Ok(delivered) => ("delivered", &delivered.answer),
-            Err(Failure {
-                transient: true,
-                text,
-            }) => ("transient", text),
-            Err(Failure {
-                transient: false,
-                text,
-            }) => ("permanent", text),
+            Err(Failure { transient: true, text }) => ("transient", text),
+            Err(Failure { transient: false, text }) => ("permanent", text),
         };
         println!("{}: {got}: {text}", transport.describe());
         assert_eq!(got, expected, "{text}");

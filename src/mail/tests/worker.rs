@@ -38,11 +38,7 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
         email: email.map(str::to_owned),
         aliases: Vec::new(),
         groups: BTreeSet::from(["ops".to_owned()]),
-        roles: Roles {
-            operator: true,
-            auditor: false,
-            admin: false,
-        },
+        roles: Roles { operator: true, auditor: false, admin: false },
         tokens: Vec::new(),
         place: Default::default(),
     };
@@ -68,14 +64,12 @@ fn store(folder: &Path, failing: &Arc<Failing>) -> Store {
         path: folder.join("holdpoint.db"),
         clock: Arc::new(SystemClock),
         on_commit: Box::new(|_| {}),
-        before_commit: Some(Box::new(move |_| {
-            match failing.now.load(Ordering::SeqCst) {
-                true => {
-                    failing.times.fetch_add(1, Ordering::SeqCst);
-                    Err(rusqlite::Error::InvalidQuery)
-                }
-                false => Ok(()),
+        before_commit: Some(Box::new(move |_| match failing.now.load(Ordering::SeqCst) {
+            true => {
+                failing.times.fetch_add(1, Ordering::SeqCst);
+                Err(rusqlite::Error::InvalidQuery)
             }
+            false => Ok(()),
         })),
     })
     .expect("a store")
@@ -83,16 +77,9 @@ fn store(folder: &Path, failing: &Arc<Failing>) -> Store {
 
 async fn ask(store: &Store, operators: &[&str]) -> RequestId {
     let id = RequestId::new(store.now().0);
-    let Request {
-        call,
-        requirement: Requirement { clauses },
-        ..
-    } = request();
+    let Request { call, requirement: Requirement { clauses }, .. } = request();
     // Each of a session of its own, so that none continues another.
-    let agent = Agent {
-        session: id.to_string(),
-        ..call.agent
-    };
+    let agent = Agent { session: id.to_string(), ..call.agent };
     let call = Call { agent, ..call };
     let input = Submit {
         id,
@@ -101,23 +88,14 @@ async fn ask(store: &Store, operators: &[&str]) -> RequestId {
         requirement: Requirement { clauses },
         mail_to: operators.iter().map(|name| (*name).to_owned()).collect(),
         timeout: Duration::from_secs(900),
-        limits: PendingLimits {
-            per_caller: 10_000,
-            per_client: 10_000,
-        },
+        limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
     };
-    store
-        .write(move |tx| submit(tx, input, &Nobody))
-        .await
-        .expect("submitted");
+    store.write(move |tx| submit(tx, input, &Nobody)).await.expect("submitted");
     id
 }
 
 async fn notices(store: &Store, id: RequestId) -> Vec<Notice> {
-    let request = store
-        .read(move |conn| read::request(conn, id))
-        .await
-        .expect("readable");
+    let request = store.read(move |conn| read::request(conn, id)).await.expect("readable");
     request.expect("there").notices
 }
 
@@ -157,21 +135,9 @@ impl Worker {
         };
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            run(
-                store,
-                transport,
-                sender,
-                move || people.clone(),
-                &waker,
-                stopped,
-            )
-            .await;
+            run(store, transport, sender, move || people.clone(), &waker, stopped).await;
         });
-        Worker {
-            wake,
-            stop: Some(stop),
-            task,
-        }
+        Worker { wake, stop: Some(stop), task }
     }
 
     async fn stop(mut self) {
@@ -214,17 +180,11 @@ async fn who_cannot_be_written_to_is_said_with_the_reason() {
     worker.wake.notify_one();
     let mut notices = until(&store, id, |n| n.iter().all(|n| n.state != "queued")).await;
     notices.sort_by(|a, b| a.operator.cmp(&b.operator));
-    let states: Vec<_> = notices
-        .iter()
-        .map(|n| (n.state.as_str(), n.detail.as_str()))
-        .collect();
+    let states: Vec<_> = notices.iter().map(|n| (n.state.as_str(), n.detail.as_str())).collect();
     assert_eq!(
         states,
         [
-            (
-                "failed",
-                "this operator has no `email` in the configuration"
-            ),
+            ("failed", "this operator has no `email` in the configuration"),
             ("failed", "this operator is no longer configured"),
             ("sent", "250 2.0.0 queued as 4711"),
         ]
@@ -337,10 +297,7 @@ async fn a_server_that_hangs_bounds_what_is_under_way() {
 /// sent a second time, and is recorded once the store can write again.
 #[tokio::test]
 async fn a_letter_that_could_not_be_recorded_is_not_sent_again() {
-    let (folder, failing) = (
-        tempfile::tempdir().expect("a folder"),
-        Arc::new(Failing::default()),
-    );
+    let (folder, failing) = (tempfile::tempdir().expect("a folder"), Arc::new(Failing::default()));
     let store = store(folder.path(), &failing);
     let broken = failing.clone();
     let server = Server::start(move |verb| {

@@ -59,7 +59,8 @@ CREATE TABLE former_call_ids (
   PRIMARY KEY (caller, call_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX requests_by_digest ON requests (digest);
+-- All of the scope: what others asked must not make a submit dearer.
+CREATE INDEX requests_by_scope  ON requests (digest, caller, client, session, on_behalf_of);
 CREATE INDEX requests_by_caller ON requests (caller, n);
 CREATE INDEX requests_pending   ON requests (deadline, n) WHERE status = 1;
 CREATE INDEX requests_unused    ON requests (lapses)      WHERE use = 1;

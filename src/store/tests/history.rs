@@ -7,6 +7,7 @@ use crate::store::audit::{Entry, Kind};
 use crate::store::clock::step;
 use crate::store::export::{Exporter, verify, verify_export};
 use crate::store::query::{Filter, Question, Told, query};
+use crate::store::read::{self, PendingAfter};
 use crate::store::text_index;
 
 fn lived_in() -> Plain {
@@ -74,13 +75,17 @@ fn nobody_updates_or_deletes_an_entry() {
 fn a_change_past_the_triggers_is_found_and_placed() {
     for (table, change) in [
         ("audit", "UPDATE audit SET at = at + 1 WHERE seq = 5"),
-        ("audit_body", "UPDATE audit_body SET payload = replace(payload, 'kv', 'vk') WHERE seq = 5"),
+        (
+            "audit_body",
+            "UPDATE audit_body SET payload = replace(payload, 'kv', 'vk') WHERE seq = 5",
+        ),
         ("audit", "UPDATE audit SET kind = 'approved' WHERE seq = 5"),
         ("audit", "DELETE FROM audit WHERE seq = 5"),
     ] {
         let plain = lived_in();
-        let triggers =
-            format!("DROP TRIGGER {table}_only_appends_update; DROP TRIGGER {table}_only_appends_delete");
+        let triggers = format!(
+            "DROP TRIGGER {table}_only_appends_update; DROP TRIGGER {table}_only_appends_delete"
+        );
         plain.conn.execute_batch(&triggers).expect("dropped");
         plain.conn.execute(change, []).expect("changed");
         let broken = verify(&plain.conn, None).expect("read").expect_err(change);
@@ -118,7 +123,10 @@ fn an_export_is_verified_offline_whole_or_in_part() {
     let whole = export(&plain, 0, 0, 100);
     assert_eq!(whole, export(&plain, 0, 0, 1 << 20), "pieces do not matter");
     let verified = verify_export(Cursor::new(&whole), None).expect("io").expect("whole");
-    assert_eq!((verified.entries, verified.head), (plain.state.head.sequence, plain.state.head.hash));
+    assert_eq!(
+        (verified.entries, verified.head),
+        (plain.state.head.sequence, plain.state.head.hash)
+    );
     let part = export(&plain, 3, 7, 100);
     let verified = verify_export(Cursor::new(&part), None).expect("io").expect("whole");
     assert_eq!(verified.entries, 5);
@@ -140,12 +148,33 @@ fn any_flipped_byte_of_an_export_is_found_and_placed() {
             let line = line_of(at);
             let header = line == 1;
             // What the header says of the range shows where the range disagrees.
-            assert!(header || broken.line == line || broken.line == line + 1, "byte {at} of line {line}: {broken:?}");
+            assert!(
+                header || broken.line == line || broken.line == line + 1,
+                "byte {at} of line {line}: {broken:?}"
+            );
         }
     }
     for cut in 0..file.len() {
-        assert!(verify_export(Cursor::new(&file[..cut]), None).expect("io").is_err(), "cut at {cut}");
+        assert!(
+            verify_export(Cursor::new(&file[..cut]), None).expect("io").is_err(),
+            "cut at {cut}"
+        );
     }
+}
+
+#[test]
+fn arguments_as_deep_as_allowed_are_found_exported_and_verified() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let depth = crate::call::json::MAX_DEPTH;
+    let mut deep = call("cl", "s", 1);
+    deep.arguments = format!(r#"{}"abyss"{}"#, r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    assert!(parse(deep.arguments.as_bytes()).is_ok());
+    plain.submit("c1", deep, &waiting).expect("held");
+    index_all(&mut plain);
+    let filter = Filter { text: Some("abyss".to_owned()), ..Filter::default() };
+    assert_eq!(all(&plain, filter, true, 10).len(), 1);
+    let file = export(&plain, 0, 0, 1 << 20);
+    assert!(verify_export(Cursor::new(&file), None).expect("io").is_ok());
 }
 
 #[test]
@@ -176,7 +205,8 @@ fn each_filter_gives_what_looking_at_everything_gives() {
     ];
     for filter in filters {
         let holds = |told: &&Told| {
-            let same = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
+            let same =
+                |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
             same(&filter.caller, &told.caller)
                 && same(&filter.client, &told.client)
                 && same(&filter.agent, &told.agent)
@@ -229,7 +259,8 @@ fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
     for _ in 0..5000 {
         plain.run(|tx| tx.record(Entry::new(Kind::DaemonStarted)).map(drop)).expect("recorded");
     }
-    let filter = Filter { since: Some(Time(0)), server: None, until: Some(Time(1)), ..Filter::default() };
+    let filter =
+        Filter { since: Some(Time(0)), server: None, until: Some(Time(1)), ..Filter::default() };
     let question = Question { filter, ascending: false, most: 50, after: None };
     let page = query(&plain.conn, &question, None).expect("page");
     assert!(page.entries.is_empty() && page.examined <= 2000);
@@ -258,9 +289,91 @@ fn a_token_of_another_question_is_refused() {
 fn words_that_look_like_operators_of_the_index_are_only_words() {
     let mut plain = lived_in();
     index_all(&mut plain);
-    for text in ["zebra3\" OR \"zebra4", "zebra3 NEAR zebra4", "rowid:1", "a* AND", "'; DROP TABLE audit"] {
+    for text in
+        ["zebra3\" OR \"zebra4", "zebra3 NEAR zebra4", "rowid:1", "a* AND", "'; DROP TABLE audit"]
+    {
         let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
         let told = all(&plain, filter, true, 10);
         assert!(told.is_empty(), "{text}: {told:?}");
     }
+}
+
+#[test]
+fn a_token_beyond_all_entries_is_refused_and_overflows_nothing() {
+    let plain = lived_in();
+    for ascending in [false, true] {
+        let mut question = Question { ascending, most: 5, ..Question::default() };
+        let last = i64::MAX.unsigned_abs();
+        assert_eq!(question.read_token(&question.token(u64::MAX)), None);
+        assert_eq!(question.read_token(&question.token(last + 1)), None);
+        for after in [last, 0] {
+            question.after = question.read_token(&question.token(after));
+            assert_eq!(question.after, Some(after));
+            query(&plain.conn, &question, None).expect("a page");
+        }
+    }
+}
+
+#[test]
+fn arguments_nested_as_deep_as_they_may_be_are_found_and_verified() {
+    let mut plain = Plain::new();
+    let arguments = format!("{}\"zebra\"{}", r#"{"a":"#.repeat(64), "}".repeat(64));
+    let deep = Call { arguments, ..call("even", "s", 1) };
+    plain.submit("deep", deep, &Waiting::default()).expect("held");
+    index_all(&mut plain);
+    let filter = Filter { text: Some("zebra".to_owned()), ..Filter::default() };
+    assert_eq!(all(&plain, filter, true, 10).len(), 1);
+    let file = export(&plain, 0, 0, 100);
+    let verified = verify_export(Cursor::new(&file), None).expect("io");
+    assert!(verified.is_ok(), "{verified:?}");
+}
+
+#[test]
+fn a_page_of_large_entries_ends_early_and_misses_none() {
+    let mut plain = Plain::new();
+    for n in 0..5 {
+        let arguments = format!(r#"{{"a":"{}"}}"#, "x".repeat(400 * 1024));
+        let large = Call { arguments, ..call("even", "s", n) };
+        plain.submit(&format!("l{n}"), large, &Waiting::default()).expect("held");
+    }
+    let question = Question { most: 500, ..Question::default() };
+    let page = query(&plain.conn, &question, None).expect("page");
+    assert!(page.entries.len() == 2 && page.next.is_some(), "{}", page.entries.len());
+    assert_eq!(all(&plain, Filter::default(), true, 500).len(), 5);
+    let (mut after, mut found) = (PendingAfter::default(), 0);
+    loop {
+        let (page, more) = read::pending(&plain.conn, after, 2).expect("page");
+        found += page.len();
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(found, 5);
+    let (mut before, mut mine) = (i64::MAX, 0);
+    loop {
+        let caller = &call("even", "s", 0).caller;
+        let page = read::of_caller(&plain.conn, caller, &[], before, 500, 2000).expect("page");
+        mine += page.0.len();
+        assert!(page.0.len() <= 2);
+        let Some(next) = page.1 else { break };
+        before = next;
+    }
+    assert_eq!(mine, 5);
+    // Words are looked up in steps that a decision can wait for.
+    assert!(plain.run(text_index::catch_up).expect("indexed"), "more is left");
+}
+
+#[test]
+fn an_export_that_claims_to_end_at_the_end_of_all_numbers_is_refused() {
+    let header = format!(
+        r#"{{"holdpoint_audit_export":1,"log":"{}","first":1,"last":{},"previous":"{}"}}"#,
+        "0".repeat(32),
+        u64::MAX,
+        "0".repeat(64)
+    );
+    let file = format!("{header}\n{{\"end\":true\n");
+    let broken = verify_export(Cursor::new(file), None).expect("io").expect_err("broken");
+    assert!(broken.what.contains("header"), "{broken}");
 }

@@ -183,6 +183,35 @@ fn a_used_approval_is_never_inherited() {
 }
 
 #[test]
+fn only_a_denial_is_told_as_a_remembered_denial() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let first = plain.submit("c1", call("cl", "s", 1), &waiting).expect("held").request;
+    waiting.0.borrow_mut().clear();
+    plain.submit("c2", call("cl", "s", 1), &waiting).expect("resumed");
+    plain.run(|tx| withdraw(tx, &first.call.caller, first.id, "")).expect("withdrawn");
+    let again = plain.submit("c1", call("cl", "s", 1), &waiting).expect("told");
+    assert_eq!((again.taken, again.request.status), (Taken::Repeated, Status::Withdrawn));
+}
+
+#[test]
+fn an_approval_is_not_resumed_for_a_tool_that_was_defined_anew() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let shown = Call { tool_definition_hash: "aa".to_owned(), ..call("cl", "s", 1) };
+    let first = plain.submit("c1", shown.clone(), &waiting).expect("held").request;
+    let approved = plain.decide(first.id, "ann", Verdict::Approve, &ann()).expect("approved");
+    waiting.0.borrow_mut().clear();
+    let anew = Call { tool_definition_hash: "bb".to_owned(), ..shown.clone() };
+    let other = Call { not_covered: vec!["its input".to_owned()], ..shown.clone() };
+    for (call_id, call) in [("c2", anew), ("c3", other)] {
+        let asked = plain.submit(call_id, call, &waiting).expect("held");
+        assert_eq!(asked.taken, Taken::New, "{call_id}");
+        assert_ne!(asked.request.id, approved.id);
+        assert_eq!(asked.request.identical_to, Some(approved.id), "people are told");
+    }
+    assert_eq!(plain.submit("c4", shown, &waiting).expect("held").request.id, approved.id);
+}
+
+#[test]
 fn nothing_is_resumed_in_another_scope_or_without_one() {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
     plain.submit("c1", call("cl", "s", 1), &waiting).expect("held");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::decide::{self, Decide, Entitled, NotEntitled};
+use super::decide::{self, Counts, Decide, Entitled, NotEntitled};
 use super::error::StoreError;
 use super::schema;
 use super::submit::{Attach, PendingLimits, Submit, Submitted, submit};
@@ -60,8 +60,7 @@ impl Plain {
         transition: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").expect("begin");
-        let result =
-            Tx::run(&self.conn, self.now, &mut self.state, &mut self.events, transition);
+        let result = Tx::run(&self.conn, self.now, &mut self.state, &mut self.events, transition);
         self.conn.execute_batch("COMMIT").expect("commit");
         result
     }
@@ -128,7 +127,6 @@ impl Plain {
             id,
             operator: operator.to_owned(),
             strength: Strength::Token,
-            own_call: false,
             verdict,
             reason: "because".to_owned(),
             shown: seen.short(),
@@ -209,11 +207,13 @@ impl Attach for Waiting {
 pub struct Staff(pub BTreeMap<String, BTreeSet<String>>);
 
 impl Entitled for Staff {
-    fn groups(&self, operator: &str, _: &Request) -> Result<BTreeSet<String>, NotEntitled> {
-        self.0
-            .get(operator)
-            .cloned()
-            .ok_or_else(|| NotEntitled { own_call: false, why: "not configured".to_owned() })
+    fn counts(&self, operator: &str, _: &Request) -> Result<Counts, NotEntitled> {
+        let counts = |groups: &BTreeSet<String>| Counts { groups: groups.clone(), own_call: false };
+        self.0.get(operator).map(counts).ok_or_else(|| NotEntitled {
+            hidden: false,
+            own_call: false,
+            why: "not configured".to_owned(),
+        })
     }
 }
 

@@ -68,8 +68,8 @@ fn play(seed: u64, steps: u32) {
             }
             7 => {
                 if let Some((id, call_id)) = pick(&ids, &mut dice) {
-                    let outcome =
-                        [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown][dice.roll(3) as usize];
+                    let outcome = [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown]
+                        [dice.roll(3) as usize];
                     let request = plain.request(id);
                     let _ = plain.report(&request, &call_id, outcome);
                 }
@@ -135,8 +135,13 @@ fn check(plain: &Plain, model: &mut Model, ids: &[(RequestId, String)], seed: u6
         .conn
         .query_row("SELECT count(*) FROM requests WHERE status = 1", [], |row| row.get(0))
         .expect("count");
-    let counted: u32 =
-        plain.state.pending.iter().filter(|((_, client), _)| client.is_none()).map(|(_, n)| n).sum();
+    let counted: u32 = plain
+        .state
+        .pending
+        .iter()
+        .filter(|((_, client), _)| client.is_none())
+        .map(|(_, n)| n)
+        .sum();
     assert_eq!(pending, i64::from(counted), "seed {seed}: the count of pending requests");
 }
 

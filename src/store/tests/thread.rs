@@ -69,7 +69,9 @@ async fn a_failing_transition_undoes_itself_and_none_of_its_neighbours() {
     assert!(good.is_ok() && bad.is_err() && after.is_ok());
     let count = rig
         .store
-        .read(|conn| Ok(conn.query_row("SELECT count(*) FROM requests", [], |r| r.get::<_, i64>(0))?))
+        .read(|conn| {
+            Ok(conn.query_row("SELECT count(*) FROM requests", [], |r| r.get::<_, i64>(0))?)
+        })
         .await
         .expect("count");
     assert_eq!((count, rig.events.load(Ordering::SeqCst)), (2, 2));
@@ -96,12 +98,59 @@ async fn a_failing_commit_answers_unknown_to_all_and_nothing_of_it_is_believed()
     let again = rig.store.write(|tx| submit(tx, hold(2), &Nobody)).await.expect("held");
     assert_eq!(again.taken, crate::store::submit::Taken::New);
     assert_eq!(*rig.store.health().borrow(), Health::Serving);
-    let pending = rig
-        .store
-        .write(|tx| Ok(tx.pending(&call("", "", 1).scope()).0))
-        .await
-        .expect("counted");
+    let pending =
+        rig.store.write(|tx| Ok(tx.pending(&call("", "", 1).scope()).0)).await.expect("counted");
     assert_eq!(pending, 2);
+    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    assert_eq!(whole.expect("read").expect("whole").entries, 2);
+}
+
+#[tokio::test]
+async fn when_sqlite_gives_up_a_transaction_nothing_of_its_batch_is_half_there() {
+    let rig = rig();
+    let (begun, started) = std::sync::mpsc::channel::<()>();
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    // While this one is run, the others queue up and become one batch.
+    let first = rig.store.write(move |_| {
+        let _ = begun.send(());
+        let _ = held.recv();
+        Ok(())
+    });
+    let before = rig.store.write(|tx| submit(tx, hold(1), &Nobody));
+    // As SQLite does by itself when the disk is full.
+    let gone = rig.store.write(|tx| {
+        tx.conn.execute_batch("ROLLBACK")?;
+        Err::<(), _>(StoreError::Unavailable("the disk is full".to_owned()))
+    });
+    let after = rig.store.write(|tx| submit(tx, hold(2), &Nobody));
+    let release = async move {
+        let _ = tokio::task::spawn_blocking(move || started.recv()).await;
+        let _ = go.send(());
+    };
+    let (_, before, gone, after, ()) = tokio::join!(first, before, gone, after, release);
+    for answer in [before.map(drop), gone, after.map(drop)] {
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    }
+    assert_eq!(rig.events.load(Ordering::SeqCst), 0);
+    rig.store.write(|tx| submit(tx, hold(3), &Nobody)).await.expect("held");
+    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    assert_eq!(whole.expect("read").expect("whole").entries, 1);
+}
+
+#[tokio::test]
+async fn a_transition_that_panics_ends_neither_the_thread_nor_what_was_there() {
+    let rig = rig();
+    rig.store.write(|tx| submit(tx, hold(1), &Nobody)).await.expect("held");
+    let panics = rig.store.write(|tx| {
+        submit(tx, hold(2), &Nobody)?;
+        if tx.now.0 > 0 {
+            panic!("a defect, planted");
+        }
+        Ok(())
+    });
+    let failed = panics.await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+    rig.store.write(|tx| submit(tx, hold(3), &Nobody)).await.expect("held");
     let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
     assert_eq!(whole.expect("read").expect("whole").entries, 2);
 }

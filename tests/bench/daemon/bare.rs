@@ -9,7 +9,7 @@ use std::time::Duration;
 use holdpoint::call::ids::RequestId;
 use holdpoint::call::time::Time;
 use holdpoint::store::clock::SystemClock;
-use holdpoint::store::decide::{self, Decide, Entitled, NotEntitled};
+use holdpoint::store::decide::{self, Counts, Decide, Entitled, NotEntitled};
 use holdpoint::store::submit::{self, Attach};
 use holdpoint::store::{Store, StoreOptions, audit, schema};
 use rusqlite::types::Value;
@@ -69,26 +69,13 @@ struct Template {
 impl Template {
     fn read(conn: &Connection, table: &str, query: &str) -> rusqlite::Result<Template> {
         let mut statement = conn.prepare(query)?;
-        let columns: Vec<String> = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let values = statement.query_row([], |row| {
-            (0..columns.len())
-                .map(|column| row.get(column))
-                .collect::<rusqlite::Result<_>>()
+            (0..columns.len()).map(|column| row.get(column)).collect::<rusqlite::Result<_>>()
         })?;
         let places = vec!["?"; columns.len()].join(", ");
-        let insert = format!(
-            "INSERT INTO {table} ({}) VALUES ({places})",
-            columns.join(", ")
-        );
-        Ok(Template {
-            insert,
-            columns,
-            values,
-        })
+        let insert = format!("INSERT INTO {table} ({}) VALUES ({places})", columns.join(", "));
+        Ok(Template { insert, columns, values })
     }
 
     fn write(&mut self, conn: &Connection, changed: &[(&str, Value)]) -> rusqlite::Result<()> {
@@ -97,8 +84,7 @@ impl Template {
                 self.values[column] = value.clone();
             }
         }
-        conn.prepare_cached(&self.insert)?
-            .execute(params_from_iter(&self.values))?;
+        conn.prepare_cached(&self.insert)?.execute(params_from_iter(&self.values))?;
         Ok(())
     }
 
@@ -132,10 +118,7 @@ impl Entry {
         let _ = getrandom::fill(&mut salt);
         let body = audit::body_hash(&salt, self.body.text("payload"));
         head.sequence += 1;
-        let (kind, at) = (
-            self.chain.text("kind").to_owned(),
-            Time(head.sequence as i64),
-        );
+        let (kind, at) = (self.chain.text("kind").to_owned(), Time(head.sequence as i64));
         let hash = audit::entry_hash(&[0; 16], head.sequence, &head.hash, at, &kind, &body);
         let seq = ("seq", Value::Integer(head.sequence as i64));
         self.chain.write(
@@ -150,11 +133,7 @@ impl Entry {
         head.hash = hash;
         self.body.write(
             db,
-            &[
-                seq,
-                ("salt", Value::Blob(salt.to_vec())),
-                ("request", Value::Blob(id.to_vec())),
-            ],
+            &[seq, ("salt", Value::Blob(salt.to_vec())), ("request", Value::Blob(id.to_vec()))],
         )
     }
 }
@@ -182,11 +161,7 @@ impl Bare {
         // On a thread of its own, since it blocks on a runtime of its own.
         let copied = || std::thread::scope(|scope| scope.spawn(|| templates(dir)).join());
         let templates = (rows == Rows::Same).then(|| Box::new(copied().expect("rows to copy")));
-        Bare {
-            conn,
-            templates,
-            head: Head::default(),
-        }
+        Bare { conn, templates, head: Head::default() }
     }
 
     pub fn begin(&self) {
@@ -198,10 +173,7 @@ impl Bare {
     }
 
     fn run(&self, sql: &str) {
-        self.conn
-            .prepare_cached(sql)
-            .and_then(|mut s| s.execute([]))
-            .expect(sql);
+        self.conn.prepare_cached(sql).and_then(|mut s| s.execute([])).expect(sql);
     }
 
     pub fn write(&mut self, write: &Write) {
@@ -229,8 +201,7 @@ impl Bare {
                 ("arguments", Value::Text(row.arguments.clone())),
             ],
         )?;
-        t.outbox
-            .write(&self.conn, &[("n", Value::Null), ("request", id)])?;
+        t.outbox.write(&self.conn, &[("n", Value::Null), ("request", id)])?;
         t.submitted.write(&self.conn, &mut self.head, row.id)
     }
 
@@ -241,8 +212,7 @@ impl Bare {
                 .execute([id])?;
             return self.audit_few(&id, "approved");
         };
-        t.decision
-            .write(&self.conn, &[("request", Value::Blob(id.to_vec()))])?;
+        t.decision.write(&self.conn, &[("request", Value::Blob(id.to_vec()))])?;
         self.conn
             .prepare_cached(
                 "UPDATE requests SET status = 2, ended = ?1, use = 1, lapses = ?1
@@ -257,14 +227,14 @@ impl Bare {
 
     fn audit_few(&mut self, id: &[u8; 16], what: &str) -> rusqlite::Result<()> {
         self.head.sequence += 1;
-        let hash = Sha256::new()
-            .chain_update(self.head.hash)
-            .chain_update(id)
-            .chain_update(what);
+        let hash = Sha256::new().chain_update(self.head.hash).chain_update(id).chain_update(what);
         self.head.hash = hash.finalize().into();
-        self.conn
-            .prepare_cached("INSERT INTO audit VALUES (?, ?, ?, ?)")?
-            .execute(params![self.head.sequence as i64, id, what, self.head.hash])?;
+        self.conn.prepare_cached("INSERT INTO audit VALUES (?, ?, ?, ?)")?.execute(params![
+            self.head.sequence as i64,
+            id,
+            what,
+            self.head.hash
+        ])?;
         Ok(())
     }
 }
@@ -300,12 +270,8 @@ impl Attach for Nobody {
 struct Everybody;
 
 impl Entitled for Everybody {
-    fn groups(
-        &self,
-        _: &str,
-        _: &holdpoint::call::model::Request,
-    ) -> Result<std::collections::BTreeSet<String>, NotEntitled> {
-        Ok(std::collections::BTreeSet::new())
+    fn counts(&self, _: &str, _: &holdpoint::call::model::Request) -> Result<Counts, NotEntitled> {
+        Ok(Counts::default())
     }
 }
 
@@ -324,16 +290,11 @@ pub fn store(path: &Path) -> Store {
 fn templates(dir: &Path) -> Templates {
     let path = dir.join("template.db");
     let store = store(&path);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let conn = Connection::open(&path).expect("the store's database");
     let read = |table: &str, query: String| Template::read(&conn, table, &query).expect("a row");
     let entry = |kind: &str| Entry {
-        chain: read(
-            "audit",
-            format!("SELECT * FROM audit WHERE kind = '{kind}'"),
-        ),
+        chain: read("audit", format!("SELECT * FROM audit WHERE kind = '{kind}'")),
         body: read(
             "audit_body",
             format!("SELECT b.* FROM audit_body b JOIN audit USING (seq) WHERE kind = '{kind}'"),
@@ -349,7 +310,6 @@ fn templates(dir: &Path) -> Templates {
         id,
         operator: call::OPERATOR.to_owned(),
         strength: holdpoint::call::model::Strength::Token,
-        own_call: false,
         verdict: holdpoint::call::model::Verdict::Approve,
         reason: call::REASON.to_owned(),
         shown,

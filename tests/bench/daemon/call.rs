@@ -27,9 +27,7 @@ pub fn arguments(n: u64) -> String {
 }
 
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or_default()
 }
 
@@ -94,21 +92,10 @@ pub fn incoming(n: u64) -> Incoming {
 
 /// The same as the store takes it: checked, digested, masked, routed.
 pub fn submit(n: u64) -> Submit {
-    let caller = Caller {
-        name: CALLER.to_owned(),
-        acts_for: Vec::new(),
-    };
-    let call = Intake {
-        max_arguments: 1 << 18,
-    }
-    .take(&caller, incoming(n))
-    .expect("a good call");
-    let facts = Facts {
-        server: &call.server,
-        tool: &call.tool,
-        category: call.category,
-        risk: call.risk,
-    };
+    let caller = Caller { name: CALLER.to_owned(), acts_for: Vec::new() };
+    let call = Intake { max_arguments: 1 << 18 }.take(&caller, incoming(n)).expect("a good call");
+    let facts =
+        Facts { server: &call.server, tool: &call.tool, category: call.category, risk: call.risk };
     let timeout = Duration::from_secs(900);
     let (requirement, timeout) = Routes::new(&[], timeout).requirement(&facts, None);
     Submit {
@@ -118,21 +105,15 @@ pub fn submit(n: u64) -> Submit {
         requirement,
         mail_to: vec![OPERATOR.to_owned()],
         timeout,
-        limits: PendingLimits {
-            per_caller: u32::MAX,
-            per_client: u32::MAX,
-        },
+        limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
     }
 }
 
 /// Another call like this one, without doing again what comes before the store.
 pub fn like(pattern: &Submit, n: u64) -> Submit {
     let digest = format!("{n:064x}").parse().expect("64 hex digits");
-    let call = holdpoint::call::model::Call {
-        arguments: arguments(n),
-        digest,
-        ..pattern.call.clone()
-    };
+    let call =
+        holdpoint::call::model::Call { arguments: arguments(n), digest, ..pattern.call.clone() };
     Submit {
         id: fresh_id(),
         call_id: call_id(n),

@@ -53,9 +53,7 @@ pub async fn connect(dir: &Path) -> Channel {
 
 fn with<T>(message: T, token: &MetadataValue<Ascii>) -> Request<T> {
     let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("authorization", token.clone());
+    request.metadata_mut().insert("authorization", token.clone());
     request
 }
 
@@ -73,10 +71,7 @@ pub struct Caller {
 impl Caller {
     pub async fn connect(dir: &Path) -> Caller {
         let client = CallerServiceClient::new(connect(dir).await);
-        Caller {
-            client,
-            token: bearer(CALLER_TOKEN),
-        }
+        Caller { client, token: bearer(CALLER_TOKEN) }
     }
 
     /// Holds a call until it is decided.
@@ -91,18 +86,10 @@ impl Caller {
 
     /// Only a baseline answers this.
     pub async fn echo(&mut self, payload: &str) {
-        let message = proto::ListMyRequestsRequest {
-            page_token: payload.to_owned(),
-            ..Default::default()
-        };
-        let answer = self
-            .client
-            .list_my_requests(with(message, &self.token))
-            .await;
-        assert_eq!(
-            answer.expect("an echo").into_inner().next_page_token.len(),
-            payload.len()
-        );
+        let message =
+            proto::ListMyRequestsRequest { page_token: payload.to_owned(), ..Default::default() };
+        let answer = self.client.list_my_requests(with(message, &self.token)).await;
+        assert_eq!(answer.expect("an echo").into_inner().next_page_token.len(), payload.len());
     }
 }
 
@@ -117,19 +104,14 @@ impl Operator {
     pub async fn watch(dir: &Path) -> Operator {
         let mut client = OperatorServiceClient::new(connect(dir).await);
         let token = bearer(OPERATOR_TOKEN);
-        let watch = client
-            .watch_requests(with(proto::WatchRequestsRequest {}, &token))
-            .await;
+        let watch = client.watch_requests(with(proto::WatchRequestsRequest {}, &token)).await;
         let mut stream = watch.expect("a watcher's stream").into_inner();
         while let Some(event) = stream.message().await.expect("the beginning") {
             if matches!(event.event, Some(Event::Ready(_))) {
                 break;
             }
         }
-        Operator {
-            deciding: Deciding { client, token },
-            stream,
-        }
+        Operator { deciding: Deciding { client, token }, stream }
     }
 
     /// The next request that waits.

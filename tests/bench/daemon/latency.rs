@@ -26,19 +26,11 @@ fn spread(mut samples: Vec<Duration>) -> Spread {
     samples.drain(..WARM_UP.min(samples.len() / 2));
     samples.sort();
     let micros = |share| percentile(&samples, share).as_secs_f64() * 1e6;
-    Spread {
-        p50: micros(0.50),
-        p99: micros(0.99),
-    }
+    Spread { p50: micros(0.50), p99: micros(0.99) }
 }
 
 fn samples(pause: Duration) -> usize {
-    WARM_UP
-        + if pause.is_zero() {
-            SAMPLES
-        } else {
-            PAUSED_SAMPLES
-        }
+    WARM_UP + if pause.is_zero() { SAMPLES } else { PAUSED_SAMPLES }
 }
 
 async fn wait(pause: Duration) {
@@ -67,10 +59,9 @@ async fn commits(pause: Duration) -> (Spread, Spread) {
     for _ in 0..samples(pause) {
         let row = Box::new(Row::numbered(client::number()));
         let id = row.id;
-        for (write, taken) in [
-            (Write::Submit(row), &mut submits),
-            (Write::Decide(id), &mut decisions),
-        ] {
+        for (write, taken) in
+            [(Write::Submit(row), &mut submits), (Write::Decide(id), &mut decisions)]
+        {
             wait(pause).await;
             let start = Instant::now();
             bare.begin();

@@ -35,10 +35,7 @@ use table::Table;
 const SECTIONS: [&str; 4] = ["latency", "memory", "pairs", "submits"];
 
 fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn main() {
@@ -54,17 +51,11 @@ fn main() {
         .into_iter()
         .filter(|section| arguments.iter().any(|argument| argument == section))
         .collect();
-    let chosen = if chosen.is_empty() {
-        SECTIONS.to_vec()
-    } else {
-        chosen
-    };
+    let chosen = if chosen.is_empty() { SECTIONS.to_vec() } else { chosen };
     let rounds = number("HOLDPOINT_BENCH_ROUNDS", 7);
     let held = number("HOLDPOINT_BENCH_HELD", 10_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let mut table = Table::default();
     let start = Instant::now();
     runtime.block_on(async {
@@ -78,10 +69,7 @@ fn main() {
                     _ => submits::round(&mut table).await,
                 }
             }
-            eprintln!(
-                "round {round} of {rounds}, {:.0} s",
-                start.elapsed().as_secs_f64()
-            );
+            eprintln!("round {round} of {rounds}, {:.0} s", start.elapsed().as_secs_f64());
         }
     });
     table.note_load();

@@ -30,12 +30,7 @@ pub async fn round(table: &mut Table, many: usize) {
     let ours = per_call(&daemon, &mut operator, many).await;
     let among_many = releases(&caller, &mut operator, Duration::ZERO).await;
 
-    table.row(
-        &format!("resident memory per held call, {many} on 4"),
-        "KiB",
-        bare,
-        ours,
-    );
+    table.row(&format!("resident memory per held call, {many} on 4"), "KiB", bare, ours);
     let name = format!("decision to release, {many} held : none held");
     table.row(&format!("{name}, p50"), "us", alone.p50, among_many.p50);
     table.row(&format!("{name}, p99"), "us", alone.p99, among_many.p99);

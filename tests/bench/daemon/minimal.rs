@@ -37,9 +37,7 @@ pub fn serve(dir: &Path, rows: Option<Rows>) {
         waiting: Mutex::default(),
         events: broadcast::channel(65_536).0,
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let socket = UnixListener::bind(dir.join("holdpoint.sock")).expect("a socket");
         Server::builder()
@@ -67,29 +65,16 @@ impl CallerService for Minimal {
         // What is not named here is dropped at once: nothing that is not needed
         // is kept while the call is held.
         let proto::RequestApprovalRequest { call_id, call, .. } = request.into_inner();
-        let proto::Call {
-            server,
-            tool,
-            arguments,
-            ..
-        } = call.unwrap_or_default();
+        let proto::Call { server, tool, arguments, .. } = call.unwrap_or_default();
         let id = super::call::fresh_id();
         let arguments = String::from_utf8(arguments).unwrap_or_default();
         let digest: [u8; 32] = Sha256::digest(&arguments).into();
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let (wake, ended) = oneshot::channel();
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(*id.as_bytes(), wake);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(*id.as_bytes(), wake);
         let shown = arguments.clone();
         if let Some(writer) = &self.writer {
-            let row = Row {
-                id: *id.as_bytes(),
-                call_id,
-                digest,
-                arguments,
-            };
+            let row = Row { id: *id.as_bytes(), call_id, digest, arguments };
             writer.write(Write::Submit(Box::new(row))).await;
         }
         let _ = self.events.send(Arc::new(proto::Request {
@@ -116,10 +101,7 @@ impl CallerService for Minimal {
         request: Request<proto::ListMyRequestsRequest>,
     ) -> Answer<proto::ListMyRequestsResponse> {
         let next_page_token = request.into_inner().page_token;
-        Ok(Response::new(proto::ListMyRequestsResponse {
-            next_page_token,
-            ..Default::default()
-        }))
+        Ok(Response::new(proto::ListMyRequestsResponse { next_page_token, ..Default::default() }))
     }
 
     async fn await_approval(
@@ -168,19 +150,13 @@ impl OperatorService for Minimal {
         &self,
         request: Request<proto::DecideRequest>,
     ) -> Answer<proto::DecideResponse> {
-        let id: RequestId = request
-            .into_inner()
-            .id
-            .parse()
-            .map_err(|_| Status::invalid_argument("id"))?;
+        let id: RequestId =
+            request.into_inner().id.parse().map_err(|_| Status::invalid_argument("id"))?;
         if let Some(writer) = &self.writer {
             writer.write(Write::Decide(*id.as_bytes())).await;
         }
-        let wake = self
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id.as_bytes());
+        let wake =
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id.as_bytes());
         if let Some(wake) = wake {
             let _ = wake.send(());
         }
@@ -213,9 +189,7 @@ impl OperatorService for Minimal {
                 }
             }
         });
-        Ok(Response::new(Box::pin(
-            ReceiverStream::new(receiver).map(Ok),
-        )))
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver).map(Ok))))
     }
 
     async fn list_pending(

@@ -24,10 +24,7 @@ struct Pairs {
 async fn of(kind: Kind) -> Pairs {
     let server = Running::start(kind);
     let mut operator = Operator::watch(server.dir()).await;
-    let (done, stop) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut tasks = tokio::task::JoinSet::new();
     let mut callers = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -72,26 +69,11 @@ pub async fn round(table: &mut Table) {
     let same = of(Kind::Minimal(Rows::Same)).await;
     let mailing = of(Kind::DaemonWithMail).await;
     let mut row = |what: &str, baseline: &Pairs, ours: &Pairs| {
-        table.row(
-            &format!("pairs, {what}"),
-            "/s",
-            baseline.per_second,
-            ours.per_second,
-        );
+        table.row(&format!("pairs, {what}"), "/s", baseline.per_second, ours.per_second);
     };
     row("64 callers : minimal path", &few, &ours);
     row("64 callers : minimal path, our rows", &same, &ours);
     row("64 callers, mail as files : minimal path", &few, &mailing);
-    table.row(
-        "server CPU a pair : minimal path",
-        "us",
-        few.cpu_micros,
-        ours.cpu_micros,
-    );
-    table.row(
-        "server CPU a pair : minimal, our rows",
-        "us",
-        same.cpu_micros,
-        ours.cpu_micros,
-    );
+    table.row("server CPU a pair : minimal path", "us", few.cpu_micros, ours.cpu_micros);
+    table.row("server CPU a pair : minimal, our rows", "us", same.cpu_micros, ours.cpu_micros);
 }

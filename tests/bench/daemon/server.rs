@@ -94,11 +94,7 @@ impl Running {
             .stderr(log)
             .spawn()
             .expect("the server starts");
-        Running {
-            child,
-            dir,
-            _silent: silent,
-        }
+        Running { child, dir, _silent: silent }
     }
 
     pub fn dir(&self) -> &Path {
@@ -113,8 +109,7 @@ impl Running {
     pub fn resident_kib(&self) -> f64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-            .unwrap_or_default()
+        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
     }
 
     /// Processor time used so far; the kernel counts it in steps of 10 ms.
@@ -175,11 +170,6 @@ fn daemon(dir: &Path, silent: Option<&TcpListener>) -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .arg("serve")
-        .arg("--state-dir")
-        .arg(dir)
-        .arg("--config")
-        .arg(path);
+    command.arg("serve").arg("--state-dir").arg(dir).arg("--config").arg(path);
     command
 }

@@ -42,11 +42,7 @@ async fn baseline(submitters: usize) -> f64 {
     let writer = Arc::new(Writer::start(bare));
     rate(submitters, move |n| {
         let writer = writer.clone();
-        async move {
-            writer
-                .write(Write::Submit(Box::new(Row::numbered(n))))
-                .await
-        }
+        async move { writer.write(Write::Submit(Box::new(Row::numbered(n)))).await }
     })
     .await
 }
@@ -59,9 +55,7 @@ async fn ours(submitters: usize) -> f64 {
     let rate = rate(submitters, move |n| {
         let (store, input) = (writing.clone(), call::like(&pattern, n));
         async move {
-            let written = store
-                .write(move |tx| submit::submit(tx, input, &Nobody))
-                .await;
+            let written = store.write(move |tx| submit::submit(tx, input, &Nobody)).await;
             written.expect("submitted");
         }
     })

@@ -20,27 +20,20 @@ pub struct Table {
 /// Of sorted samples.
 pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     let last = sorted.len().saturating_sub(1);
-    sorted
-        .get((last as f64 * share).round() as usize)
-        .copied()
-        .unwrap_or_default()
+    sorted.get((last as f64 * share).round() as usize).copied().unwrap_or_default()
 }
 
 impl Table {
     fn line(&mut self, name: &str, unit: &'static str) -> &mut Line {
-        let at = self
-            .lines
-            .iter()
-            .position(|line| line.name == name)
-            .unwrap_or_else(|| {
-                self.lines.push(Line {
-                    name: name.to_owned(),
-                    unit,
-                    baseline: Vec::new(),
-                    ours: Vec::new(),
-                });
-                self.lines.len() - 1
+        let at = self.lines.iter().position(|line| line.name == name).unwrap_or_else(|| {
+            self.lines.push(Line {
+                name: name.to_owned(),
+                unit,
+                baseline: Vec::new(),
+                ours: Vec::new(),
             });
+            self.lines.len() - 1
+        });
         &mut self.lines[at]
     }
 
@@ -59,11 +52,7 @@ impl Table {
     /// What else the machine does.
     pub fn note_load(&mut self) {
         let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        self.loads.extend(
-            text.split(' ')
-                .next()
-                .and_then(|load| load.parse::<f64>().ok()),
-        );
+        self.loads.extend(text.split(' ').next().and_then(|load| load.parse::<f64>().ok()));
     }
 
     pub fn print(&self, rounds: usize) {
@@ -92,20 +81,12 @@ impl Table {
                 range(&ratios, 2),
             ]);
         }
-        let width = |column: usize| {
-            cells
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let width =
+            |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..5).map(width).collect();
         for (n, row) in cells.iter().enumerate() {
-            let padded: Vec<String> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, &width)| format!("{cell:width$}"))
-                .collect();
+            let padded: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
             println!("| {} |", padded.join(" | "));
             if n == 0 {
                 let rules: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();

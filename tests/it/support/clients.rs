@@ -90,6 +90,11 @@ impl Clients {
             .max_decoding_message_size(32 << 20)
     }
 
+    /// Somebody who sends no token.
+    pub fn operator_without_token(&self) -> OperatorServiceClient<Channel> {
+        OperatorServiceClient::new(self.channel.clone())
+    }
+
     /// The history, as a configured person.
     pub fn history_named(&self, name: &str) -> History {
         HistoryServiceClient::with_interceptor(self.channel.clone(), Self::named(name))
@@ -150,7 +155,11 @@ impl Ask {
 }
 
 /// Asks without waiting for people; the request is pending.
-pub async fn submit(caller: &mut Caller, call_id: &str, call: proto::Call) -> proto::ApprovalAnswer {
+pub async fn submit(
+    caller: &mut Caller,
+    call_id: &str,
+    call: proto::Call,
+) -> proto::ApprovalAnswer {
     let answer = Ask::new(call_id, call).briefly().send(caller).await.expect("submitted");
     assert_eq!(answer.status(), proto::Status::Pending, "{answer:?}");
     answer
@@ -204,11 +213,19 @@ pub async fn decide(
     Ok(answer.request.expect("a request"))
 }
 
-pub async fn approve(operator: &mut Operator, id: &str, digest: &str) -> Result<proto::Request, Status> {
+pub async fn approve(
+    operator: &mut Operator,
+    id: &str,
+    digest: &str,
+) -> Result<proto::Request, Status> {
     decide(operator, id, proto::Verdict::Approve, digest).await
 }
 
-pub async fn deny(operator: &mut Operator, id: &str, digest: &str) -> Result<proto::Request, Status> {
+pub async fn deny(
+    operator: &mut Operator,
+    id: &str,
+    digest: &str,
+) -> Result<proto::Request, Status> {
     decide(operator, id, proto::Verdict::Deny, digest).await
 }
 

@@ -84,11 +84,13 @@ impl Home {
     }
 
     /// Takes the variables back.
+    #[cfg(feature = "faults")]
     pub fn unset(&mut self) {
         self.variables.clear();
     }
 
     /// A shell command that sets the stage in the daemon's own process.
+    #[cfg(feature = "faults")]
     pub fn before(&mut self, shell: &str) {
         shell.clone_into(&mut self.before);
     }
@@ -132,9 +134,8 @@ impl Home {
 
     /// Starts the daemon and waits for nothing.
     pub fn spawn(&self) -> Daemon<'_> {
-        let log = (File::options().create(true).append(true))
-            .open(self.beside("log"))
-            .expect("a log");
+        let log =
+            (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
         let child = self
             .command()
             .stdin(Stdio::null())
@@ -322,7 +323,7 @@ impl SmallDisk {
         let options = format!("size={size},mode=0700");
         let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], at);
         if !mounted {
-            eprintln!("skipped: this user may not mount a file system");
+            super::left_out("this user may not mount a file system");
         }
         mounted.then(|| SmallDisk { at: at.to_owned() })
     }

@@ -1,0 +1,300 @@
+//! The handle to the store: transitions go in, answers come out; questions are
+//! asked on connections of their own.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::clock::{self, Clock};
+use super::error::StoreError;
+use super::schema::{self, OpenError};
+use super::text_index;
+use super::tx::{Event, State, Tx};
+use super::writer::{Writer, rebuild};
+use crate::call::time::Time;
+
+/// Transitions that may wait for the writer. Beyond, callers are told to come
+/// back; a second of full load is about 50,000.
+const QUEUE: usize = 150_000;
+
+/// Read-only connections, and so questions answered at once.
+const READERS: usize = 8;
+
+/// Questions that walk through everything, at once: they must not take all the
+/// connections that the others need.
+const WALKERS: usize = 1;
+
+/// How long questions under way may take when the store closes.
+const READERS_LEAVE: Duration = Duration::from_secs(2);
+
+/// Whether the store can write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Serving,
+    /// It cannot, for this reason.
+    Failing(String),
+}
+
+/// A test may fail a commit here; nothing else uses it.
+pub type BeforeCommit = Box<dyn FnMut(&Connection) -> rusqlite::Result<()> + Send>;
+
+/// How to open a store.
+pub struct StoreOptions {
+    /// The database file.
+    pub path: PathBuf,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Called on the writer thread after each commit. Must not block.
+    pub on_commit: Box<dyn Fn(Vec<Event>) + Send>,
+    /// A test's chance to fail a commit.
+    pub before_commit: Option<BeforeCommit>,
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// One queued transition and whoever waits for its answer.
+pub(super) trait Job: Send {
+    /// Runs it; what it found is kept until the commit.
+    fn run(&mut self, batch: &mut Batch<'_>);
+    /// The batch is on disk: answer what was found.
+    fn answer(self: Box<Self>);
+    /// The batch is not (known to be) on disk.
+    fn fail(self: Box<Self>, error: &StoreError);
+}
+
+pub(super) struct Batch<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) now: Time,
+    pub(super) state: &'a mut State,
+    pub(super) events: &'a mut Vec<Event>,
+}
+
+pub(super) struct Transition<T, F> {
+    function: Option<F>,
+    found: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Transition<T, F> {
+    /// A transition, and where its answer will come.
+    pub(super) fn new(function: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Transition { function: Some(function), found: None, reply }, answer)
+    }
+}
+
+impl<T, F> Job for Transition<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, batch: &mut Batch<'_>) {
+        if let Some(function) = self.function.take() {
+            let found = Tx::run(batch.conn, batch.now, batch.state, batch.events, function);
+            self.found = Some(found);
+        }
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(found) = self.found {
+            // Whoever asked may be gone; what was committed stands.
+            let _ = self.reply.send(found);
+        }
+    }
+
+    fn fail(self: Box<Self>, error: &StoreError) {
+        let _ = self.reply.send(Err(error.clone()));
+    }
+}
+
+pub(super) enum Message {
+    Job(Box<dyn Job>),
+    Stop,
+}
+
+pub(super) struct Shared {
+    pub(super) queued: AtomicUsize,
+    pub(super) offset_ms: AtomicI64,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) path: PathBuf,
+    pub(super) readers: Mutex<Vec<Connection>>,
+    pub(super) reading: Arc<Semaphore>,
+    pub(super) walking: Arc<Semaphore>,
+    pub(super) health: watch::Receiver<Health>,
+    pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Shared {
+    /// The store's time.
+    pub(super) fn now(&self) -> Time {
+        Time(self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// A handle to the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    /// The thread ends when the last handle, and so the last sender, is gone.
+    queue: mpsc::Sender<Message>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these guard is replaced as a whole, so a panic elsewhere leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens (or creates) the database, ends what is due, and starts the writer.
+    pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        let (sender, receiver) = mpsc::channel();
+        let (health_sender, health) = watch::channel(Health::Serving);
+        let conn = schema::open_writer(&options.path)?;
+        let open = |source| OpenError::Open {
+            path: options.path.display().to_string(),
+            source,
+            remedy: "see the message of SQLite",
+        };
+        let offset = options.clock.wall().0 - options.clock.boot_ms();
+        let state = rebuild(&conn, offset, options.clock.wall()).map_err(open)?;
+        let shared = Arc::new(Shared {
+            queued: AtomicUsize::new(0),
+            offset_ms: AtomicI64::new(offset),
+            clock: options.clock,
+            path: options.path,
+            readers: Mutex::new(Vec::new()),
+            reading: Arc::new(Semaphore::new(READERS)),
+            walking: Arc::new(Semaphore::new(WALKERS)),
+            health,
+            thread: Mutex::new(None),
+        });
+        let writer = Writer::new(
+            shared.clone(),
+            conn,
+            state,
+            options.on_commit,
+            options.before_commit,
+            health_sender,
+        );
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run(&receiver))
+            .map_err(|e| OpenError::Damaged {
+                path: shared.path.display().to_string(),
+                what: format!("no thread for the writer: {e}"),
+            })?;
+        *lock(&shared.thread) = Some(thread);
+        Ok(Store { shared, queue: sender })
+    }
+
+    /// The store's time.
+    pub fn now(&self) -> Time {
+        self.shared.now()
+    }
+
+    /// Whether it can write, and changes of that.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.clone()
+    }
+
+    /// Runs a transition, and answers when it is on disk.
+    pub async fn write<T, F>(&self, function: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        if self.shared.queued.fetch_add(1, Ordering::Relaxed) >= QUEUE {
+            self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::Overloaded);
+        }
+        let (job, answer) = Transition::new(function);
+        let sent = self.queue.send(Message::Job(Box::new(job)));
+        if sent.is_err() {
+            return Err(StoreError::Stopped);
+        }
+        // The thread drops jobs unanswered only when it has stopped.
+        answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Asks a question on a read-only connection, off the async threads.
+    pub async fn read<T, F>(&self, function: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        let permit =
+            shared.reading.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
+        let task = tokio::task::spawn_blocking(move || {
+            // Here and not outside: whoever asked may leave, and this runs on.
+            let _permit = permit;
+            let pooled = lock(&shared.readers).pop();
+            let conn = match pooled {
+                Some(conn) => conn,
+                None => schema::open_reader(&shared.path)?,
+            };
+            let result = function(&conn);
+            lock(&shared.readers).push(conn);
+            result
+        });
+        task.await.unwrap_or_else(|e| Err(StoreError::Unavailable(format!("reading failed: {e}"))))
+    }
+
+    /// As [`Store::read`], for a question that takes seconds: one at a time.
+    pub async fn walk<T, F>(&self, function: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let turn = self.shared.walking.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| StoreError::Stopped)?;
+        self.read(move |conn| {
+            let _turn = turn;
+            function(conn)
+        })
+        .await
+    }
+
+    /// Waits until every committed entry can be found by its words.
+    pub async fn catch_up_text(&self) -> Result<(), StoreError> {
+        while self.read(text_index::behind).await? > 0 {
+            self.write(text_index::catch_up).await?;
+        }
+        Ok(())
+    }
+
+    /// Finishes what is queued, records the stop and closes the database.
+    pub async fn close(&self) {
+        let _ = self.write(clock::daemon_stopped).await;
+        // Readers close first: the last connection to close folds the write-ahead
+        // log into the database file, and only one that may write can do that.
+        // A long question (verifying ten million entries) is not waited for.
+        let all = self.shared.reading.acquire_many(READERS as u32);
+        if let Ok(Ok(all)) = tokio::time::timeout(READERS_LEAVE, all).await {
+            all.forget();
+        }
+        self.shared.reading.close();
+        lock(&self.shared.readers).clear();
+        let _ = self.queue.send(Message::Stop);
+        let thread = lock(&self.shared.thread).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
