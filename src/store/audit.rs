@@ -129,7 +129,19 @@ pub struct Entry {
     status: Option<Status>,
     /// Who decided, lifted, or confirmed.
     pub operator: Option<String>,
-    more: Vec<(String, Json)>,
+    /// Further members as they are written, each with a comma before it.
+    more: String,
+}
+
+fn put_name(members: &mut String, name: &str) {
+    members.push(',');
+    Json::from(name).write_text(members);
+    members.push(':');
+}
+
+fn put(members: &mut String, name: &str, value: &str) {
+    put_name(members, name);
+    Json::from(value).write_text(members);
 }
 
 fn said(text: &str) -> Option<String> {
@@ -151,7 +163,7 @@ impl Entry {
             category: None,
             status: None,
             operator: None,
-            more: Vec::new(),
+            more: String::new(),
         }
     }
 
@@ -181,24 +193,27 @@ impl Entry {
     /// Adds a member to the payload; an empty text is left out.
     pub fn text(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
-            self.more.push((name.to_owned(), Json::from(value)));
+            put(&mut self.more, name, value);
         }
     }
 
     /// Adds any member to the payload.
-    pub fn member(&mut self, name: &str, value: Json) {
-        self.more.push((name.to_owned(), value));
+    pub fn member(&mut self, name: &str, value: &Json) {
+        put_name(&mut self.more, name);
+        value.write_text(&mut self.more);
     }
 
     /// Adds what a call is, whole; masked values stay masked.
-    pub fn whole_call(&mut self, call: &Call, with_arguments: bool) -> Result<(), StoreError> {
+    pub fn whole_call(&mut self, call: &Call, with_arguments: bool) {
         self.text("agent_version", &call.agent.version);
         self.text("on_behalf_of", &call.agent.on_behalf_of);
         self.text("digest", &call.digest.to_string());
         self.text("risk", call.risk.word());
         if with_arguments {
-            self.member("arguments", stored_json(&call.arguments)?);
-            self.member("hidden_values", Json::from(u64::from(call.hidden_values)));
+            // JSON in our own writing already: parsed and written again it is the same.
+            put_name(&mut self.more, "arguments");
+            self.more.push_str(&call.arguments);
+            self.member("hidden_values", &Json::from(u64::from(call.hidden_values)));
         }
         self.text("rule", &call.rule);
         self.text("policy_revision", &call.policy_revision);
@@ -206,13 +221,12 @@ impl Entry {
         self.text("explanation", &call.explanation);
         if !call.labels.is_empty() {
             let labels = call.labels.iter();
-            self.member("labels", Json::object(labels.map(|(k, v)| (k, Json::from(v.as_str())))));
+            self.member("labels", &Json::object(labels.map(|(k, v)| (k, Json::from(v.as_str())))));
         }
         if !call.not_covered.is_empty() {
             let lines = call.not_covered.iter().map(|line| Json::from(line.as_str()));
-            self.member("not_covered", Json::Array(lines.collect()));
+            self.member("not_covered", &Json::Array(lines.collect()));
         }
-        Ok(())
     }
 
     /// Adds a decision, and names the operator in the column.
@@ -222,30 +236,33 @@ impl Entry {
         self.text("digest", &decision.digest.to_string());
         self.text("strength", decision.strength.word());
         if decision.own_call {
-            self.member("own_call", Json::Bool(true));
+            self.member("own_call", &Json::Bool(true));
         }
     }
 
     /// Everything that the entry says, as it is hashed.
     fn payload(&self) -> String {
-        let mut members: Vec<(String, Json)> = Vec::with_capacity(12 + self.more.len());
-        let mut add = |name: &str, value: &Option<String>| {
+        let mut members = String::with_capacity(512 + self.more.len());
+        let mut add = |name: &str, value: Option<&str>| {
             if let Some(value) = value {
-                members.push((name.to_owned(), Json::from(value.as_str())));
+                put(&mut members, name, value);
             }
         };
-        add("request", &self.request.map(|id| id.to_string()));
-        add("caller", &self.caller);
-        add("client", &self.client);
-        add("agent", &self.agent);
-        add("session", &self.session);
-        add("server", &self.server);
-        add("tool", &self.tool);
-        add("category", &self.category.map(|c| c.word().to_owned()));
-        add("status", &self.status.map(|s| s.word().to_owned()));
-        add("operator", &self.operator);
-        members.extend(self.more.iter().cloned());
-        Json::Object(members).to_text()
+        add("request", self.request.map(|id| id.to_string()).as_deref());
+        add("caller", self.caller.as_deref());
+        add("client", self.client.as_deref());
+        add("agent", self.agent.as_deref());
+        add("session", self.session.as_deref());
+        add("server", self.server.as_deref());
+        add("tool", self.tool.as_deref());
+        add("category", self.category.map(Category::word));
+        add("status", self.status.map(Status::word));
+        add("operator", self.operator.as_deref());
+        members.push_str(&self.more);
+        // In place of the first comma, if there is any member.
+        members.replace_range(..members.len().min(1), "{");
+        members.push('}');
+        members
     }
 
     /// Writes the entry behind the head, and returns the new head.
@@ -327,4 +344,36 @@ pub(super) fn head(conn: &Connection) -> rusqlite::Result<Head> {
 /// Sequence number of the newest entry; 0 before the first.
 pub fn newest_sequence(conn: &Connection) -> Result<u64, StoreError> {
     Ok(head(conn)?.sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::call;
+
+    #[test]
+    fn a_payload_is_one_object_in_our_own_writing() {
+        let mut held = call("c", "s", 1);
+        held.arguments = crate::call::json::parse(
+            r#"{"b": 1.50, "a":[1e5, "\u202e\"", {}], "": null}"#.as_bytes(),
+        )
+        .expect("good JSON")
+        .to_text();
+        held.labels.insert("k \n".to_owned(), "v\u{7f}".to_owned());
+        held.not_covered.push("cwd".to_owned());
+        let mut whole = Entry::about_call(Kind::CallAllowed, &held);
+        whole.text("reason", "because \"so\"");
+        whole.whole_call(&held, true);
+        let mut short = Entry::new(Kind::DaemonStarted);
+        short.text("version", "1");
+        for (entry, begins) in [
+            (whole, "{\"caller\":"),
+            (short, "{\"version\":\"1\"}"),
+            (Entry::new(Kind::DaemonStopped), "{}"),
+        ] {
+            let payload = entry.payload();
+            assert!(payload.starts_with(begins), "{payload}");
+            assert_eq!(stored_json(&payload).expect("JSON").to_text(), payload);
+        }
+    }
 }

@@ -82,7 +82,7 @@ pub fn step(tx: &mut Tx<'_>, by_ms: i64) -> Result<(), StoreError> {
     entry.text("from", &before.rfc3339());
     entry.text("to", &tx.now.rfc3339());
     let magnitude = Json::from(by_ms.unsigned_abs());
-    entry.member(if by_ms < 0 { "back_ms" } else { "forward_ms" }, magnitude);
+    entry.member(if by_ms < 0 { "back_ms" } else { "forward_ms" }, &magnitude);
     tx.record(entry)?;
     Ok(())
 }

@@ -156,7 +156,7 @@ pub fn result(tx: &mut Tx<'_>, result: &MailResult) -> Result<(), StoreError> {
     };
     entry.text("to", &operator);
     entry.text("answer", detail);
-    entry.member("attempts", Json::from(u64::from(attempts)));
+    entry.member("attempts", &Json::from(u64::from(attempts)));
     tx.record(entry)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// `PRAGMA application_id`: "HOLD".
@@ -93,7 +94,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
-        conn.set_prepared_statement_cache_capacity(64);
+        keep_statements(&conn)?;
         // Acknowledged means durable: FULL syncs the WAL at every commit.
         conn.pragma_update(None, "journal_mode", "wal")?;
         conn.pragma_update(None, "synchronous", "full")?;
@@ -126,9 +127,18 @@ pub fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(64);
+    keep_statements(&conn)?;
     conn.pragma_update(None, "cache_size", -8_000)?;
     Ok(conn)
+}
+
+/// Statements are prepared once. Without the stability guarantee SQLite looks at
+/// the bound values while it plans, and so plans nearly every statement anew each
+/// time it is bound; there are no statistics (`ANALYZE`) that this would serve.
+fn keep_statements(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(64);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {

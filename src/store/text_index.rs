@@ -95,13 +95,18 @@ pub fn behind(conn: &Connection) -> Result<i64, StoreError> {
 
 /// Indexes the next [`STEP`] entries, or fewer large ones. Returns whether more are left.
 pub fn catch_up(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    catch_up_some(tx, STEP)
+}
+
+/// As [`catch_up`], at most this many.
+pub fn catch_up_some(tx: &mut Tx<'_>, most: i64) -> Result<bool, StoreError> {
     let from = indexed_up_to(tx.conn)?;
     let mut read = tx
         .conn
         .prepare_cached("SELECT seq, payload FROM audit_body WHERE seq > ? ORDER BY seq LIMIT ?")?;
     let mut insert =
         tx.conn.prepare_cached("INSERT INTO audit_text (rowid, words) VALUES (?, ?)")?;
-    let mut rows = read.query(params![from, STEP])?;
+    let mut rows = read.query(params![from, most])?;
     let (mut last, mut count, mut bytes) = (from, 0, 0);
     while bytes < STEP_BYTES
         && let Some(row) = rows.next()?
@@ -120,5 +125,5 @@ pub fn catch_up(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
             )?
             .execute([last.to_be_bytes()])?;
     }
-    Ok(count == STEP || bytes >= STEP_BYTES)
+    Ok(count == most || bytes >= STEP_BYTES)
 }

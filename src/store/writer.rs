@@ -33,6 +33,14 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How often an idle writer makes sure that it still can write.
 const PROBE: Duration = Duration::from_secs(10);
 
+/// How long after its last transition an idle writer begins to index words. What
+/// comes in between (often the next step of the same call) need not wait for it.
+const WORDS_AFTER: Duration = Duration::from_millis(20);
+
+/// As many entries without their words are too many to wait for a quiet moment;
+/// and as many are indexed at once while it is not quiet.
+const WORDS_BEHIND: u64 = 64;
+
 /// What the writer knows, read from the database.
 pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
     let mut fresh = [0u8; 16];
@@ -73,7 +81,10 @@ pub(super) struct Writer {
     next_due: Option<Time>,
     clock_seen: Instant,
     wrote: Instant,
-    text_behind: bool,
+    /// When there was last something to do for others.
+    busy: Instant,
+    /// Entries whose words are not indexed, at least.
+    words_behind: u64,
 }
 
 impl Writer {
@@ -97,7 +108,9 @@ impl Writer {
             next_due: None,
             clock_seen: now,
             wrote: now,
-            text_behind: true,
+            busy: now,
+            // Perhaps none; one look tells.
+            words_behind: WORDS_BEHIND,
         };
         writer.look_ahead();
         writer
@@ -118,6 +131,7 @@ impl Writer {
             let due = self.next_due.is_some_and(|at| at <= self.shared.now());
             if !jobs.is_empty() || due {
                 self.commit(jobs, due);
+                self.busy = Instant::now();
             }
             if stop {
                 return;
@@ -129,18 +143,26 @@ impl Writer {
     }
 
     fn patience(&self) -> Duration {
-        if self.text_behind && self.conn.is_some() {
-            return Duration::ZERO;
-        }
-        match self.next_due {
-            Some(at) => at.left(self.shared.now()).min(IDLE),
-            None => IDLE,
+        let due = self.next_due.map(|at| at.left(self.shared.now()));
+        // A store that cannot write is looked at every so often, not all the time.
+        let serving = *self.health.borrow() == Health::Serving;
+        let words = self.words_wait().filter(|_| serving);
+        [due, words].into_iter().flatten().fold(IDLE, Duration::min)
+    }
+
+    /// When words are to be indexed; `None` when all are.
+    fn words_wait(&self) -> Option<Duration> {
+        match self.words_behind {
+            0 => None,
+            WORDS_BEHIND.. => Some(Duration::ZERO),
+            _ => Some(WORDS_AFTER.saturating_sub(self.busy.elapsed())),
         }
     }
 
     /// Commits a batch, and what is due with it.
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, due: bool) {
         let mut events = Vec::new();
+        let head = self.state.head.sequence;
         // A panic is a defect of ours. It must not leave a daemon that cannot
         // write: its batch is given up, and the next begins from what is on disk.
         let tried = catch_unwind(AssertUnwindSafe(|| self.try_commit(&mut jobs, due, &mut events)));
@@ -151,8 +173,8 @@ impl Writer {
             Ok(()) => {
                 let steps = Steps::of(&events);
                 steps.reached("after-commit");
+                self.words_behind += self.state.head.sequence.saturating_sub(head);
                 if !events.is_empty() {
-                    self.text_behind = true;
                     (self.on_commit)(events);
                 }
                 steps.reached("after-events");
@@ -247,6 +269,7 @@ impl Writer {
                 state.clock_doubt = self.state.clock_doubt;
                 self.state = state;
                 self.conn = Some(conn);
+                self.words_behind = WORDS_BEHIND;
             }
             Err(error) => {
                 tracing::error!(%error, "the database cannot be reopened");
@@ -297,9 +320,11 @@ impl Writer {
                 )?;
                 Ok(false)
             });
-        } else if self.text_behind {
-            self.text_behind = false;
-            self.write_quietly(text_index::catch_up);
+        } else if self.words_wait().is_some_and(|wait| wait.is_zero()) {
+            let quiet = self.busy.elapsed() >= WORDS_AFTER;
+            let most = if quiet { text_index::STEP } else { WORDS_BEHIND as i64 };
+            self.words_behind = 0;
+            self.write_quietly(move |tx| text_index::catch_up_some(tx, most));
         }
     }
 
@@ -311,7 +336,7 @@ impl Writer {
         let (job, mut answer) = Transition::new(function);
         self.commit(vec![Box::new(job)], false);
         if let Ok(Ok(true)) = answer.try_recv() {
-            self.text_behind = true;
+            self.words_behind = WORDS_BEHIND;
         }
     }
 }
