@@ -1,7 +1,11 @@
 //! From the moment a decision is sent to the moment the held caller has its
 //! answer, against one echo and one commit.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::bare::{Bare, Row, Rows, Write};
 use super::client::{self, Caller, Operator};
@@ -39,38 +43,66 @@ async fn wait(pause: Duration) {
     }
 }
 
-async fn echo(caller: &mut Caller, pause: Duration) -> Spread {
+/// Commits on a thread of its own, as the daemon does, and says how long each
+/// took. On a thread that never sleeps the machine's scheduler would make others
+/// wait for it, and then it for them.
+struct Commits {
+    queue: mpsc::Sender<(Write, oneshot::Sender<Duration>)>,
+    _dir: TempDir,
+}
+
+impl Commits {
+    fn start() -> Commits {
+        let dir = fresh_dir();
+        let mut bare = Bare::open(dir.path(), Rows::Same);
+        let (queue, jobs) = mpsc::channel::<(Write, oneshot::Sender<Duration>)>();
+        std::thread::spawn(move || {
+            for (write, took) in jobs {
+                let start = Instant::now();
+                bare.begin();
+                bare.write(&write);
+                bare.commit();
+                let _ = took.send(start.elapsed());
+            }
+        });
+        Commits { queue, _dir: dir }
+    }
+
+    async fn write(&self, write: Write) -> Duration {
+        let (took, answer) = oneshot::channel();
+        let _ = self.queue.send((write, took));
+        answer.await.expect("committed")
+    }
+}
+
+/// What the parts take.
+struct Parts {
+    echo: Spread,
+    submit: Spread,
+    decision: Spread,
+}
+
+async fn parts(caller: &mut Caller, pause: Duration) -> Parts {
     let payload = "x".repeat(1024);
-    let mut taken = Vec::new();
+    let mut echoes = Vec::new();
     for _ in 0..samples(pause) {
         wait(pause).await;
         let start = Instant::now();
         caller.echo(&payload).await;
-        taken.push(start.elapsed());
+        echoes.push(start.elapsed());
     }
-    spread(taken)
-}
-
-/// One submit and one decision, each a transaction.
-async fn commits(pause: Duration) -> (Spread, Spread) {
-    let dir = fresh_dir();
-    let mut bare = Bare::open(dir.path(), Rows::Same);
+    let commits = Commits::start();
     let (mut submits, mut decisions) = (Vec::new(), Vec::new());
     for _ in 0..samples(pause) {
         let row = Box::new(Row::numbered(client::number()));
         let id = row.id;
-        for (write, taken) in
-            [(Write::Submit(row), &mut submits), (Write::Decide(id), &mut decisions)]
-        {
-            wait(pause).await;
-            let start = Instant::now();
-            bare.begin();
-            bare.write(&write);
-            bare.commit();
-            taken.push(start.elapsed());
-        }
+        submits.push(commits.write(Write::Submit(row)).await);
+        wait(pause).await;
+        // As in the daemon, the thread sleeps until a call came in.
+        caller.echo(&payload).await;
+        decisions.push(commits.write(Write::Decide(id)).await);
     }
-    (spread(submits), spread(decisions))
+    Parts { echo: spread(echoes), submit: spread(submits), decision: spread(decisions) }
 }
 
 /// A call is held; the operator sees it, pauses, decides; the caller is released.
@@ -104,8 +136,7 @@ pub async fn round(table: &mut Table) {
     let tonic = Running::start(Kind::Tonic);
     let mut echoing = Caller::connect(tonic.dir()).await;
     for (when, pause) in [("at once", Duration::ZERO), ("after 3 ms", PAUSE)] {
-        let echo = echo(&mut echoing, pause).await;
-        let (submit, decision) = commits(pause).await;
+        let Parts { echo, submit, decision } = parts(&mut echoing, pause).await;
         let minimal = of(Kind::Minimal(Rows::Few), pause).await;
         let ours = of(Kind::Daemon, pause).await;
         let mailing = of(Kind::DaemonWithMail, pause).await;
