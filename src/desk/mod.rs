@@ -21,8 +21,12 @@ pub mod error;
 pub mod intake;
 pub mod people;
 pub mod routes;
+mod settings;
 pub mod waiters;
 pub mod watch;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,13 +39,12 @@ use crate::call::ids::RequestId;
 use crate::call::model::{Call, Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
 use crate::call::time::Time;
-use crate::config::Config;
 use crate::store::audit::Kind;
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Lift};
 use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
-use crate::store::submit::{self, PendingLimits, Submit, Submitted, Taken};
+use crate::store::submit::{self, Submit, Submitted, Taken};
 use crate::store::uses::{self, ReportOutcome, TakeUse};
 use crate::store::{Event, Store, StoreError, StoreOptions, ending, read};
 use entitlement::Entitlement;
@@ -49,6 +52,7 @@ use error::DeskError;
 use intake::{Incoming, Intake};
 use people::{Caller, Identity, Operator, People};
 use routes::{Facts, Routes};
+pub use settings::Settings;
 use waiters::{Ticket, Waiters};
 
 /// Shortest and longest time that people can be given.
@@ -62,39 +66,6 @@ const EVENTS_KEPT: usize = 4096;
 /// Kilobytes of calls that may be on their way to the disk at once. Beyond, callers
 /// are told to come back: no number of large calls takes all memory.
 const UNDERWAY_KIB: usize = 256 * 1024;
-
-/// The settings that the desk acts on.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How long an approval may stay unused.
-    pub lapse_after: Duration,
-    /// How long a use runs before it has to be renewed.
-    pub lease: Duration,
-    /// How many may be pending.
-    pub pending: PendingLimits,
-    /// How many calls may wait at once.
-    pub max_held: usize,
-    /// Bytes of a call's arguments.
-    pub max_arguments: usize,
-}
-
-impl Settings {
-    /// As the configuration says.
-    pub fn of(config: &Config) -> Self {
-        let limits = &config.limits;
-        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Settings {
-            lapse_after: config.lapse_after,
-            lease: config.lease,
-            pending: PendingLimits {
-                per_caller: narrow(limits.max_pending_per_caller),
-                per_client: narrow(limits.max_pending_per_client),
-            },
-            max_held: limits.max_held,
-            max_arguments: limits.max_arguments_bytes,
-        }
-    }
-}
 
 /// What a caller is told.
 #[derive(Debug, Clone)]
@@ -462,41 +433,4 @@ impl Desk {
 /// Whether a request is this person's business.
 pub fn sees(operator: &Operator, request: &Request) -> bool {
     operator.sees_all() || (operator.can_decide() && request.requirement.asks(&operator.groups))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::clock::SystemClock;
-
-    #[tokio::test]
-    async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (database, people) = (folder.path().join("t.db"), People::local("c", "o", "ann"));
-        let settings = Settings {
-            lapse_after: Duration::from_secs(900),
-            lease: Duration::from_secs(600),
-            pending: PendingLimits { per_caller: 10, per_client: 10 },
-            max_held: 10,
-            max_arguments: 1024,
-        };
-        let routes = Routes::new(&[], Duration::from_secs(900));
-        let desk = Desk::open(database, Arc::new(SystemClock), people, routes, settings);
-        let desk = desk.expect("opened");
-        let Some(Identity::Caller(caller)) = desk.authenticate("c") else { panic!("a caller") };
-        let ask = async |id: &str| {
-            let (server, tool) = ("s".to_owned(), "t".to_owned());
-            let call = Incoming { server, tool, ..Incoming::default() };
-            let wait = Some(Duration::from_millis(1));
-            desk.request_approval(&caller, id.to_owned(), call, None, wait).await
-        };
-        let all = desk.underway.try_acquire_many(UNDERWAY_KIB as u32).expect("room");
-        let refused = ask("c1").await;
-        assert!(matches!(refused, Err(DeskError::Store(StoreError::Overloaded))), "{refused:?}");
-        assert_eq!(desk.held(), 0);
-        drop(all);
-        ask("c1").await.expect("held");
-        assert_eq!(desk.underway.available_permits(), UNDERWAY_KIB);
-        desk.close().await;
-    }
 }
