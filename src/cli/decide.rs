@@ -176,15 +176,20 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
 }
 
 /// Whether one key must not be enough: it destroys or pays, or may do so for all
-/// that is known, since what is unsaid counts as the most dangerous.
-fn is_grave(category: i32) -> bool {
+/// that is known. What is unsaid counts as the most dangerous, and so does a
+/// command of which a part is hidden: nobody can see what that part does.
+fn is_grave(category: i32, hidden_values: u32) -> bool {
     use Category::{Execute, Read, Write};
-    ![Read, Write, Execute].map(Category::number).contains(&category)
+    match Category::from_number(category) {
+        Some(Read | Write) => false,
+        Some(Execute) => hidden_values > 0,
+        _ => true,
+    }
 }
 
 /// The last question. What destroys or pays is not approved by one key.
 async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<bool> {
-    if verdict == Verdict::Approve && is_grave(r.category) {
+    if verdict == Verdict::Approve && is_grave(r.category, r.hidden_values) {
         // A name with hidden or foreign letters cannot be typed as it is.
         let (what, word) = match name_notice(&r.tool) {
             None => ("the tool's name", r.tool.clone()),
@@ -206,6 +211,11 @@ fn let_run(r: &proto::Request) -> String {
     let kind = match Category::from_number(r.category) {
         Some(Category::Unspecified) | None => "what it does is not stated".to_owned(),
         Some(category) => category.to_string(),
+    };
+    let kind = match r.hidden_values {
+        0 => kind,
+        1 => format!("{kind}, 1 value hidden"),
+        n => format!("{kind}, {n} values hidden"),
     };
     format!("Let {} on {} run once ({kind})?", safe(&r.tool), safe(&r.server))
 }
@@ -333,8 +343,9 @@ mod tests {
 
     #[test]
     fn what_is_not_stated_is_not_approved_by_one_key() {
-        let grave: Vec<i32> = (0..8).filter(|category| is_grave(*category)).collect();
-        assert_eq!(grave, [0, 4, 5, 6, 7]);
+        let grave = |hidden| -> Vec<i32> { (0..8).filter(|n| is_grave(*n, hidden)).collect() };
+        assert_eq!(grave(0), [0, 4, 5, 6, 7]);
+        assert_eq!(grave(1), [0, 3, 4, 5, 6, 7], "nor is a command with a hidden part");
     }
 
     #[test]
@@ -348,6 +359,8 @@ mod tests {
         assert_eq!(let_run(&r), "Let delete_rows on billing-db run once (destructive)?");
         r.category = 0;
         assert!(let_run(&r).ends_with("(what it does is not stated)?"));
+        (r.category, r.hidden_values) = (Category::Execute.number(), 2);
+        assert!(let_run(&r).ends_with("(execute, 2 values hidden)?"));
         assert_eq!([7, 999, 1_730, 1_000_000].map(grouped), ["7", "999", "1,730", "1,000,000"]);
     }
 
