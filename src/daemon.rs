@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::Identity as TlsIdentity;
 
@@ -23,9 +24,15 @@ use crate::grpc::server;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
 
-/// How long open connections may take to end once the daemon stops. Everyone who
-/// waits has been sent away by then; this is for their goodbyes.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long connections may take to end once the doors close. Everyone who waits
+/// has been sent away by then, and what is under way takes milliseconds; but an
+/// idle Python client does not look at its connection until it is used again.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long those who wait have to hear why they are sent away, before their
+/// connections are told to end as well. Told both at once, Python's gRPC client
+/// was seen to take the end of the connection for the answer, without the reason.
+const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Why the daemon does not start. Says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +52,7 @@ pub struct Daemon {
     paths: StatePaths,
     doors: JoinSet<Result<(), tonic::transport::Error>>,
     mail: Option<tokio::task::JoinHandle<()>>,
+    doors_close: watch::Sender<bool>,
     /// Where it listens, in the form that clients take.
     pub addresses: Vec<String>,
     /// Where mails go, in words.
@@ -80,6 +88,7 @@ impl Daemon {
             paths,
             doors: JoinSet::new(),
             mail: Some(mail),
+            doors_close: watch::Sender::new(false),
             addresses: Vec::new(),
             mail_goes,
             _lock: lock,
@@ -95,9 +104,9 @@ impl Daemon {
         tls: Option<TlsIdentity>,
     ) -> Result<(), CannotStart> {
         let stop = || {
-            let mut closing = self.desk.closing();
+            let mut close = self.doors_close.subscribe();
             async move {
-                let _ = closing.wait_for(|closing| *closing).await;
+                let _ = close.wait_for(|close| *close).await;
             }
         };
         let (stop_socket, stop_tcp) = (stop(), stop());
@@ -125,6 +134,8 @@ impl Daemon {
     /// committed, the socket goes.
     pub async fn stop(mut self) {
         self.desk.start_closing();
+        tokio::time::sleep(GOODBYE).await;
+        self.doors_close.send_replace(true);
         let ended = async { while self.doors.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut");
