@@ -147,20 +147,21 @@ impl From<tonic::Status> for Failure {
     }
 }
 
+/// An answer as the daemon refuses, for tests.
+#[cfg(test)]
+pub(super) fn refused_by_daemon(code: tonic::Code, reason: &str, message: &str) -> tonic::Status {
+    let details = tonic_types::ErrorDetails::with_error_info(
+        reason,
+        "holdpoint",
+        std::collections::HashMap::<String, String>::new(),
+    );
+    tonic::Status::with_error_details(code, message, details)
+}
+
 #[cfg(test)]
 mod tests {
-    use tonic_types::{ErrorDetails, StatusExt};
-
+    use super::refused_by_daemon as status;
     use super::*;
-
-    fn status(code: tonic::Code, reason: &str, message: &str) -> tonic::Status {
-        let details = ErrorDetails::with_error_info(
-            reason,
-            "holdpoint",
-            std::collections::HashMap::<String, String>::new(),
-        );
-        tonic::Status::with_error_details(code, message, details)
-    }
 
     #[test]
     fn a_refusal_says_what_to_do_next_and_names_the_request() {
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn field_violations_are_named_once() {
-        let mut details = ErrorDetails::with_error_info(
+        let mut details = tonic_types::ErrorDetails::with_error_info(
             "INVALID_FIELD",
             "holdpoint",
             std::collections::HashMap::<String, String>::new(),

@@ -109,18 +109,8 @@ pub fn reason_of(status: &tonic::Status) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::{ErrorDetails, StatusExt};
-
+    use super::super::errors::refused_by_daemon as status;
     use super::*;
-
-    fn status(code: tonic::Code, reason: &str, message: &str) -> tonic::Status {
-        let details = ErrorDetails::with_error_info(
-            reason,
-            "holdpoint",
-            std::collections::HashMap::<String, String>::new(),
-        );
-        tonic::Status::with_error_details(code, message, details)
-    }
 
     #[test]
     fn every_reason_of_the_contract_has_a_remedy() {

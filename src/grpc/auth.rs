@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Code, Request, Status};
 
-use super::caller::wrong_role;
-use super::errors::refuse;
+use super::errors::{refuse, wrong_role};
 use crate::desk::Desk;
 use crate::desk::people::{Caller, Identity, Operator};
 
@@ -22,7 +21,7 @@ pub struct Door {
 const LONGEST_TOKEN: usize = 512;
 
 /// The identity whose token a request carries.
-pub fn identity<T>(desk: &Desk, request: &Request<T>) -> Result<Identity, Status> {
+fn identity<T>(desk: &Desk, request: &Request<T>) -> Result<Identity, Status> {
     let refuse = |reason, message| Err(refuse(Code::Unauthenticated, reason, message));
     let mut headers = request.metadata().get_all("authorization").iter();
     let (header, more) = (headers.next(), headers.next());
@@ -48,18 +47,37 @@ pub fn identity<T>(desk: &Desk, request: &Request<T>) -> Result<Identity, Status
     }
 }
 
+/// Sends who is not known away before any of their message is read (what is read
+/// is kept in memory until it is whole), and notes down who it is for the method.
+pub fn known(
+    desk: &Arc<Desk>,
+) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + use<> {
+    let desk = desk.clone();
+    move |mut request| {
+        let identity = identity(&desk, &request)?;
+        request.extensions_mut().insert(identity);
+        Ok(request)
+    }
+}
+
+/// Whom [`known`] noted down. A service that is served without it knows nobody.
+pub fn noted<T>(request: &Request<T>) -> Result<&Identity, Status> {
+    let nobody = || refuse(Code::Unauthenticated, "NO_TOKEN", "nobody asked who this is");
+    request.extensions().get().ok_or_else(nobody)
+}
+
 /// The caller whose token a request carries; operators cannot ask.
-pub fn caller<T>(desk: &Desk, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-    match identity(desk, request)? {
-        Identity::Caller(caller) => Ok(caller),
+pub fn caller<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
+    match noted(request)? {
+        Identity::Caller(caller) => Ok(caller.clone()),
         Identity::Operator(_) => Err(wrong_role("an operator's token cannot hold calls")),
     }
 }
 
 /// The operator whose token a request carries; callers cannot decide.
-pub fn operator<T>(desk: &Desk, request: &Request<T>) -> Result<Arc<Operator>, Status> {
-    match identity(desk, request)? {
-        Identity::Operator(operator) => Ok(operator),
+pub fn operator<T>(request: &Request<T>) -> Result<Arc<Operator>, Status> {
+    match noted(request)? {
+        Identity::Operator(operator) => Ok(operator.clone()),
         Identity::Caller(_) => {
             Err(wrong_role("a caller's token cannot see or decide other callers' requests"))
         }

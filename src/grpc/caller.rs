@@ -1,13 +1,11 @@
 //! The callers' door.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use super::auth::{self, Door};
 use super::convert;
-use super::errors::{bad_field, refuse, status};
+use super::errors::{bad_field, status};
 use crate::call::model::{Outcome, Status as CallStatus};
 use crate::desk::intake::{Check, Intake, NAME, REASON};
 use crate::desk::people::Caller;
@@ -36,19 +34,13 @@ fn short(field: &str, text: &str) -> Result<(), Status> {
     check.finish().map_err(status)
 }
 
-impl CallerDoor {
-    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Caller>, Status> {
-        auth::caller(&self.0.desk, request)
-    }
-}
-
 #[tonic::async_trait]
 impl CallerService for CallerDoor {
     async fn request_approval(
         &self,
         request: Request<proto::RequestApprovalRequest>,
     ) -> Result<Response<proto::ApprovalAnswer>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         call_id(&message.call_id)?;
         let timeout = convert::timeout(message.timeout_ms)?;
@@ -68,7 +60,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::AwaitApprovalRequest>,
     ) -> Result<Response<proto::ApprovalAnswer>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
@@ -80,7 +72,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::TakeUseRequest>,
     ) -> Result<Response<proto::TakeUseResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         call_id(&message.call_id)?;
@@ -99,7 +91,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::RenewUseRequest>,
     ) -> Result<Response<proto::RenewUseResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         let lease = self.0.desk.renew_use(&caller, id, message.call_id).await.map_err(status)?;
@@ -110,7 +102,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::ReportOutcomeRequest>,
     ) -> Result<Response<proto::ReportOutcomeResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         short("detail", &message.detail)?;
@@ -132,7 +124,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::WithdrawApprovalRequest>,
     ) -> Result<Response<proto::WithdrawApprovalResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         short("reason", &message.reason)?;
@@ -144,7 +136,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::ListMyRequestsRequest>,
     ) -> Result<Response<proto::ListMyRequestsResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         let statuses: Option<Vec<CallStatus>> =
             message.statuses.iter().map(|n| CallStatus::from_number(*n)).collect();
@@ -173,7 +165,7 @@ impl CallerService for CallerDoor {
         &self,
         request: Request<proto::RecordCallsRequest>,
     ) -> Result<Response<proto::RecordCallsResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = auth::caller(&request)?;
         let message = request.into_inner();
         if message.calls.is_empty() || message.calls.len() > BATCH {
             let why = format!("{} calls; 1 to {BATCH} are taken", message.calls.len());
@@ -224,13 +216,4 @@ fn within(place: &str, error: &Status) -> Status {
         details.set_bad_request(named.collect::<Vec<_>>());
     }
     Status::with_error_details(error.code(), format!("{place}: {}", error.message()), details)
-}
-
-/// The caller's identity is no operator's: said in one place, for all its methods.
-pub(super) fn wrong_role(what: &str) -> Status {
-    refuse(
-        tonic::Code::PermissionDenied,
-        "WRONG_ROLE",
-        format!("{what}; use the token of an identity with the right role"),
-    )
 }

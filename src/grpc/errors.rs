@@ -24,6 +24,15 @@ pub fn refuse(code: Code, reason: &str, message: impl AsRef<str>) -> Status {
     Status::with_error_details(code, message.as_str(), details)
 }
 
+/// Known, but not as somebody who may do this.
+pub fn wrong_role(what: &str) -> Status {
+    refuse(
+        Code::PermissionDenied,
+        "WRONG_ROLE",
+        format!("{what}; use the token of an identity with the right role"),
+    )
+}
+
 /// One field is wrong.
 pub fn bad_field(field: &str, why: &str) -> Status {
     status(DeskError::field(field, why))

@@ -119,7 +119,7 @@ impl HistoryService for HistoryDoor {
         request: Request<proto::QueryAuditRequest>,
     ) -> Result<Response<proto::QueryAuditResponse>, Status> {
         let desk = &self.0.desk;
-        let operator = auth::operator(desk, &request)?;
+        let operator = auth::operator(&request)?;
         let message = request.into_inner();
         let mut question = Question {
             filter: filter(message.filter.unwrap_or_default())?,
@@ -162,7 +162,7 @@ impl HistoryService for HistoryDoor {
         request: Request<proto::ExportAuditRequest>,
     ) -> Result<Response<Self::ExportAuditStream>, Status> {
         let desk = self.0.desk.clone();
-        auditor(&desk, &request)?;
+        auditor(&request)?;
         let message = request.into_inner();
         if message.last != 0 && message.last < message.first {
             return Err(bad_field("last", "before the first"));
@@ -206,7 +206,7 @@ impl HistoryService for HistoryDoor {
         request: Request<proto::VerifyAuditRequest>,
     ) -> Result<Response<proto::VerifyAuditResponse>, Status> {
         let desk = &self.0.desk;
-        auditor(desk, &request)?;
+        auditor(&request)?;
         let head = request.into_inner().head;
         let wanted = match head.as_str() {
             "" => None,

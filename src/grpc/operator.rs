@@ -9,9 +9,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::auth::{self, Door};
-use super::caller::wrong_role;
 use super::convert;
-use super::errors::{bad_field, refuse, status};
+use super::errors::{bad_field, refuse, status, wrong_role};
 use crate::call::ids::RequestId;
 use crate::call::model::{Request as HeldCall, Status as CallStatus, Verdict};
 use crate::desk::intake::{Check, REASON};
@@ -36,10 +35,6 @@ const STALLED: Duration = Duration::from_secs(2);
 pub struct OperatorDoor(pub Door);
 
 impl OperatorDoor {
-    fn operator<T>(&self, request: &Request<T>) -> Result<Arc<Operator>, Status> {
-        auth::operator(&self.0.desk, request)
-    }
-
     /// A page of what is routed to this person, behind a place in the order, the
     /// place where the next one begins, and how many there are in all.
     async fn routed(
@@ -158,7 +153,7 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<proto::ListPendingRequest>,
     ) -> Result<Response<proto::ListPendingResponse>, Status> {
-        let operator = self.operator(&request)?;
+        let operator = auth::operator(&request)?;
         let message = request.into_inner();
         let most = super::page_size(message.page_size)?;
         let after = read_page_token(&message.page_token)?;
@@ -174,7 +169,7 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<proto::GetRequestRequest>,
     ) -> Result<Response<proto::GetRequestResponse>, Status> {
-        let operator = self.operator(&request)?;
+        let operator = auth::operator(&request)?;
         let found = self.find(&operator, &request.into_inner().id).await?;
         let desk = &self.0.desk;
         let entitled = desk.people().entitled(
@@ -198,7 +193,7 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<proto::DecideRequest>,
     ) -> Result<Response<proto::DecideResponse>, Status> {
-        let operator = self.operator(&request)?;
+        let operator = auth::operator(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         short("reason", &message.reason)?;
@@ -229,7 +224,7 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<proto::LiftDenialRequest>,
     ) -> Result<Response<proto::LiftDenialResponse>, Status> {
-        let operator = self.operator(&request)?;
+        let operator = auth::operator(&request)?;
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         short("reason", &message.reason)?;
@@ -246,7 +241,7 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<proto::WatchRequestsRequest>,
     ) -> Result<Response<Self::WatchRequestsStream>, Status> {
-        let operator = self.operator(&request)?;
+        let operator = auth::operator(&request)?;
         let desk = self.0.desk.clone();
         let mut watch = Watch::begin(desk.clone(), operator).await.map_err(status)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(STREAM);
@@ -296,7 +291,7 @@ impl OperatorService for OperatorDoor {
         &self,
         request: Request<proto::ConfirmClockRequest>,
     ) -> Result<Response<proto::ConfirmClockResponse>, Status> {
-        let operator = self.operator(&request)?;
+        let operator = auth::operator(&request)?;
         if !operator.roles.admin {
             return Err(wrong_role("only an admin confirms the clock"));
         }
@@ -318,7 +313,7 @@ impl OperatorService for OperatorDoor {
             mail: self.0.mail.to_string(),
             ..proto::WhoAmIResponse::default()
         };
-        match auth::identity(&self.0.desk, &request)? {
+        match auth::noted(&request)? {
             Identity::Caller(caller) => {
                 answer.name.clone_from(&caller.name);
                 answer.roles = vec!["caller".to_owned()];
@@ -350,8 +345,8 @@ fn event(desk: &Desk, sight: Sight) -> proto::WatchEvent {
 }
 
 /// For methods that only auditors and admins may call.
-pub(super) fn auditor<T>(desk: &Desk, request: &Request<T>) -> Result<Arc<Operator>, Status> {
-    let operator = auth::operator(desk, request)?;
+pub(super) fn auditor<T>(request: &Request<T>) -> Result<Arc<Operator>, Status> {
+    let operator = auth::operator(request)?;
     if operator.sees_all() {
         return Ok(operator);
     }

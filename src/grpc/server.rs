@@ -9,7 +9,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Identity, Server, ServerTlsConfig, server::Router};
-use tonic::{Request, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -80,16 +79,9 @@ pub async fn router(
         .add_service(health)
         .add_service(v1)
         .add_service(v1alpha)
-        .add_service(InterceptedService::new(callers, known(door)))
-        .add_service(InterceptedService::new(operators, known(door)))
-        .add_service(InterceptedService::new(history, known(door))))
-}
-
-/// Sends who is not known away before any of their message is read: what is read
-/// is kept in memory until it is whole.
-fn known(door: &Door) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + use<> {
-    let desk = door.desk.clone();
-    move |request| auth::identity(&desk, &request).map(|_| request)
+        .add_service(InterceptedService::new(callers, auth::known(&door.desk)))
+        .add_service(InterceptedService::new(operators, auth::known(&door.desk)))
+        .add_service(InterceptedService::new(history, auth::known(&door.desk))))
 }
 
 /// SERVING only while the store can write, for the whole and for each service.

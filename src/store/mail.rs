@@ -109,14 +109,6 @@ pub fn due(conn: &Connection, now: Time, most: usize) -> Result<Vec<DueMail>, St
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// When the next mail is due; `None` when nothing is queued.
-pub fn next_due(conn: &Connection) -> Result<Option<Time>, StoreError> {
-    let next: Option<i64> = conn
-        .prepare_cached("SELECT min(due) FROM outbox WHERE state = 0")?
-        .query_row([], |row| row.get(0))?;
-    Ok(next.map(Time))
-}
-
 /// Writes down how an attempt went. A mail that was sent stays sent, whatever
 /// became of its request meanwhile.
 pub fn result(tx: &mut Tx<'_>, result: &MailResult) -> Result<(), StoreError> {

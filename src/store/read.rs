@@ -128,12 +128,6 @@ pub fn of_caller(
     Ok((requests, last.filter(|_| examined == examine)))
 }
 
-/// Whether anything may be due to end by `now`; cheap, so that an idle daemon
-/// opens no write transaction.
-pub fn anything_due(conn: &Connection, now: Time) -> Result<bool, StoreError> {
-    Ok(next_due(conn)?.is_some_and(|at| at <= now))
-}
-
 /// When the next request, approval or lease ends by itself.
 pub fn next_due(conn: &Connection) -> Result<Option<Time>, StoreError> {
     let next: Option<i64> = conn
