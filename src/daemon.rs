@@ -2,6 +2,7 @@
 //! in an order in which nothing is served before it is safe, and stopped in one
 //! in which nothing that was acknowledged is lost.
 
+mod journal;
 mod outbox;
 
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::transport::Identity as TlsIdentity;
 
@@ -21,8 +22,10 @@ use crate::desk::routes::Routes;
 use crate::desk::{Desk, Settings};
 use crate::grpc::auth::Door;
 use crate::grpc::server;
+use crate::monitor;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
+use crate::telemetry::Logging;
 
 /// How long connections may take to end once the doors close. Everyone who waits
 /// has been sent away by then, and what is under way takes milliseconds; but an
@@ -52,18 +55,22 @@ pub struct Daemon {
     paths: StatePaths,
     doors: JoinSet<Result<(), tonic::transport::Error>>,
     mail: Option<tokio::task::JoinHandle<()>>,
+    journal: Option<(tokio::task::JoinHandle<()>, oneshot::Sender<()>)>,
+    monitor: Option<tokio::task::JoinHandle<()>>,
     doors_close: watch::Sender<bool>,
     /// Where it listens, in the form that clients take.
     pub addresses: Vec<String>,
     /// Where mails go, in words.
     pub mail_goes: String,
+    /// Where metrics are, if they are anywhere.
+    pub metrics_at: Option<String>,
     // Let go of last.
     _lock: DaemonLock,
 }
 
 impl Daemon {
     /// Starts everything; when this returns, clients can connect.
-    pub async fn start(config: &Config) -> Result<Self, CannotStart> {
+    pub async fn start(config: &Config, log: &Logging) -> Result<Self, CannotStart> {
         // Socket, database, tokens and mails: for this user only.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let paths = config.paths().map_err(CannotStart::because)?;
@@ -81,6 +88,7 @@ impl Daemon {
         )
         .map_err(CannotStart::because)?;
         desk.store().write(clock::daemon_started).await.map_err(CannotStart::because)?;
+        let journal = start_journal(&desk);
         let (mail, mail_goes) = outbox::start(&desk, config, &paths)?;
         let door = Door { desk: desk.clone(), mail: mail_goes.as_str().into() };
         let mut daemon = Daemon {
@@ -88,11 +96,15 @@ impl Daemon {
             paths,
             doors: JoinSet::new(),
             mail: Some(mail),
+            journal: Some(journal),
+            monitor: None,
             doors_close: watch::Sender::new(false),
             addresses: Vec::new(),
             mail_goes,
+            metrics_at: None,
             _lock: lock,
         };
+        daemon.open_monitor(config, log).await?;
         daemon.open_doors(config, &door, tls).await?;
         Ok(daemon)
     }
@@ -115,13 +127,26 @@ impl Daemon {
         self.doors.spawn(server::serve_socket(router, socket, stop_socket));
         self.addresses.push(format!("unix:{}", self.paths.socket.display()));
         if let Some(address) = config.listen {
-            let listener = server::bind_tcp(address).await.map_err(CannotStart::because)?;
+            let listener =
+                server::bind_tcp("listen", address).await.map_err(CannotStart::because)?;
             let address = listener.local_addr().unwrap_or(address);
             let scheme = if tls.is_some() { "https" } else { "http" };
             let router = server::router(door, tls).await.map_err(CannotStart::because)?;
             self.doors.spawn(server::serve_tcp(router, listener, stop_tcp));
             self.addresses.push(format!("{scheme}://{address}"));
         }
+        Ok(())
+    }
+
+    /// Stays open until the end: a daemon that stops still lives, and is not ready.
+    async fn open_monitor(&mut self, config: &Config, log: &Logging) -> Result<(), CannotStart> {
+        let Some(address) = config.metrics_listen else { return Ok(()) };
+        let listener = server::bind_tcp("metrics_listen", address).await;
+        let listener = listener.map_err(CannotStart::because)?;
+        let address = listener.local_addr().unwrap_or(address);
+        self.metrics_at = Some(format!("http://{address}/metrics"));
+        let serving = monitor::serve(self.desk.clone(), log.dropped(), listener);
+        self.monitor = Some(tokio::spawn(serving));
         Ok(())
     }
 
@@ -145,9 +170,25 @@ impl Daemon {
             let _ = mail.await;
         }
         self.desk.close().await;
+        if let Some((journal, stop)) = self.journal.take() {
+            let _ = stop.send(());
+            let _ = journal.await;
+        }
+        if let Some(monitor) = self.monitor.take() {
+            monitor.abort();
+        }
         // Whoever connects now is told at once that nobody is there.
         let _ = fs::remove_file(&self.paths.socket);
     }
+}
+
+/// The log of what happens, beside the work.
+fn start_journal(desk: &Desk) -> (tokio::task::JoinHandle<()>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    (tokio::spawn(journal::run(desk.subscribe(), stopped)), stop)
 }
 
 fn state_dir(dir: &Path) -> Result<(), CannotStart> {

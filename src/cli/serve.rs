@@ -6,9 +6,9 @@ use super::errors::{Done, Failure};
 use super::output;
 use super::signals::Stop;
 use super::state::Globals;
-use crate::config::Config;
+use crate::config::{Config, printable};
 use crate::daemon::Daemon;
-use crate::telemetry;
+use crate::telemetry::Logging;
 
 /// Run the daemon
 #[derive(Debug, Args)]
@@ -22,20 +22,23 @@ run the daemon as a user of its own and give callers and operators tokens: `hold
 
 /// Runs the daemon.
 pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
-    telemetry::start();
+    let log = Logging::start();
     let (config, warnings) = Config::load(globals.overrides()).map_err(Failure::from)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     // Listening for signals begins first: one that comes during the start ends it well.
     let mut stop = Stop::listen()?;
-    let daemon = Daemon::start(&config).await.map_err(|e| Failure::new(e.to_string(), ""))?;
+    let daemon = Daemon::start(&config, &log).await.map_err(|e| Failure::new(e.to_string(), ""))?;
     if config.local_mode() {
         output::note(LOCAL_MODE);
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        mode = if config.local_mode() { "local" } else { "team" },
+        config = config.file.as_deref().map(printable),
         addresses = daemon.addresses.join(" "),
+        metrics = daemon.metrics_at,
         mail = daemon.mail_goes,
         "serving"
     );

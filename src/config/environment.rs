@@ -13,7 +13,7 @@ use super::error::{Place, Problems};
 use super::names::{meant, shortened};
 
 /// Variables that are read elsewhere: by clients, or before there is a file.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 8] = [
     "HOLDPOINT_CONFIG",
     "HOLDPOINT_STATE_DIR",
     "HOLDPOINT_SERVER",
@@ -21,6 +21,7 @@ const ELSEWHERE: [&str; 7] = [
     "HOLDPOINT_TOKEN_FILE",
     "HOLDPOINT_CA",
     "HOLDPOINT_LOG",
+    "HOLDPOINT_LOG_FORMAT",
 ];
 
 /// Kubernetes gives every container variables for each service of the

@@ -69,6 +69,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Certificate and key for it.
     pub tls: Option<TlsFiles>,
+    /// A TCP address for metrics and health.
+    pub metrics_listen: Option<SocketAddr>,
     /// The mail server; `None`: mails become files in the state directory.
     pub smtp: Option<Smtp>,
     /// Where its password was read from, if not from the URL.
@@ -177,6 +179,7 @@ impl Config {
         let config = Config {
             listen: given.listen(&mut problems),
             tls: given.tls(&mut problems),
+            metrics_listen: given.metrics_listen(&mut problems),
             smtp: given.smtp(&mut problems),
             smtp_password_file: given.smtp_password_file(),
             from: given.from(&mut problems),

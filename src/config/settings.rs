@@ -25,6 +25,7 @@ impl Config {
             ("listen", self.listen.map(|listen| quoted(&listen.to_string()))),
             ("tls_cert_file", tls.map(|tls| path(&tls.cert_file))),
             ("tls_key_file", tls.map(|tls| path(&tls.key_file))),
+            ("metrics_listen", self.metrics_listen.map(|listen| quoted(&listen.to_string()))),
             ("smtp_url", self.smtp.as_ref().map(|smtp| quoted(&smtp.to_string()))),
             ("smtp_password_file", self.smtp_password_file.as_deref().map(path)),
             ("from", self.from.as_ref().map(|from| quoted(&from.to_string()))),

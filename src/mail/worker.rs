@@ -26,7 +26,9 @@ use super::back_off;
 use super::letter::{About, Letter, Recipient, compose};
 use super::transport::{Delivered, Failure, Transport};
 use crate::call::model::{Request, Status};
+use crate::call::safe_text::SafeText;
 use crate::desk::people::People;
+use crate::metrics::MailResult as Counted;
 use crate::store::mail::{self, DueMail, MailOutcome, MailResult};
 use crate::store::{Store, StoreError, read};
 
@@ -225,10 +227,25 @@ impl Work {
                 tracing::warn!(%error, "how a mail went cannot be recorded; trying again");
                 return false;
             }
-            self.underway.remove(&id);
-            self.unrecorded.pop_front();
+            let mail = self.underway.remove(&id);
+            if let Some(MailResult { outcome, .. }) = self.unrecorded.pop_front() {
+                store.metrics().mail(counted(&outcome));
+                if let (Some(mail), MailOutcome::Sent { .. }) = (mail, outcome) {
+                    let to = SafeText::line(&mail.operator);
+                    tracing::info!(request = %mail.request, %to, "mail sent");
+                }
+            }
         }
         true
+    }
+}
+
+fn counted(outcome: &MailOutcome) -> Counted {
+    match outcome {
+        MailOutcome::Sent { .. } => Counted::Sent,
+        MailOutcome::Retry { .. } => Counted::Deferred,
+        MailOutcome::Failed { .. } => Counted::Failed,
+        MailOutcome::Pointless => Counted::Pointless,
     }
 }
 

@@ -2,7 +2,7 @@
 //! asked on connections of their own.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::text_index;
 use super::tx::{Event, State, Tx};
 use super::writer::{Writer, rebuild};
 use crate::call::time::Time;
+use crate::metrics::Metrics;
 
 /// Transitions that may wait for the writer. Beyond, callers are told to come
 /// back; a second of full load is about 50,000.
@@ -54,6 +55,8 @@ pub struct StoreOptions {
     pub on_commit: Box<dyn Fn(Vec<Event>) + Send>,
     /// A test's chance to fail a commit.
     pub before_commit: Option<BeforeCommit>,
+    /// Where commits are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for StoreOptions {
@@ -131,6 +134,7 @@ pub(super) struct Shared {
     pub(super) reading: Arc<Semaphore>,
     pub(super) walking: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -182,6 +186,7 @@ impl Store {
             reading: Arc::new(Semaphore::new(READERS)),
             walking: Arc::new(Semaphore::new(WALKERS)),
             health,
+            metrics: options.metrics,
             thread: Mutex::new(None),
         });
         let writer = Writer::new(
@@ -206,6 +211,16 @@ impl Store {
     /// The store's time.
     pub fn now(&self) -> Time {
         self.shared.now()
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// Whether it can write, and changes of that.

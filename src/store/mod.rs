@@ -30,6 +30,7 @@ pub mod export;
 mod faults;
 mod handle;
 pub mod mail;
+pub mod pending;
 pub mod query;
 pub mod read;
 pub mod record;
@@ -39,6 +40,7 @@ pub mod submit;
 pub mod text_index;
 pub mod tx;
 pub mod uses;
+pub mod vitals;
 mod writer;
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! answers leave. The thread also ends what is due, notices a stepped clock, and
 //! indexes words when it has nothing better to do.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +18,7 @@ use super::clock::{self, Drift};
 use super::error::StoreError;
 use super::faults::{self, Steps};
 use super::handle::{Batch, BeforeCommit, Health, Job, Message, Shared, Transition};
+use super::pending::PendingCounts;
 use super::tx::{Event, State, Tx};
 use super::{audit, ending, read, schema, text_index};
 use crate::call::time::Time;
@@ -51,7 +51,7 @@ pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite
     let log_id =
         conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?;
     let head = audit::head(conn)?;
-    let mut pending: HashMap<(String, Option<String>), u32> = HashMap::new();
+    let mut pending = PendingCounts::default();
     let mut counts = conn.prepare(
         "SELECT caller, client, count(*) FROM requests INDEXED BY requests_pending
          WHERE status = 1 GROUP BY caller, client",
@@ -60,10 +60,7 @@ pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite
     while let Some(row) = rows.next()? {
         let (caller, client, count): (String, String, u32) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
-        *pending.entry((caller.clone(), None)).or_default() += count;
-        if !client.is_empty() {
-            pending.insert((caller, Some(client)), count);
-        }
+        pending.add(&caller, &client, count);
     }
     let clock_doubt = clock::doubt_at_start(conn, head.at, wall)?;
     Ok(State { log_id, head, pending, offset_ms, clock_doubt })
@@ -113,6 +110,7 @@ impl Writer {
             words_behind: WORDS_BEHIND,
         };
         writer.look_ahead();
+        writer.show();
         writer
     }
 
@@ -163,6 +161,7 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, due: bool) {
         let mut events = Vec::new();
         let head = self.state.head.sequence;
+        let (began, transitions) = (Instant::now(), jobs.len());
         // A panic is a defect of ours. It must not leave a daemon that cannot
         // write: its batch is given up, and the next begins from what is on disk.
         let tried = catch_unwind(AssertUnwindSafe(|| self.try_commit(&mut jobs, due, &mut events)));
@@ -173,6 +172,9 @@ impl Writer {
             Ok(()) => {
                 let steps = Steps::of(&events);
                 steps.reached("after-commit");
+                // Before anyone is told: who asks next what is counted finds it.
+                self.shared.metrics.committed(transitions, began.elapsed());
+                self.show();
                 self.words_behind += self.state.head.sequence.saturating_sub(head);
                 if !events.is_empty() {
                     (self.on_commit)(events);
@@ -186,10 +188,11 @@ impl Writer {
                 steps.reached("after-answer");
             }
             Err(error) => {
-                tracing::error!(%error, "the store could not write");
+                self.shared.metrics.commit_failures.inc();
                 self.set_health(Health::Failing(error.to_string()));
                 // Before anyone is told: what they ask next must meet what is on disk.
                 self.reopen();
+                self.show();
                 for job in jobs {
                     job.fail(&error);
                 }
@@ -272,18 +275,35 @@ impl Writer {
                 self.words_behind = WORDS_BEHIND;
             }
             Err(error) => {
-                tracing::error!(%error, "the database cannot be reopened");
                 self.set_health(Health::Failing(error));
             }
         }
     }
 
+    /// That it fails is logged once, not at each attempt.
     fn set_health(&self, health: Health) {
         self.health.send_if_modified(|before| {
+            match (&*before, &health) {
+                (Health::Serving, Health::Failing(error)) => {
+                    tracing::error!(error, "the store cannot write; nothing runs until it can");
+                }
+                (Health::Failing(_), Health::Serving) => tracing::info!("the store writes again"),
+                _ => {}
+            }
             let changed = *before != health;
             *before = health;
             changed
         });
+    }
+
+    /// Puts what only the writer knows where metrics are read.
+    fn show(&self) {
+        let sequence = i64::try_from(self.state.head.sequence).unwrap_or(i64::MAX);
+        let doubt = self.state.clock_doubt.is_some_and(|until| self.shared.now() < until);
+        let metrics = &self.shared.metrics;
+        metrics.pending.set(self.state.pending.all().into());
+        metrics.audit_sequence.set(sequence);
+        metrics.clock_in_doubt.set(doubt.into());
     }
 
     /// The wall clock may have been stepped, or slewed a little.
@@ -296,6 +316,7 @@ impl Writer {
             Drift::Slewed(by) => self.state.offset_ms += by,
             Drift::Stepped(by) => {
                 let (job, _) = Transition::new(move |tx: &mut Tx<'_>| clock::step(tx, by));
+                self.shared.metrics.clock_steps.inc();
                 tracing::warn!(by_ms = by, "the wall clock was stepped; deadlines move along");
                 self.commit(vec![Box::new(job)], false);
             }
@@ -310,6 +331,8 @@ impl Writer {
     }
 
     fn idle_work(&mut self) {
+        // The clock may have caught up.
+        self.show();
         let failing = *self.health.borrow() != Health::Serving;
         if failing || self.wrote.elapsed() >= PROBE {
             self.write_quietly(|tx| {

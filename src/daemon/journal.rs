@@ -1,0 +1,101 @@
+//! The log of what happens to requests: a line for each event, at `info`, with
+//! the request's id, so that `grep ID` tells its whole life.
+//!
+//! The lines are written beside the work: by a task that follows the committed
+//! events as a watcher does. When more happens than it can follow, it says how
+//! much it left out; the history has it all.
+//!
+//! Must never: log arguments, reasons, explanations or what callers report.
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tracing::field::display;
+
+use crate::call::model::{Decision, Request};
+use crate::call::safe_text::SafeText;
+use crate::store::Event;
+use crate::store::audit::Kind;
+
+/// Names from outside may have 200 bytes and more once they are shown safely.
+const LONGEST_NAME: usize = 80;
+
+/// Follows events until `stop`, and then to the last one.
+pub async fn run(mut events: Receiver<Event>, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            () = &mut stop => return,
+        };
+        match event {
+            Ok(event) => line(&event),
+            Err(RecvError::Lagged(events)) => {
+                tracing::warn!(
+                    events,
+                    "more happened than could be logged; the history has it all"
+                );
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn line(event: &Event) {
+    let request = &*event.request;
+    let id = request.id;
+    match event.kind {
+        Kind::Requested => {
+            let call = &request.call;
+            let (caller, client) = (name(&call.caller), named(&call.client));
+            let (server, tool) = (name(&call.server), name(&call.tool));
+            let timeout_s = request.deadline.left(request.created).as_secs();
+            tracing::info!(request = %id, %caller, client, %server, %tool, timeout_s, "held");
+        }
+        Kind::Resumed => tracing::info!(request = %id, "resumed by a new call"),
+        Kind::ApprovalCounted => decided(request, "approved, and more have to approve"),
+        Kind::Approved => decided(request, "approved"),
+        Kind::Denied => decided(request, "denied"),
+        Kind::DenialRepeated => {
+            tracing::info!(request = %id, "asked again; the denial was repeated")
+        }
+        Kind::DenialLifted => tracing::info!(request = %id, "the denial was lifted"),
+        Kind::Expired => {
+            tracing::info!(request = %id, after_s = age(request), "expired: nobody decided in time")
+        }
+        Kind::Withdrawn => {
+            tracing::info!(request = %id, after_s = age(request), "withdrawn by its caller")
+        }
+        Kind::UseGranted => tracing::info!(request = %id, "use granted: the call may run, once"),
+        Kind::UseLapsed => tracing::info!(request = %id, "the approval lapsed unused"),
+        Kind::OutcomeReported => {
+            tracing::info!(request = %id, outcome = request.outcome.word(), "outcome reported");
+        }
+        Kind::OutcomeUnknown => {
+            tracing::warn!(request = %id, "nobody knows whether this call ran; somebody should look");
+        }
+        other => tracing::info!(request = %id, "{}", other.word()),
+    }
+}
+
+fn decided(request: &Request, what: &'static str) {
+    let last: Option<&Decision> = request.decisions.last();
+    let operator = last.map(|decision| display(name(&decision.operator)));
+    let strength = last.map(|decision| decision.strength.word());
+    let at = last.map_or(request.created, |decision| decision.at);
+    let after_s = at.left(request.created).as_secs();
+    tracing::info!(request = %request.id, operator, strength, after_s, "{what}");
+}
+
+/// Seconds from its creation to its end.
+fn age(request: &Request) -> u64 {
+    request.ended.unwrap_or(request.created).left(request.created).as_secs()
+}
+
+fn name(text: &str) -> SafeText {
+    SafeText::cut_line(text, LONGEST_NAME).0
+}
+
+fn named(text: &str) -> Option<tracing::field::DisplayValue<SafeText>> {
+    (!text.is_empty()).then(|| display(name(text)))
+}
