@@ -11,6 +11,7 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`watched_over`] | metrics, health and logs, and those who read them slowly |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -50,3 +51,4 @@ mod model;
 mod steps;
 mod support;
 mod trouble;
+mod watched_over;

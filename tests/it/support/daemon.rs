@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -122,7 +123,11 @@ impl Home {
 
     /// Starts the daemon and waits until it serves.
     pub async fn start(&self) -> Daemon<'_> {
-        let mut daemon = self.spawn();
+        self.serving(self.spawn()).await
+    }
+
+    /// Waits until a daemon that was started serves.
+    pub async fn serving<'a>(&'a self, mut daemon: Daemon<'a>) -> Daemon<'a> {
         let ready = wait_for("the daemon to serve", || async {
             let exited = daemon.child.as_ref().is_some_and(has_exited);
             (exited || self.health().await == Some(ServingStatus::Serving)).then_some(!exited)
@@ -136,6 +141,12 @@ impl Home {
     pub fn spawn(&self) -> Daemon<'_> {
         let log =
             (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
+        self.spawn_logging_to(log)
+    }
+
+    /// The same, with its output going elsewhere.
+    pub fn spawn_logging_to(&self, log: impl Into<OwnedFd>) -> Daemon<'_> {
+        let log: OwnedFd = log.into();
         let child = self
             .command()
             .stdin(Stdio::null())

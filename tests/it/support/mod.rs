@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod daemon;
+pub mod pages;
 
 pub use clients::{Ask, approve, call, deny, get, hold, reason_of, submit, take_use};
 pub use daemon::{Home, cli, wait_for};
