@@ -50,12 +50,7 @@ fn settings(before: &Config, next: &Config, taken_over: bool) -> Vec<String> {
     keys.filter(wanted).map(str::to_owned).collect()
 }
 
-fn names<T>(
-    before: &[T],
-    next: &[T],
-    name: fn(&T) -> &String,
-    same: fn(&T, &T) -> bool,
-) -> Names {
+fn names<T>(before: &[T], next: &[T], name: fn(&T) -> &String, same: fn(&T, &T) -> bool) -> Names {
     let by_name = |all| BTreeMap::from_iter(<[T]>::iter(all).map(|one| (name(one).clone(), one)));
     let (before, next) = (by_name(before), by_name(next));
     let mut names = Names::default();
@@ -137,8 +132,7 @@ mod tests {
         let change = between(&before, &next);
         assert_eq!(change.callers, Names::default());
         let only = |name: &str| vec![name.to_owned()];
-        let operators =
-            Names { added: only("eve"), removed: only("bob"), changed: only("alice") };
+        let operators = Names { added: only("eve"), removed: only("bob"), changed: only("alice") };
         assert_eq!(change.operators, operators);
         assert_eq!(change.routes, Names { changed: only("deletes"), ..Names::default() });
         assert_eq!(change.settings, only("lease"));

@@ -125,11 +125,9 @@ fn refuse(error: &ConfigError) -> String {
 
 /// What a reload took over, one line for each kind of thing.
 fn say(change: &Change) {
-    for (what, names) in [
-        ("callers", &change.callers),
-        ("operators", &change.operators),
-        ("routes", &change.routes),
-    ] {
+    for (what, names) in
+        [("callers", &change.callers), ("operators", &change.operators), ("routes", &change.routes)]
+    {
         let Names { added, removed, changed } = names;
         if *names != Names::default() {
             let (added, removed) = (some_of(added), some_of(removed));

@@ -104,7 +104,10 @@ pub async fn watchdog(desk: Arc<Desk>) {
         if silent < STUCK {
             tell(|| sd_notify::notify(&[NotifyState::Watchdog])).await;
         } else {
-            tracing::error!(?silent, "the store's thread is stuck; the watchdog is not told that all is well");
+            tracing::error!(
+                ?silent,
+                "the store's thread is stuck; the watchdog is not told that all is well"
+            );
         }
     }
 }

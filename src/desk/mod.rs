@@ -71,6 +71,10 @@ const EVENTS_KEPT: usize = 4096;
 /// are told to come back: no number of large calls takes all memory.
 const UNDERWAY_KIB: usize = 256 * 1024;
 
+/// How long transitions under way may take once the daemon stops. They take
+/// milliseconds, unless the disk or somebody's lock holds them up.
+const LAST_COMMITS: Duration = Duration::from_millis(700);
+
 /// What a caller is told.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -203,7 +207,7 @@ impl Desk {
         let ticket = self.waiters.register(submit.id)?;
         let attach = ticket.attach();
         let Submitted { request, taken } =
-            self.store.write(move |tx| submit::submit(tx, submit, &attach)).await?;
+            self.write(move |tx| submit::submit(tx, submit, &attach)).await?;
         drop(room);
         let remembered = taken == Taken::Remembered;
         if request.status != Status::Pending {
@@ -301,6 +305,25 @@ impl Desk {
         Ok(Answer { request, remembered: false })
     }
 
+    /// Runs a transition. One that gets nowhere while the daemon stops is not
+    /// waited for until the connection is cut: whoever asked is told to ask again.
+    async fn write<T, F>(&self, transition: F) -> Result<T, DeskError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let mut closing = self.closing.subscribe();
+        let late = async {
+            let _ = closing.wait_for(|closing| *closing).await;
+            tokio::time::sleep(LAST_COMMITS).await;
+        };
+        tokio::select! {
+            biased;
+            done = self.store.write(transition) => Ok(done?),
+            () = late => Err(DeskError::ShuttingDown),
+        }
+    }
+
     fn refuse_if_closing(&self) -> Result<(), DeskError> {
         if *self.closing.borrow() { Err(DeskError::ShuttingDown) } else { Ok(()) }
     }
@@ -322,7 +345,7 @@ impl Desk {
     ) -> Result<Request, DeskError> {
         let lease = expect_outcome.then_some(self.settings().lease);
         let input = TakeUse { caller: caller.name.clone(), id, call_id, digest, lease };
-        Ok(self.store.write(move |tx| uses::take_use(tx, &input)).await?)
+        self.write(move |tx| uses::take_use(tx, &input)).await
     }
 
     /// The call still runs.
@@ -333,7 +356,7 @@ impl Desk {
         call_id: String,
     ) -> Result<Duration, DeskError> {
         let (caller, lease) = (caller.name.clone(), self.settings().lease);
-        self.store.write(move |tx| uses::renew_use(tx, &caller, id, &call_id, lease)).await?;
+        self.write(move |tx| uses::renew_use(tx, &caller, id, &call_id, lease)).await?;
         Ok(lease)
     }
 
@@ -348,7 +371,7 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let detail = mask_text(detail).0;
         let input = ReportOutcome { caller: caller.name.clone(), id, call_id, outcome, detail };
-        self.store.write(move |tx| uses::report_outcome(tx, &input)).await?;
+        self.write(move |tx| uses::report_outcome(tx, &input)).await?;
         Ok(())
     }
 
@@ -360,13 +383,13 @@ impl Desk {
         reason: &str,
     ) -> Result<Request, DeskError> {
         let (caller, reason) = (caller.name.clone(), mask_text(reason).0);
-        Ok(self.store.write(move |tx| ending::withdraw(tx, &caller, id, &reason)).await?)
+        self.write(move |tx| ending::withdraw(tx, &caller, id, &reason)).await
     }
 
     /// Puts calls that were not held into the history.
     pub async fn record_calls(&self, calls: Vec<Recorded>) -> Result<(), DeskError> {
         let _room = self.room(calls.iter().map(|recorded| &recorded.call))?;
-        Ok(self.store.write(move |tx| record::record_calls(tx, &calls)).await?)
+        self.write(move |tx| record::record_calls(tx, &calls)).await
     }
 
     /// Room for these calls on their way to the disk.
@@ -398,7 +421,7 @@ impl Desk {
             lapse_after: self.settings().lapse_after,
         };
         let entitled = self.entitlement();
-        Ok(self.store.write(move |tx| decide::decide(tx, &input, &entitled)).await?)
+        self.write(move |tx| decide::decide(tx, &input, &entitled)).await
     }
 
     /// An operator forgets a denial.
@@ -410,7 +433,7 @@ impl Desk {
     ) -> Result<Request, DeskError> {
         let input = Lift { id, operator: operator.name.clone(), reason: mask_text(reason).0 };
         let entitled = self.entitlement();
-        Ok(self.store.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await?)
+        self.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await
     }
 
     /// A request, if this person may see it; otherwise it does not exist for them.
@@ -422,7 +445,7 @@ impl Desk {
     /// An admin vouches for the clock.
     pub async fn confirm_clock(&self, admin: &Operator) -> Result<Time, DeskError> {
         let name = admin.name.clone();
-        Ok(self.store.write(move |tx| clock::confirm(tx, &name)).await?)
+        self.write(move |tx| clock::confirm(tx, &name)).await
     }
 
     /// Whether anyone waits on a request right now.

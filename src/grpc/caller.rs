@@ -50,7 +50,8 @@ impl CallerService for CallerDoor {
         let incoming = convert::incoming(call);
         let desk = &self.0.desk;
         let wait = async {
-            let asked = desk.request_approval(&caller, message.call_id, incoming, timeout, max_wait);
+            let asked =
+                desk.request_approval(&caller, message.call_id, incoming, timeout, max_wait);
             asked.await.map_err(status)
         };
         let answer = auth::while_valid(desk, visitor, wait).await?;

@@ -34,11 +34,9 @@ pub struct Change {
 /// had it read again is worth knowing.
 pub fn config_reloaded(tx: &mut Tx<'_>, change: &Change) -> Result<(), StoreError> {
     let mut entry = Entry::new(Kind::ConfigReloaded);
-    for (what, names) in [
-        ("callers", &change.callers),
-        ("operators", &change.operators),
-        ("routes", &change.routes),
-    ] {
+    for (what, names) in
+        [("callers", &change.callers), ("operators", &change.operators), ("routes", &change.routes)]
+    {
         list(&mut entry, &format!("{what}_added"), &names.added);
         list(&mut entry, &format!("{what}_removed"), &names.removed);
         list(&mut entry, &format!("{what}_changed"), &names.changed);

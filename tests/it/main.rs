@@ -11,6 +11,8 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`reload`] | the configuration read again while the daemon serves |
+//! | [`stopping`] | told to stop in the middle of commits, mails and holds |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -46,7 +48,9 @@ mod held;
 mod hostile;
 mod limits;
 mod model;
+mod reload;
 #[cfg(feature = "faults")]
 mod steps;
+mod stopping;
 mod support;
 mod trouble;
