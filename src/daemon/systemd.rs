@@ -22,7 +22,7 @@ use crate::desk::Desk;
 /// one every second when it is idle; a commit takes milliseconds, and another
 /// program's lock is waited for 5 seconds. A store that cannot write, on a full
 /// disk say, has its turns all the same: a restart would not mend that.
-const STUCK: Duration = Duration::from_secs(30);
+pub const STUCK: Duration = Duration::from_secs(30);
 
 /// Sockets that were passed to this process, used in place of its own.
 #[derive(Debug, Default)]
