@@ -130,6 +130,7 @@ impl Worker {
         let waker = wake.clone();
         let sender = Sender {
             from: sender(None, "example.com").expect("an address"),
+            reply_to: None,
             command_prefix: "holdpoint".to_owned(),
             host: "example.com".to_owned(),
         };
