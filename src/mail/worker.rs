@@ -157,7 +157,7 @@ fn recipient(people: &People, operator: &str, by: &Transport) -> Result<Recipien
             return Err("this operator has no `email` in the configuration".to_owned());
         }
     };
-    Ok(Recipient { name: operator.name.clone(), email, time_zone: None })
+    Ok(Recipient { name: operator.name.clone(), email, time_zone: operator.time_zone })
 }
 
 /// What is under way. An entry leaves `underway` only when its result is

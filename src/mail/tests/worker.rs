@@ -36,6 +36,7 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
     let operator = |(name, email): &(&str, Option<&str>)| OperatorConfig {
         name: (*name).to_owned(),
         email: email.map(str::to_owned),
+        time_zone: None,
         aliases: Vec::new(),
         groups: BTreeSet::from(["ops".to_owned()]),
         roles: Roles { operator: true, auditor: false, admin: false },
