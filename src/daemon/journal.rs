@@ -9,18 +9,45 @@
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tracing::field::display;
 
 use crate::call::model::{Decision, Request};
 use crate::call::safe_text::SafeText;
+use crate::desk::Desk;
 use crate::store::Event;
 use crate::store::audit::Kind;
 
 /// Names from outside may have 200 bytes and more once they are shown safely.
 const LONGEST_NAME: usize = 80;
 
+/// The task that writes it.
+#[derive(Debug)]
+pub struct Journal {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Journal {
+    /// Begins with what happens from now on.
+    pub fn begin(desk: &Desk) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        Journal { task: tokio::spawn(follow(desk.subscribe(), stopped)), stop }
+    }
+
+    /// Writes down what is left, and ends.
+    pub async fn finish(self) {
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+    }
+}
+
 /// Follows events until `stop`, and then to the last one.
-pub async fn run(mut events: Receiver<Event>, stop: impl Future<Output = ()>) {
+async fn follow(mut events: Receiver<Event>, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
         let event = tokio::select! {

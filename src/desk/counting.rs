@@ -28,15 +28,7 @@ pub(super) fn count(metrics: &Metrics, event: &Event) {
         Kind::OutcomeReported => metrics.outcome(request.outcome),
         Kind::OutcomeUnknown => metrics.outcome(Outcome::Unknown),
         // Not about a request, or counted elsewhere.
-        Kind::DenialLifted
-        | Kind::CallAllowed
-        | Kind::CallDenied
-        | Kind::MailSent
-        | Kind::MailFailed
-        | Kind::ClockStepped
-        | Kind::ClockConfirmed
-        | Kind::DaemonStarted
-        | Kind::DaemonStopped => {}
+        _ => {}
     }
 }
 

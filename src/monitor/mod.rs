@@ -3,7 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/metrics` | what [`crate::metrics`] lists, for Prometheus |
-//! | `/livez` | 200 while the process answers: restart it when this stays silent |
+//! | `/livez` | 200 while the daemon and its store's thread have their turns; 503, or silence, means that a restart would help |
 //! | `/readyz` | 200 while the daemon serves and its store can write; else 503 and the reason, in a line |
 //!
 //! Promises: nobody needs to say who they are, and nothing about any call, person
@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use crate::call::safe_text::SafeText;
 use crate::desk::Desk;
 use crate::metrics::page::{Format, page};
-use crate::store::Health;
+use crate::store::{Health, STUCK};
 use crate::telemetry::Dropped;
 use readings::Readings;
 
@@ -36,7 +36,7 @@ pub async fn serve(desk: Arc<Desk>, dropped: Dropped, listener: TcpListener) {
     let pages = Arc::new(Pages { readings: Readings::new(desk.clone(), dropped), desk });
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(alive))
         .route("/readyz", get(ready))
         .with_state(pages);
     connections::serve(router, listener).await;
@@ -58,16 +58,24 @@ async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Respons
     }
 }
 
+/// A store that cannot write, on a full disk say, is alive: a restart mends nothing.
+async fn alive(State(pages): State<Arc<Pages>>) -> Response {
+    match pages.desk.store().silent_for() < STUCK {
+        true => "ok\n".into_response(),
+        false => not_so("the store's thread is stuck"),
+    }
+}
+
 async fn ready(State(pages): State<Arc<Pages>>) -> Response {
-    let unready = |why: &str| {
-        let why = SafeText::line(why);
-        (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
-    };
     if *pages.desk.closing().borrow() {
-        return unready("the daemon is stopping");
+        return not_so("the daemon is stopping");
     }
     match &*pages.desk.store().health().borrow() {
         Health::Serving => "ok\n".into_response(),
-        Health::Failing(why) => unready(why),
+        Health::Failing(why) => not_so(why),
     }
+}
+
+fn not_so(why: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", SafeText::line(why))).into_response()
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -32,6 +32,12 @@ const WALKERS: usize = 1;
 
 /// How long questions under way may take when the store closes.
 const READERS_LEAVE: Duration = Duration::from_secs(2);
+
+/// The store's thread is taken for stuck after this long without a turn. It has
+/// one every second when it is idle; a commit takes milliseconds, and another
+/// program's lock is waited for 5 seconds. A store that cannot write, on a full
+/// disk say, has its turns all the same: a restart would not mend that.
+pub const STUCK: Duration = Duration::from_secs(30);
 
 /// Whether the store can write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +134,9 @@ pub(super) enum Message {
 pub(super) struct Shared {
     pub(super) queued: AtomicUsize,
     pub(super) offset_ms: AtomicI64,
+    /// When the writer last had a turn. Not by the store's clock: that may be put
+    /// forward, and a suspended machine's writer is not stuck.
+    pub(super) turn: Mutex<Instant>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) path: PathBuf,
     pub(super) readers: Mutex<Vec<Connection>>,
@@ -139,6 +148,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The writer is not stuck.
+    pub(super) fn takes_a_turn(&self) {
+        *lock(&self.turn) = Instant::now();
+    }
+
     /// The store's time.
     pub(super) fn now(&self) -> Time {
         Time(self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed))
@@ -180,6 +194,7 @@ impl Store {
         let shared = Arc::new(Shared {
             queued: AtomicUsize::new(0),
             offset_ms: AtomicI64::new(offset),
+            turn: Mutex::new(Instant::now()),
             clock: options.clock,
             path: options.path,
             readers: Mutex::new(Vec::new()),
@@ -226,6 +241,12 @@ impl Store {
     /// Whether it can write, and changes of that.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.clone()
+    }
+
+    /// How long the writer has not had a turn. It has one every second when there
+    /// is nothing to do, and one for each commit, whether that succeeds or not.
+    pub fn silent_for(&self) -> Duration {
+        lock(&self.shared.turn).elapsed()
     }
 
     /// Runs a transition, and answers when it is on disk.

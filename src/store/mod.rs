@@ -22,6 +22,7 @@
 //! drive millions of them without the thread.
 
 pub mod audit;
+pub mod change;
 pub mod clock;
 pub mod decide;
 pub mod ending;
@@ -47,5 +48,5 @@ mod writer;
 mod tests;
 
 pub use error::{Refusal, StoreError};
-pub use handle::{Health, Store, StoreOptions};
+pub use handle::{Health, STUCK, Store, StoreOptions};
 pub use tx::{Event, Tx};

@@ -223,7 +223,7 @@ async fn a_reader_of_the_log_that_stalls_holds_nothing_up() {
     // Everything that there is to say, which fills a pipe in no time.
     home.set("HOLDPOINT_LOG", "trace");
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let daemon = home.serving(home.spawn_logging_to(writer)).await;
+    let daemon = home.serves(home.spawn_logging_to(writer)).await;
     let mut begun = vec![0; 4096];
     let mut said = String::new();
     while !said.contains("/metrics\"") {

@@ -91,7 +91,6 @@ impl Home {
     }
 
     /// A shell command that sets the stage in the daemon's own process.
-    #[cfg(feature = "faults")]
     pub fn before(&mut self, shell: &str) {
         shell.clone_into(&mut self.before);
     }
@@ -123,11 +122,11 @@ impl Home {
 
     /// Starts the daemon and waits until it serves.
     pub async fn start(&self) -> Daemon<'_> {
-        self.serving(self.spawn()).await
+        self.serves(self.spawn()).await
     }
 
-    /// Waits until a daemon that was started serves.
-    pub async fn serving<'a>(&'a self, mut daemon: Daemon<'a>) -> Daemon<'a> {
+    /// Waits until a daemon serves.
+    pub async fn serves<'a>(&self, mut daemon: Daemon<'a>) -> Daemon<'a> {
         let ready = wait_for("the daemon to serve", || async {
             let exited = daemon.child.as_ref().is_some_and(has_exited);
             (exited || self.health().await == Some(ServingStatus::Serving)).then_some(!exited)
@@ -139,18 +138,26 @@ impl Home {
 
     /// Starts the daemon and waits for nothing.
     pub fn spawn(&self) -> Daemon<'_> {
-        let log =
-            (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
-        self.spawn_logging_to(log)
+        self.spawn_with(Stdio::null(), None)
     }
 
-    /// The same, with its output going elsewhere.
+    /// The same with something else as its standard input, and output.
+    pub fn spawn_with(&self, stdin: Stdio, stdout: Option<Stdio>) -> Daemon<'_> {
+        let log =
+            (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
+        self.spawn_saying(stdin, stdout, log.into())
+    }
+
+    /// The same with its log going elsewhere.
     pub fn spawn_logging_to(&self, log: impl Into<OwnedFd>) -> Daemon<'_> {
-        let log: OwnedFd = log.into();
+        self.spawn_saying(Stdio::null(), None, log.into())
+    }
+
+    fn spawn_saying(&self, stdin: Stdio, stdout: Option<Stdio>, log: OwnedFd) -> Daemon<'_> {
         let child = self
             .command()
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
+            .stdin(stdin)
+            .stdout(stdout.unwrap_or_else(|| log.try_clone().expect("a second handle").into()))
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
@@ -288,7 +295,7 @@ impl Daemon<'_> {
     }
 
     /// Waits until it has ended by itself, in a test without a runtime.
-    fn exit(&mut self) -> ExitStatus {
+    pub fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it was not waited for yet");
         let began = Instant::now();
         loop {
