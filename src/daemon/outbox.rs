@@ -9,7 +9,7 @@ use super::CannotStart;
 use crate::config::{Config, Overrides, StatePaths};
 use crate::desk::Desk;
 use crate::mail::letter;
-use crate::mail::transport::{MailConfig, STEP_TIMEOUT, Transport};
+use crate::mail::transport::{MailConfig, Transport};
 use crate::mail::worker::{self, Sender};
 
 /// Starts the worker. Also says where mails go, in words.
@@ -18,13 +18,8 @@ pub fn start(
     config: &Config,
     paths: &StatePaths,
 ) -> Result<(JoinHandle<()>, String), CannotStart> {
-    let transport = Transport::new(&MailConfig {
-        server: config.smtp.clone(),
-        tls_ca_file: None,
-        folder: paths.mail.clone(),
-        step_timeout: STEP_TIMEOUT,
-    })
-    .map_err(CannotStart::because)?;
+    let transport =
+        Transport::new(&MailConfig::new(config, paths)).map_err(CannotStart::because)?;
     let goes = transport.describe();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let from = match &config.from {
