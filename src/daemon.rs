@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::Identity as TlsIdentity;
 
+pub(crate) use outbox::mail_sender;
+
 use crate::config::{Config, StatePaths, token};
 use crate::desk::people::People;
 use crate::desk::routes::Routes;

@@ -145,13 +145,13 @@ impl Given {
         self.count("mail_folder_keep", problems)
     }
 
-    /// The sender of mails.
-    pub fn from(&self, problems: &mut Problems) -> Option<Mailbox> {
-        let (text, place) = self.text("from")?;
+    /// The sender of mails, or where answers to them go.
+    pub fn mailbox(&self, name: &str, problems: &mut Problems) -> Option<Mailbox> {
+        let (text, place) = self.text(name)?;
         let mailbox: Option<Mailbox> =
             text.parse().ok().filter(|_| !text.chars().any(char::is_control));
         if mailbox.is_none() {
-            let message = format!("`from` is \"{}\", not a mail address", shortened(text));
+            let message = format!("`{name}` is \"{}\", not a mail address", shortened(text));
             let remedy = "write for example Holdpoint <holdpoint@example.com>";
             problems.error(place, message, remedy);
         }

@@ -27,6 +27,7 @@ mod settings;
 mod smtp;
 #[cfg(test)]
 mod tests;
+mod time_zone;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -78,6 +79,8 @@ pub struct Config {
     pub mail_folder_keep: usize,
     /// The sender of mails; always there when `smtp` is.
     pub from: Option<Mailbox>,
+    /// Where answers to mails go; `None`: to `from`.
+    pub reply_to: Option<Mailbox>,
     /// How long people have when neither caller nor route says.
     pub default_timeout: Duration,
     /// How long an approval may stay unused.
@@ -183,7 +186,8 @@ impl Config {
             smtp: given.smtp(&mut problems),
             smtp_connections: given.smtp_connections(&mut problems),
             mail_folder_keep: given.mail_folder_keep(&mut problems),
-            from: given.from(&mut problems),
+            from: given.mailbox("from", &mut problems),
+            reply_to: given.mailbox("reply_to", &mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),

@@ -32,7 +32,7 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 18] = [
+const SETTINGS: [Setting; 19] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
@@ -44,6 +44,7 @@ const SETTINGS: [Setting; 18] = [
     ("smtp_connections", Kind::Count(1, 32), "4"),
     ("mail_folder_keep", Kind::Count(1, 1_000_000), "10000"),
     ("from", Kind::Text, ""),
+    ("reply_to", Kind::Text, ""),
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),

@@ -112,18 +112,15 @@ impl Folder {
     }
 }
 
-/// Whether a file is a letter of ours by its name: `20261122T130500Z-1a2b3c4d-jane.eml`.
+/// Whether a file is a letter of ours by its name, which begins with a time:
+/// `20261122T130500Z-1a2b3c4d-jane.eml`.
 fn is_ours(name: &str) -> bool {
-    let shape = |shape: &[u8], text: &str| {
-        shape.len() == text.len()
-            && shape.iter().zip(text.bytes()).all(|(kind, byte)| match kind {
-                b'0' => byte.is_ascii_digit(),
-                b'x' => byte.is_ascii_hexdigit(),
-                literal => *literal == byte,
-            })
+    const TIME: &[u8] = b"00000000T000000Z-";
+    let alike = |(kind, byte): (&u8, u8)| match kind {
+        b'0' => byte.is_ascii_digit(),
+        literal => *literal == byte,
     };
-    let parts = name.split_at_checked(26).zip(name.strip_suffix(".eml"));
-    parts.is_some_and(|((start, _), _)| shape(b"00000000T000000Z-xxxxxxxx-", start))
+    name.ends_with(".eml") && name.len() > TIME.len() && TIME.iter().zip(name.bytes()).all(alike)
 }
 
 /// Writes under another name first, so that nobody ever reads half a letter.

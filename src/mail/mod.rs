@@ -17,8 +17,11 @@ mod html;
 mod limits;
 mod plain;
 mod smtp;
+mod subject;
+mod thread;
 
 pub mod letter;
+pub mod sample;
 pub mod transport;
 pub mod worker;
 

@@ -11,6 +11,7 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`mail`] | mail, tried out from the command line |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -45,6 +46,7 @@ mod deciding;
 mod held;
 mod hostile;
 mod limits;
+mod mail;
 mod model;
 #[cfg(feature = "faults")]
 mod steps;

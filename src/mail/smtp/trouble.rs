@@ -326,15 +326,13 @@ fn certificate(error: &TlsError, server: &Server) -> (String, String) {
         }
         Bad::UnknownIssuer => (
             "its certificate is from an authority that this machine does not know".to_owned(),
-            match &server.smtp.tls_ca_file {
-                None => "if the authority is your own, name its certificate (PEM) with \
-                         `smtp_tls_ca_file`"
-                    .to_owned(),
-                Some(path) => format!(
-                    "`smtp_tls_ca_file` {} does not hold that authority's certificate",
-                    printable(path)
-                ),
-            },
+            authority(server),
+        ),
+        // A new authority under the name of the old one, as on a machine set up anew.
+        Bad::BadSignature => (
+            "its certificate names an authority that this machine knows, but is signed by another"
+                .to_owned(),
+            authority(server),
         ),
         // Only the text tells it from others: its type is one of a crate below.
         Bad::Other(error) if format!("{error:?}").contains("CaUsedAsEndEntity") => (
@@ -344,6 +342,18 @@ fn certificate(error: &TlsError, server: &Server) -> (String, String) {
                 .to_owned(),
         ),
         other => (format!("its certificate is not accepted: {other}"), String::new()),
+    }
+}
+
+/// How an authority becomes known.
+fn authority(server: &Server) -> String {
+    match &server.smtp.tls_ca_file {
+        None => "if the authority is your own, name its certificate (PEM) with `smtp_tls_ca_file`"
+            .to_owned(),
+        Some(path) => {
+            let path = printable(path);
+            format!("`smtp_tls_ca_file` {path} does not hold that authority's certificate")
+        }
     }
 }
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::server::{Answer, STEP, Server, transport};
+use super::server::{Answer, STEP, Server, patient, transport};
 use super::{letter, request};
 use crate::mail::transport::{Fault, Transport};
 
 /// Delivers so many letters at once, and expects all to arrive.
 async fn deliver(transport: &Transport, letters: usize) {
+    let letter = Arc::new(letter(&request()));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..letters {
-        let transport = transport.clone();
-        tasks.spawn(async move { transport.deliver(&letter(&request())).await });
+        let (transport, letter) = (transport.clone(), letter.clone());
+        tasks.spawn(async move { transport.deliver(&letter).await });
     }
     for result in tasks.join_all().await {
         result.expect("delivered");
@@ -33,7 +34,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[tokio::test]
 async fn letters_one_after_the_other_share_a_connection() {
     let server = Server::start(|_| Answer::Usual).await;
-    let transport = server.transport("me:pw@");
+    let transport = patient(server.smtp("me:pw@"), 8);
     for _ in 0..10 {
         deliver(&transport, 1).await;
     }
@@ -44,7 +45,7 @@ async fn letters_one_after_the_other_share_a_connection() {
 #[tokio::test]
 async fn a_storm_opens_no_more_connections_than_configured() {
     let server = Server::start(|_| Answer::Usual).await;
-    let transport = transport(server.smtp(""), 3);
+    let transport = patient(server.smtp(""), 3);
     deliver(&transport, 250).await;
     assert_eq!(server.letters().len(), 250);
     assert!(server.most_open() <= 3, "{}", server.most_open());
@@ -55,7 +56,7 @@ async fn a_storm_opens_no_more_connections_than_configured() {
 #[tokio::test]
 async fn a_connection_carries_a_hundred_letters_and_says_goodbye() {
     let server = Server::start(|_| Answer::Usual).await;
-    let transport = transport(server.smtp(""), 1);
+    let transport = patient(server.smtp(""), 1);
     for _ in 0..101 {
         deliver(&transport, 1).await;
     }
@@ -79,7 +80,7 @@ async fn idle_connections_are_closed_with_a_goodbye() {
 #[tokio::test]
 async fn a_transport_that_is_closed_says_goodbye_at_once() {
     let server = Server::start(|_| Answer::Usual).await;
-    let transport = server.transport("");
+    let transport = patient(server.smtp(""), 8);
     deliver(&transport, 3).await;
     transport.close().await;
     assert_eq!(server.times("QUIT"), server.opened());
@@ -117,7 +118,7 @@ async fn a_server_that_closes_after_each_letter_gets_each_letter() {
         _ => Answer::Usual,
     })
     .await;
-    let transport = transport(server.smtp(""), 2);
+    let transport = patient(server.smtp(""), 2);
     for _ in 0..5 {
         deliver(&transport, 2).await;
     }
@@ -134,7 +135,7 @@ async fn a_server_that_always_goes_away_at_mail_is_asked_twice_at_most() {
         _ => Answer::Usual,
     })
     .await;
-    let transport = server.transport("");
+    let transport = patient(server.smtp(""), 8);
     deliver(&transport, 1).await;
     let failure = transport.deliver(&letter(&request())).await.expect_err("it goes away");
     assert!(failure.fault == Fault::Passing && !failure.unknown_end, "{failure:?}");
@@ -149,7 +150,7 @@ async fn a_bounced_recipient_leaves_the_connection_usable() {
         _ => Answer::Usual,
     })
     .await;
-    let transport = server.transport("");
+    let transport = patient(server.smtp(""), 8);
     let failure = transport.deliver(&letter(&request())).await.expect_err("bounced");
     assert_eq!(failure.fault, Fault::Letter);
     deliver(&transport, 1).await;
@@ -163,7 +164,7 @@ async fn a_hundred_letters_do_not_try_a_wrong_password_a_hundred_times() {
         _ => Answer::Usual,
     })
     .await;
-    let transport = transport(server.smtp("me:pw@"), 4);
+    let transport = patient(server.smtp("me:pw@"), 4);
     for _ in 0..100 {
         let failure = transport.deliver(&letter(&request())).await.expect_err("refused");
         assert_eq!(failure.fault, Fault::SetUp);
@@ -192,7 +193,8 @@ async fn a_hundred_letters_do_not_each_wait_for_a_server_that_hangs() {
         assert_eq!(result.expect_err("it hangs").fault, Fault::Passing);
     }
     assert!(server.opened() <= 8, "{}", server.opened());
-    assert!(begun.elapsed() < 10 * STEP, "{:?}", begun.elapsed());
+    // A hundred by four at a time would take twenty-five.
+    assert!(begun.elapsed() < 15 * STEP, "{:?}", begun.elapsed());
 }
 
 /// A delivery that is given up half way leaves nothing that another letter
@@ -211,6 +213,5 @@ async fn a_delivery_that_is_given_up_takes_its_connection_with_it() {
     until("it hangs", || server.times("RCPT") == 1).await;
     task.abort();
     deliver(&transport, 1).await;
-    assert_eq!((server.opened(), server.most_open().min(2)), (2, server.most_open()));
-    assert_eq!(server.letters().len(), 1);
+    assert_eq!((server.opened(), server.letters().len()), (2, 1));
 }

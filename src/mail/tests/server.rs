@@ -21,6 +21,8 @@ pub const STEP: Duration = Duration::from_millis(300);
 pub enum Answer {
     Usual,
     Say(&'static str),
+    /// The usual answer, after a while.
+    After(Duration),
     /// Bytes as they are, then nothing more.
     Bytes(&'static [u8]),
     /// One line without an end.
@@ -138,14 +140,23 @@ impl Server {
     }
 }
 
-/// Letters to a server, in haste.
+/// Letters to a server that hangs, in haste.
 pub fn transport(smtp: config::Smtp, connections: usize) -> Transport {
+    transport_within(smtp, connections, STEP)
+}
+
+/// Letters to a server that answers, however busy this machine is.
+pub fn patient(smtp: config::Smtp, connections: usize) -> Transport {
+    transport_within(smtp, connections, 100 * STEP)
+}
+
+fn transport_within(smtp: config::Smtp, connections: usize, step_timeout: Duration) -> Transport {
     Transport::new(&MailConfig {
         server: Some(smtp),
         connections,
         folder: std::path::PathBuf::new(),
         folder_keep: 1,
-        step_timeout: STEP,
+        step_timeout,
     })
     .expect("a transport")
 }
@@ -201,6 +212,10 @@ async fn converse(
         let does = if verb == "NOTHING" { Answer::Say("") } else { answer(verb) };
         let reply = match does {
             Answer::Usual | Answer::UsualAndClose => usual,
+            Answer::After(while_) => {
+                tokio::time::sleep(while_).await;
+                usual
+            }
             Answer::Say(reply) => reply,
             Answer::Bytes(bytes) => {
                 stream.write_all(bytes).await?;
