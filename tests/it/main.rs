@@ -15,6 +15,7 @@
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
 //! | [`stopping`] | told to stop in the middle of commits, mails and holds |
+//! | [`mail`] | mail, tried out from the command line |
 //! | [`watched_over`] | metrics, health and logs, and those who read them slowly |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
@@ -50,6 +51,7 @@ mod deciding;
 mod held;
 mod hostile;
 mod limits;
+mod mail;
 mod model;
 mod reload;
 mod startup;
