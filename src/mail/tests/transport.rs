@@ -144,16 +144,6 @@ async fn tls_on_a_plain_port_is_recognised() {
 }
 
 #[tokio::test]
-async fn a_letter_cut_off_before_its_end_was_not_taken() {
-    let failure = failure_at("DATA", Answer::UsualAndClose).await;
-    assert_eq!(failure.fault, Fault::Passing);
-    // It is small: the socket may have taken all of it before the end was seen.
-    assert!(failure.text.contains("the letter"), "{}", failure.text);
-    let failure = failure_at("DATA", Answer::Close).await;
-    assert!(!failure.unknown_end, "{}", failure.text);
-}
-
-#[tokio::test]
 async fn a_connection_that_dies_after_the_letter_leaves_its_end_unknown() {
     let server = Server::start(|verb| match verb {
         "." => Answer::Close,
