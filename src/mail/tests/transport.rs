@@ -112,7 +112,7 @@ async fn garbage_at_any_verb_is_tried_again_and_shown() {
 async fn an_answer_without_an_end_is_cut_off() {
     for (answer, words) in [
         (Answer::EndlessLine, "a line of more than 4096 bytes"),
-        (Answer::EndlessAnswer, "more than 32768 bytes of answer"),
+        (Answer::EndlessLines, "more than 32768 bytes of answer"),
     ] {
         for verb in VERBS {
             let failure = failure_at(verb, answer).await;
