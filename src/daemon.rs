@@ -11,18 +11,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tonic::transport::Identity as TlsIdentity;
-
 use crate::config::{Config, StatePaths, token};
 use crate::desk::people::People;
 use crate::desk::routes::Routes;
 use crate::desk::{Desk, Settings};
 use crate::grpc::auth::Door;
+use crate::grpc::doors::{CrowdLimits, DoorCounts, Doors, Listener, Tls, TlsError};
 use crate::grpc::server;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// How long connections may take to end once the doors close. Everyone who waits
 /// has been sent away by then, and what is under way takes milliseconds; but an
@@ -51,6 +50,8 @@ pub struct Daemon {
     desk: Arc<Desk>,
     paths: StatePaths,
     doors: JoinSet<Result<(), tonic::transport::Error>>,
+    door_counts: Arc<DoorCounts>,
+    tls: Option<Arc<Tls>>,
     mail: Option<tokio::task::JoinHandle<()>>,
     doors_close: watch::Sender<bool>,
     /// Where it listens, in the form that clients take.
@@ -71,7 +72,10 @@ impl Daemon {
         let lock = DaemonLock::take(&paths.lock).map_err(CannotStart::because)?;
         let people = people(config, &paths)?;
         let routes = Routes::new(&config.routes, config.default_timeout);
-        let tls = tls(config)?;
+        files_enough_for(config);
+        let door_counts = Arc::new(DoorCounts::default());
+        let tls = config.tls.as_ref().map(|files| Tls::start(files, door_counts.clone()));
+        let tls = tls.transpose().map_err(CannotStart::because)?;
         let desk = Desk::open(
             paths.database.clone(),
             Arc::new(SystemClock),
@@ -87,42 +91,65 @@ impl Daemon {
             desk,
             paths,
             doors: JoinSet::new(),
+            door_counts,
+            tls,
             mail: Some(mail),
             doors_close: watch::Sender::new(false),
             addresses: Vec::new(),
             mail_goes,
             _lock: lock,
         };
-        daemon.open_doors(config, &door, tls).await?;
+        daemon.open_doors(config, &door).await?;
         Ok(daemon)
     }
 
-    async fn open_doors(
-        &mut self,
-        config: &Config,
-        door: &Door,
-        tls: Option<TlsIdentity>,
-    ) -> Result<(), CannotStart> {
-        let stop = || {
-            let mut close = self.doors_close.subscribe();
-            async move {
-                let _ = close.wait_for(|close| *close).await;
-            }
+    async fn open_doors(&mut self, config: &Config, door: &Door) -> Result<(), CannotStart> {
+        let limits = CrowdLimits {
+            connections: config.limits.max_connections,
+            per_address: config.limits.max_connections_per_address,
         };
-        let (stop_socket, stop_tcp) = (stop(), stop());
+        let doors = Doors::new(limits, self.door_counts.clone());
         let socket = server::bind_socket(&self.paths.socket).map_err(CannotStart::because)?;
-        let router = server::router(door, None).await.map_err(CannotStart::because)?;
-        self.doors.spawn(server::serve_socket(router, socket, stop_socket));
-        self.addresses.push(format!("unix:{}", self.paths.socket.display()));
+        let address = format!("unix:{}", self.paths.socket.display());
+        self.open_door(&doors, door, Listener::Unix(socket), address).await?;
         if let Some(address) = config.listen {
             let listener = server::bind_tcp(address).await.map_err(CannotStart::because)?;
             let address = listener.local_addr().unwrap_or(address);
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            let router = server::router(door, tls).await.map_err(CannotStart::because)?;
-            self.doors.spawn(server::serve_tcp(router, listener, stop_tcp));
-            self.addresses.push(format!("{scheme}://{address}"));
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            let address = format!("{scheme}://{address}");
+            self.open_door(&doors, door, Listener::Tcp(listener), address).await?;
         }
         Ok(())
+    }
+
+    /// Serves what comes from one listener, until the doors close.
+    async fn open_door(
+        &mut self,
+        doors: &Doors,
+        door: &Door,
+        listener: Listener,
+        address: String,
+    ) -> Result<(), CannotStart> {
+        let router = server::router(door).await.map_err(CannotStart::because)?;
+        let connections = doors.open(listener, self.tls.clone());
+        let mut close = self.doors_close.subscribe();
+        let stop = async move {
+            let _ = close.wait_for(|close| *close).await;
+        };
+        self.doors.spawn(server::serve(router, connections, stop));
+        self.addresses.push(address);
+        Ok(())
+    }
+
+    /// Reads certificate, key and client CAs again, for the connections that are
+    /// made from then on. If they cannot be used, those before them stay.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    /// What the doors have counted so far.
+    pub fn door_counts(&self) -> &Arc<DoorCounts> {
+        &self.door_counts
     }
 
     /// Everything behind the doors.
@@ -239,19 +266,27 @@ fn user_name() -> String {
     named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "local-operator".to_owned())
 }
 
-fn tls(config: &Config) -> Result<Option<TlsIdentity>, CannotStart> {
-    let Some(files) = &config.tls else { return Ok(None) };
-    let read = |key: &str, path: &Path| {
-        fs::read(path).map_err(|e| {
-            CannotStart::because(format!(
-                "cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read",
-                path.display()
-            ))
-        })
-    };
-    let certificate = read("tls_cert_file", &files.cert_file)?;
-    let key = read("tls_key_file", &files.key_file)?;
-    Ok(Some(TlsIdentity::from_pem(certificate, key)))
+/// Files that are open besides connections: database, mail, logs, with room.
+const OTHER_FILES: u64 = 256;
+
+/// Lets the daemon have as many files open as its connections need. Shells and
+/// systemd allow 1024 at first, and more to who asks.
+fn files_enough_for(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = config.limits.max_connections as u64 + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let current = Some(maximum.map_or(needed, |maximum| maximum.min(needed)));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    if raised.is_err() || current < Some(needed) {
+        tracing::warn!(
+            needed,
+            allowed = current,
+            "fewer files may be open than limits.max_connections needs; raise the limit (LimitNOFILE, ulimit -n), or lower the setting"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ use crate::store::{Event, Store, StoreError, StoreOptions, ending, read};
 use entitlement::Entitlement;
 use error::DeskError;
 use intake::{Incoming, Intake};
-use people::{Caller, Identity, Operator, People};
+use people::{Caller, Identity, Operator, People, SeveralIdentities};
 use routes::{Facts, Routes};
 pub use settings::Settings;
 use waiters::{Ticket, Waiters};
@@ -168,6 +168,11 @@ impl Desk {
     /// Who a token belongs to.
     pub fn authenticate(&self, token: &str) -> Option<Identity> {
         self.people().authenticate(token, self.store.now())
+    }
+
+    /// Who a verified client certificate with these names belongs to.
+    pub fn certified(&self, names: &[String]) -> Result<Option<Identity>, SeveralIdentities> {
+        self.people().certified(names)
     }
 
     fn entitlement(&self) -> Entitlement {

@@ -317,6 +317,7 @@ impl OperatorService for OperatorDoor {
             Identity::Caller(caller) => {
                 answer.name.clone_from(&caller.name);
                 answer.roles = vec!["caller".to_owned()];
+                answer.strength = caller.strength.number();
             }
             Identity::Operator(operator) => {
                 answer.name.clone_from(&operator.name);
