@@ -11,6 +11,8 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`doors`] | TLS: certificates of both sides, their exchange and their end |
+//! | [`flood`] | connections that are many, silent, hostile or dead |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -42,6 +44,8 @@
 
 mod crash;
 mod deciding;
+mod doors;
+mod flood;
 mod held;
 mod hostile;
 mod limits;

@@ -17,6 +17,7 @@ pub struct Ca(CertifiedIssuer<'static, KeyPair>);
 pub struct Pair {
     pub certificate: String,
     pub key: String,
+    pub der: Vec<u8>,
 }
 
 impl Ca {
@@ -73,8 +74,9 @@ impl Ca {
         params.not_before = (now - Duration::from_secs(3600)).into();
         params.not_after = (now + for_how_long).into();
         let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("signed").pem();
-        Pair { certificate, key: key.serialize_pem() }
+        let certificate = params.signed_by(&key, &self.0).expect("signed");
+        let (der, certificate) = (certificate.der().to_vec(), certificate.pem());
+        Pair { certificate, key: key.serialize_pem(), der }
     }
 }
 
