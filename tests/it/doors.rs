@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use super::support::certificates::{Ca, Pair};
 use super::support::clients::{self, Clients, waited_on};
-use super::support::daemon::{cli_with, identity};
+use super::support::daemon::{Daemon, cli_with, identity};
 use super::support::tcp::{channel, endpoint, handshake};
 use super::support::{Home, approve, call, get, hold, reason_of, submit, wait_for};
 
@@ -54,6 +54,10 @@ impl Behind {
         Behind::new(|ca| ca.server("server", LONG), "")
     }
 
+    async fn start(&self) -> Daemon<'_> {
+        self.home.start_and_tell().await
+    }
+
     /// A connection of its own, with a client certificate of these names, or without.
     fn with(&self, names: Option<&[&str]>) -> Clients {
         let pair = names.map(|names| self.clients.client(names, LONG));
@@ -91,7 +95,7 @@ async fn a_certificate_is_exchanged_while_a_call_is_held() {
     let mut behind = Behind::new(|_| first.clone(), "");
     behind.servers = servers;
     let home = &behind.home;
-    let daemon = home.start().await;
+    let daemon = behind.start().await;
     let connection = behind.with(None);
     let (caller, mut operator) =
         (connection.caller_named("proxy"), connection.operator_named("ana"));
@@ -122,7 +126,7 @@ async fn a_certificate_is_exchanged_while_a_call_is_held() {
 async fn a_certificate_that_expires_while_running_is_said_and_holds_nobody_up() {
     let behind = Behind::new(|ca| ca.server("short", Duration::from_secs(8)), "");
     let home = &behind.home;
-    let daemon = home.start().await;
+    let daemon = behind.start().await;
     assert!(home.log().contains("the TLS certificate expires soon"), "{}", home.log());
     let connection = behind.with(None);
     let (caller, mut operator) =
@@ -147,7 +151,7 @@ async fn a_certificate_that_expires_while_running_is_said_and_holds_nobody_up() 
 #[tokio::test]
 async fn a_client_certificate_is_an_identity_without_a_token() {
     let behind = Behind::usual();
-    let _daemon = behind.home.start().await;
+    let _daemon = behind.start().await;
     let proxy = behind.with(Some(&["proxy.internal", "spiffe://corp/proxy"]));
     let cert = behind.with(Some(&["cert@example.com"]));
     let (mut caller, mut operator) = (proxy.caller_without_token(), cert.operator_certified());
@@ -173,7 +177,7 @@ async fn a_client_certificate_is_an_identity_without_a_token() {
 #[tokio::test]
 async fn a_certificate_that_is_nobody_s_or_not_the_token_s_is_refused() {
     let behind = Behind::usual();
-    let _daemon = behind.home.start().await;
+    let _daemon = behind.start().await;
     let with = |names: &[&str]| behind.with(Some(names));
     let stranger = with(&["stranger.example.com"]);
     let says = ["stranger.example.com", "certificate_names"];
@@ -195,9 +199,9 @@ async fn a_certificate_that_is_nobody_s_or_not_the_token_s_is_refused() {
 #[tokio::test]
 async fn a_client_certificate_that_is_not_valid_fails_the_handshake() {
     let behind = Behind::usual();
-    let _daemon = behind.home.start().await;
+    let _daemon = behind.start().await;
     let other = Ca::new("clients").client(&["ana@example.com"], LONG);
-    let expired = behind.clients.client(&["ana@example.com"], Duration::ZERO);
+    let expired = behind.clients.expired_client("proxy.example.com");
     // A server's certificate, even one of the right CA, is not for clients.
     let server = behind.clients.server("localhost", LONG);
     for (what, pair) in [("another CA's", other), ("expired", expired), ("a server's", server)] {
@@ -212,7 +216,7 @@ async fn a_client_certificate_that_is_not_valid_fails_the_handshake() {
 #[tokio::test]
 async fn a_connection_ends_with_its_client_certificate_and_the_call_stays() {
     let behind = Behind::usual();
-    let _daemon = behind.home.start().await;
+    let _daemon = behind.start().await;
     let short = behind.clients.client(&["proxy.example.com"], Duration::from_secs(5));
     let caller = behind.over(Some(&short)).caller_without_token();
     let mut operator = behind.with(None).operator_named("ana");
@@ -228,7 +232,7 @@ async fn a_connection_ends_with_its_client_certificate_and_the_call_stays() {
 async fn the_oldest_version_that_is_spoken_is_what_the_configuration_says() {
     for (more, old_is_served) in [("", true), ("tls_min_version = \"1.3\"", false)] {
         let behind = Behind::new(|ca| ca.server("server", LONG), more);
-        let _daemon = behind.home.start().await;
+        let _daemon = behind.start().await;
         let address = behind.home.tcp();
         let old = handshake(&address, &behind.servers, &[&TLS12], "h2").await;
         assert_eq!(old.is_ok(), old_is_served, "{more:?}: {old:?}");
@@ -260,7 +264,7 @@ async fn a_name_that_is_taken_away_is_nobody_s_on_connections_that_are_open() {
 #[tokio::test]
 async fn the_command_line_shows_a_client_certificate() {
     let behind = Behind::usual();
-    let _daemon = behind.home.start().await;
+    let _daemon = behind.start().await;
     let home = &behind.home;
     let (cert, key) = behind.clients.client(&["cert@example.com"], LONG).put(&home.state, "me");
     let ca = home.state.join("servers.crt");

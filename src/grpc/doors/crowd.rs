@@ -200,7 +200,8 @@ impl Crowd {
             self.send_away(&mut inside, number, Why::Silent);
         }
         while let Some((ends, number)) = inside.ends.first().copied()
-            && ends <= wall
+            // It is good for the whole of its last second.
+            && ends < wall
         {
             self.send_away(&mut inside, number, Why::CertificateEnded);
         }

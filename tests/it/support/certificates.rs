@@ -59,6 +59,13 @@ impl Ca {
         self.sign("client", names, ExtendedKeyUsagePurpose::ClientAuth, for_how_long)
     }
 
+    /// The same, but it ended a minute ago.
+    pub fn expired_client(&self, name: &str) -> Pair {
+        let names = vec![SanType::DnsName(name.try_into().expect("ascii"))];
+        let ended = SystemTime::now() - Duration::from_secs(60);
+        self.sign_until("client", names, ExtendedKeyUsagePurpose::ClientAuth, ended)
+    }
+
     fn sign(
         &self,
         name: &str,
@@ -66,13 +73,22 @@ impl Ca {
         usage: ExtendedKeyUsagePurpose,
         for_how_long: Duration,
     ) -> Pair {
+        self.sign_until(name, names, usage, SystemTime::now() + for_how_long)
+    }
+
+    fn sign_until(
+        &self,
+        name: &str,
+        names: Vec<SanType>,
+        usage: ExtendedKeyUsagePurpose,
+        end: SystemTime,
+    ) -> Pair {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names = names;
         params.extended_key_usages = vec![usage];
-        let now = SystemTime::now();
-        params.not_before = (now - Duration::from_secs(3600)).into();
-        params.not_after = (now + for_how_long).into();
+        params.not_before = (SystemTime::now() - Duration::from_secs(3600)).into();
+        params.not_after = end.into();
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("signed");
         let (der, certificate) = (certificate.der().to_vec(), certificate.pem());

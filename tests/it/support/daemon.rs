@@ -158,7 +158,15 @@ impl Home {
         String::from_utf8_lossy(&fs::read(self.beside("log")).unwrap_or_default()).into_owned()
     }
 
-    /// The TCP address at which the newest daemon serves: a scheme, an IP address and a port.
+    /// Starts the daemon and waits until it has also said where it serves.
+    pub async fn start_and_tell(&self) -> Daemon<'_> {
+        let daemon = self.start().await;
+        wait_for("its address", || async { self.log().contains("\"serving\"").then_some(()) })
+            .await;
+        daemon
+    }
+
+    /// The TCP address at which the daemon serves: a scheme, an IP address and a port.
     pub fn tcp(&self) -> String {
         let log = self.log();
         let serving =

@@ -133,6 +133,19 @@ impl ByHand {
         }
         self.stream.write_all(&bytes).await
     }
+
+    /// Reads what has come, and forgets it. An error once the daemon has closed.
+    pub fn forget(&self) -> io::Result<()> {
+        let mut bytes = [0; 65_536];
+        loop {
+            match self.stream.try_read(&mut bytes) {
+                Ok(0) => return Err(io::ErrorKind::ConnectionReset.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
