@@ -119,10 +119,14 @@ pub fn known(
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + use<> {
     let desk = desk.clone();
     move |mut request| {
-        let identity = identity(&desk, &request)?;
+        let found = identity(&desk, &request);
         if let Some(peer) = request.extensions().get::<Peer>() {
-            peer.known();
+            match &found {
+                Ok(_) => peer.known(),
+                Err(_) => peer.refused(),
+            }
         }
+        let identity = found?;
         request.extensions_mut().insert(identity);
         Ok(request)
     }

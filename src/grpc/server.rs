@@ -52,9 +52,10 @@ const RESET_UNSEEN: usize = 1024;
 /// protocol, until the connection is closed.
 const ERRORS_OF_ONE: usize = 256;
 
-/// A caller that is gone without a word is noticed within these two.
+/// A caller that is gone without a word is noticed within these two, and so
+/// within 20 s also on a busy machine.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(8);
 
 /// The services, ready to listen.
 pub async fn router(door: &Door) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {

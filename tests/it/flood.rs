@@ -249,7 +249,7 @@ async fn a_caller_that_is_dead_is_noticed_within_twenty_seconds() {
     waited_on(&mut operator, &id, false).await;
     let noticed = began.elapsed();
     eprintln!("noticed after {noticed:?}");
-    assert!(noticed < Duration::from_secs(20) + Duration::from_secs(1), "{noticed:?}");
+    assert!(noticed < Duration::from_secs(20), "{noticed:?}");
     daemon.stop().await;
 }
 
@@ -259,7 +259,12 @@ async fn a_watcher_that_reads_nothing_is_cut_off_though_much_waits_to_be_sent() 
     let (home, _) = home(PLAIN, "max_pending_per_client = 20000");
     let (daemon, address) = in_process(&home).await;
     let relay = Relay::to(address).await;
-    let behind = Clients::over(plain(relay.address).connect().await.expect("made"), &home.state);
+    // It allows the daemon to send a lot, so what it does not take fills every
+    // buffer on the way.
+    let endpoint = plain(relay.address)
+        .initial_connection_window_size(64 << 20)
+        .initial_stream_window_size(64 << 20);
+    let behind = Clients::over(endpoint.connect().await.expect("made"), &home.state);
     let mut watcher = behind.operator();
     let watch = watcher.watch_requests(proto::WatchRequestsRequest::default()).await;
     let mut events = watch.expect("watching").into_inner();
@@ -270,15 +275,19 @@ async fn a_watcher_that_reads_nothing_is_cut_off_though_much_waits_to_be_sent() 
     assert_eq!(open(), 2);
     relay.silence();
     let began = Instant::now();
-    let text = "x".repeat(60_000);
-    for n in 0..400 {
-        let arguments = format!(r#"{{"n":{n},"text":"{text}"}}"#);
-        submit(&mut here.caller(), &format!("many {n}"), call("write", &arguments)).await;
-    }
+    let mut much = here.caller();
+    let telling = tokio::spawn(async move {
+        let text = "x".repeat(60_000);
+        for n in 0.. {
+            let arguments = format!(r#"{{"n":{n},"text":"{text}"}}"#);
+            submit(&mut much, &format!("many {n}"), call("write", &arguments)).await;
+        }
+    });
     wait_for("the watcher to be cut off", || async { (open() == 1).then_some(()) }).await;
     let noticed = began.elapsed();
+    telling.abort();
     eprintln!("cut off after {noticed:?}");
-    assert!(noticed < Duration::from_secs(30), "{noticed:?}");
+    assert!(noticed < Duration::from_secs(35), "{noticed:?}");
     daemon.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +22,11 @@ use super::crowd::{Place, Standing};
 /// does not read stays in memory here. Keepalive alone does not see it, because
 /// its last word, the end of the connection, would wait behind all the rest.
 const TAKES_NOTHING: Duration = Duration::from_secs(15);
+
+/// Calls without a good credential, on a connection that never showed one. A
+/// program whose token has expired asks again some times; one that tries tokens,
+/// or only means to keep the daemon busy, has to connect anew for each hundred.
+const REFUSED_AT_MOST: u32 = 100;
 
 /// What carries the bytes.
 #[derive(Debug)]
@@ -54,12 +59,19 @@ struct Other {
     /// So that only the first call of a connection has to go to the crowd.
     greeted: AtomicBool,
     known: AtomicBool,
+    /// Calls that were refused for want of an identity.
+    refused: AtomicU32,
 }
 
 impl Peer {
     pub(super) fn new(place: Place, names: Option<Vec<String>>) -> Self {
-        let (greeted, known) = (AtomicBool::new(false), AtomicBool::new(false));
-        Peer(Arc::new(Other { names, place, greeted, known }))
+        Peer(Arc::new(Other {
+            names,
+            place,
+            greeted: AtomicBool::new(false),
+            known: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+        }))
     }
 
     /// The names in its certificate, which its CA has vouched for; `None` if it
@@ -79,6 +91,15 @@ impl Peer {
     pub fn known(&self) {
         if !self.0.known.swap(true, Ordering::Relaxed) {
             self.0.place.rise(Standing::Known);
+        }
+    }
+
+    /// A call of its was refused because nobody here is known by its credential.
+    /// Who never shows a good one does not go on for ever.
+    pub fn refused(&self) {
+        let refused = self.0.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused >= REFUSED_AT_MOST && !self.0.known.load(Ordering::Relaxed) {
+            self.0.place.give_up();
         }
     }
 }

@@ -18,6 +18,9 @@ pub struct DoorCounts {
     pub displaced: AtomicU64,
     /// Closed because no call of theirs got past the token check in time.
     pub silent: AtomicU64,
+    /// Closed because a hundred of their calls were refused for want of a token
+    /// or a certificate that is known, and none was not.
+    pub given_up: AtomicU64,
     /// Closed because the client certificate they were made with has ended.
     pub ended: AtomicU64,
     /// TLS handshakes that failed or took too long.

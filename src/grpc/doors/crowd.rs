@@ -94,6 +94,7 @@ pub struct Place {
 enum Why {
     Displaced,
     Silent,
+    Refused,
     CertificateEnded,
 }
 
@@ -163,6 +164,7 @@ impl Crowd {
         DoorCounts::add(match why {
             Why::Displaced => &self.counts.displaced,
             Why::Silent => &self.counts.silent,
+            Why::Refused => &self.counts.given_up,
             Why::CertificateEnded => &self.counts.ended,
         });
         tracing::debug!(?why, address = ?seat.address, "a connection is closed");
@@ -246,6 +248,11 @@ impl Place {
             seat.ends = Some(at);
             inside.ends.insert((at, self.number));
         }
+    }
+
+    /// Ends the connection: it was refused too often.
+    pub fn give_up(&self) {
+        self.crowd.send_away(&mut self.crowd.inside(), self.number, Why::Refused);
     }
 
     /// Gives it back. One that was sent away, or left before, is gone already.
