@@ -72,7 +72,6 @@ impl Daemon {
         let lock = DaemonLock::take(&paths.lock).map_err(CannotStart::because)?;
         let people = people(config, &paths)?;
         let routes = Routes::new(&config.routes, config.default_timeout);
-        files_enough_for(config);
         let door_counts = Arc::new(DoorCounts::default());
         let tls = config.tls.as_ref().map(|files| Tls::start(files, door_counts.clone()));
         let tls = tls.transpose().map_err(CannotStart::because)?;
@@ -105,7 +104,7 @@ impl Daemon {
 
     async fn open_doors(&mut self, config: &Config, door: &Door) -> Result<(), CannotStart> {
         let limits = CrowdLimits {
-            connections: config.limits.max_connections,
+            connections: connections_allowed(config),
             per_address: config.limits.max_connections_per_address,
         };
         let doors = Doors::new(limits, self.door_counts.clone());
@@ -269,24 +268,31 @@ fn user_name() -> String {
 /// Files that are open besides connections: database, mail, logs, with room.
 const OTHER_FILES: u64 = 256;
 
-/// Lets the daemon have as many files open as its connections need. Shells and
-/// systemd allow 1024 at first, and more to who asks.
-fn files_enough_for(config: &Config) {
+/// How many connections there may be: as many as the configuration says, if as
+/// many files may be open. Shells and systemd allow 1024 at first, and more to
+/// who asks.
+fn connections_allowed(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = config.limits.max_connections as u64 + OTHER_FILES;
+    let wanted = config.limits.max_connections;
+    let needed = wanted as u64 + OTHER_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
-        return;
+        return wanted;
     }
-    let current = Some(maximum.map_or(needed, |maximum| maximum.min(needed)));
-    let raised = setrlimit(Resource::Nofile, Rlimit { current, maximum });
-    if raised.is_err() || current < Some(needed) {
-        tracing::warn!(
-            needed,
-            allowed = current,
-            "fewer files may be open than limits.max_connections needs; raise the limit (LimitNOFILE, ulimit -n), or lower the setting"
-        );
+    let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
+    let set = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    let files = if set.is_ok() { raised } else { current.unwrap_or(raised) };
+    if files >= needed {
+        return wanted;
     }
+    // At least half of them: a limit this low is somebody's experiment.
+    let connections = files.saturating_sub(OTHER_FILES).max(files / 2);
+    tracing::warn!(
+        files,
+        connections,
+        "fewer files may be open than limits.max_connections needs, so there will be fewer connections; raise the limit (LimitNOFILE, ulimit -n), or lower the setting"
+    );
+    usize::try_from(connections).unwrap_or(wanted)
 }
 
 #[cfg(test)]

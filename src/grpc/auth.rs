@@ -132,14 +132,6 @@ pub fn known(
     }
 }
 
-/// For what needs no identity: whoever asks is not silent.
-pub fn anyone(request: Request<()>) -> Result<Request<()>, Status> {
-    if let Some(peer) = request.extensions().get::<Peer>() {
-        peer.greeted();
-    }
-    Ok(request)
-}
-
 /// Whom [`known`] noted down. A service that is served without it knows nobody.
 pub fn noted<T>(request: &Request<T>) -> Result<&Identity, Status> {
     let nobody = || refuse(Code::Unauthenticated, "NO_TOKEN", "nobody asked who this is");

@@ -8,6 +8,7 @@ mod caller;
 mod convert;
 pub mod doors;
 pub mod errors;
+mod for_all;
 mod history;
 mod operator;
 pub mod server;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use holdpoint::config::{Config, Environment, Overrides};
 use holdpoint::daemon::Daemon as InProcess;
 use holdpoint::proto;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
@@ -225,6 +225,47 @@ async fn headers_and_messages_that_are_too_large_are_refused_and_the_connection_
     daemon.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_few_files_may_be_open_there_are_fewer_connections() {
+    let (mut home, _) = home(PLAIN, "");
+    home.before("ulimit -n 64");
+    let daemon = home.start_and_tell().await;
+    let log = home.log();
+    assert!(log.contains("fewer files may be open than limits.max_connections needs"), "{log}");
+    let address = socket_address(&home.tcp());
+    let known = Clients::over(plain(address).connect().await.expect("made"), &home.state);
+    asks(&known, "before").await;
+    let crowd = silent(address, 300).await;
+    asks(&known, "among them").await;
+    asks(&Clients::over(plain(address).connect().await.expect("made"), &home.state), "new").await;
+    drop(crowd);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_file_descriptors_it_says_so_once_and_strangers_make_room() {
+    let (home, _) = home(PLAIN, "");
+    let daemon = home.start_and_tell().await;
+    let address = socket_address(&home.tcp());
+    let known = Clients::over(plain(address).connect().await.expect("made"), &home.state);
+    asks(&known, "before").await;
+    let few = Rlimit { current: Some(64), maximum: Some(64) };
+    prlimit(Some(daemon.pid()), Resource::Nofile, few).expect("it may open fewer now");
+    let crowd = silent(address, 300).await;
+    let said = || home.log().matches("the system cannot hand over connections").count();
+    wait_for("it to be said", || async { (said() == 1).then_some(()) }).await;
+    asks(&known, "among them").await;
+    let newcomer = Clients::over(plain(address).connect_lazy(), &home.state);
+    wait_for("the newcomer to be served", || async {
+        newcomer.operator().who_am_i(proto::WhoAmIRequest {}).await.is_ok().then_some(())
+    })
+    .await;
+    asks(&newcomer, "new").await;
+    assert_eq!(said(), 1);
+    drop(crowd);
+    daemon.stop().await;
+}
+
 /// A daemon within this process, so that what its doors count can be read.
 async fn in_process(home: &Home) -> (InProcess, SocketAddr) {
     let state_dir = Some(home.state.clone());
@@ -313,5 +354,53 @@ async fn who_greets_may_stay_and_who_says_nothing_may_not() {
     health.check(asked()).await.expect("the same connection");
     assert_eq!(counts.accepted.load(Ordering::Relaxed), 3);
     fs::metadata(home.database()).expect("the daemon still has its state");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_tokens_has_to_connect_anew_for_each_hundred() {
+    let (home, _) = home(PLAIN, "");
+    let (daemon, address) = in_process(&home).await;
+    let given_up = || daemon.door_counts().given_up.load(Ordering::Relaxed);
+    let open = || daemon.door_counts().open.load(Ordering::Relaxed);
+    let tries = async |clients: &Clients, so_often: u32| {
+        for _ in 0..so_often {
+            let tried = clients.operator_named("guess").who_am_i(proto::WhoAmIRequest {}).await;
+            tried.expect_err("a guess");
+        }
+    };
+    let clients = Clients::over(plain(address).connect().await.expect("made"), &home.state);
+    tries(&clients, 99).await;
+    assert_eq!((given_up(), open()), (0, 1));
+    tries(&clients, 1).await;
+    wait_for("the connection to be closed", || async { (open() == 0).then_some(()) }).await;
+    assert_eq!(given_up(), 1);
+    // Who is known, a gateway with a wrong setting perhaps, is only refused.
+    asks(&clients, "known").await;
+    tries(&clients, 200).await;
+    assert_eq!((given_up(), open()), (1, 1));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_need_not_say_who_they_are_has_few_calls_open() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let (home, _) = home(PLAIN, "");
+    let (daemon, address) = in_process(&home).await;
+    let mut health = HealthClient::new(plain(address).connect().await.expect("made"));
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(health.watch(HealthCheckRequest::default()).await.expect("watching"));
+    }
+    let refused = health.watch(HealthCheckRequest::default()).await.expect_err("one too many");
+    let expected = (Code::ResourceExhausted, "OVERLOADED".to_owned());
+    assert_eq!((refused.code(), reason_of(&refused)), expected);
+    open.pop();
+    wait_for("room", || async { health.clone().check(HealthCheckRequest::default()).await.ok() })
+        .await;
+    // What is answered is not open any more.
+    for _ in 0..50 {
+        health.check(HealthCheckRequest::default()).await.expect("one at a time");
+    }
     daemon.stop().await;
 }

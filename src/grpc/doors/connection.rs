@@ -28,6 +28,10 @@ const TAKES_NOTHING: Duration = Duration::from_secs(15);
 /// or only means to keep the daemon busy, has to connect anew for each hundred.
 const REFUSED_AT_MOST: u32 = 100;
 
+/// Questions without an identity that one connection may have open: a client
+/// watches the health of a service or two, and reads the contract.
+pub const GREETINGS_AT_MOST: u32 = 8;
+
 /// What carries the bytes.
 #[derive(Debug)]
 pub(super) enum Io {
@@ -59,8 +63,20 @@ struct Other {
     /// So that only the first call of a connection has to go to the crowd.
     greeted: AtomicBool,
     known: AtomicBool,
+    /// Questions that need no identity and are not answered yet.
+    greetings: AtomicU32,
     /// Calls that were refused for want of an identity.
     refused: AtomicU32,
+}
+
+/// A question that needs no identity, until it is answered.
+#[derive(Debug)]
+pub struct Greeting(Peer);
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        self.0.0.greetings.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Peer {
@@ -70,6 +86,7 @@ impl Peer {
             place,
             greeted: AtomicBool::new(false),
             known: AtomicBool::new(false),
+            greetings: AtomicU32::new(0),
             refused: AtomicU32::new(0),
         }))
     }
@@ -80,11 +97,15 @@ impl Peer {
         self.0.names.as_deref()
     }
 
-    /// It asked something that needs no identity.
-    pub fn greeted(&self) {
+    /// It asks something that needs no identity. What is returned is held until
+    /// that is answered; `None` if too many of its questions are open already.
+    pub fn greets(&self) -> Option<Greeting> {
         if !self.0.greeted.swap(true, Ordering::Relaxed) {
             self.0.place.rise(Standing::Greeted);
         }
+        let greeting = Greeting(self.clone());
+        let open = self.0.greetings.fetch_add(1, Ordering::Relaxed);
+        (open < GREETINGS_AT_MOST).then_some(greeting)
     }
 
     /// It made a call as somebody who is known.

@@ -27,10 +27,11 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
-pub use connection::{Connection, Peer};
+pub use connection::{Connection, GREETINGS_AT_MOST, Greeting, Peer};
 pub use counts::DoorCounts;
 pub use crowd::CrowdLimits;
 pub use tls::{Tls, TlsError};
@@ -48,6 +49,12 @@ const READY: usize = 64;
 /// How long to wait when the system has no file descriptor or memory left for a
 /// connection: without, the loop would spin, for the connection stays in its queue.
 const RECOVER: Duration = Duration::from_millis(100);
+
+/// The same, when somebody was sent away and will be gone at once.
+const RECOVER_DISPLACED: Duration = Duration::from_millis(5);
+
+/// How often that is said in the log while it lasts.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Where connections come from. Already bound, by us or by who started us.
 #[derive(Debug)]
@@ -118,10 +125,7 @@ impl OneDoor {
             tokio::select! {
                 () = self.ready.closed() => return,
                 accepted = listener.accept() => match accepted {
-                    Ok(accepted) => {
-                        trouble.over();
-                        self.one(accepted, &mut handshakes);
-                    }
+                    Ok(accepted) => self.one(accepted, &mut handshakes),
                     Err(error) => self.without(&error, &mut trouble).await,
                 },
                 Some(_) = handshakes.join_next() => {}
@@ -160,31 +164,24 @@ impl OneDoor {
         if gone.contains(&error.kind()) {
             return;
         }
-        trouble.begins(error);
-        self.doors.crowd.displace_one();
-        tokio::time::sleep(RECOVER).await;
+        trouble.say(error);
+        let displaced = self.doors.crowd.displace_one();
+        tokio::time::sleep(if displaced { RECOVER_DISPLACED } else { RECOVER }).await;
     }
 }
 
-/// Whether connections cannot be taken in at the moment; said once.
+/// That connections cannot be taken in, and when it was last said.
 #[derive(Default)]
-struct Trouble(bool);
+struct Trouble(Option<Instant>);
 
 impl Trouble {
-    fn begins(&mut self, error: &io::Error) {
-        if !self.0 {
+    fn say(&mut self, error: &io::Error) {
+        if self.0.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             tracing::error!(
                 %error,
-                "connections cannot be taken in; raise the limit of open files (LimitNOFILE, ulimit -n)"
+                "the system cannot hand over connections; raise the limit of open files (LimitNOFILE, ulimit -n)"
             );
-            self.0 = true;
-        }
-    }
-
-    fn over(&mut self) {
-        if self.0 {
-            tracing::info!("connections are taken in again");
-            self.0 = false;
+            self.0 = Some(Instant::now());
         }
     }
 }

@@ -90,7 +90,6 @@ impl Home {
     }
 
     /// A shell command that sets the stage in the daemon's own process.
-    #[cfg(feature = "faults")]
     pub fn before(&mut self, shell: &str) {
         shell.clone_into(&mut self.before);
     }
