@@ -2,7 +2,12 @@
 //! in an order in which nothing is served before it is safe, and stopped in one
 //! in which nothing that was acknowledged is lost.
 
+mod changes;
+mod listeners;
+mod open_files;
 mod outbox;
+mod reload;
+pub mod systemd;
 
 use std::fs;
 use std::io::Write as _;
@@ -11,17 +16,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, StatePaths, token};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(crate) use outbox::mail_sender;
+
+use crate::config::{Config, ConfigError, StatePaths, token};
 use crate::desk::people::People;
 use crate::desk::routes::Routes;
 use crate::desk::{Desk, Settings};
 use crate::grpc::auth::Door;
-use crate::grpc::doors::{CrowdLimits, DoorCounts, Doors, Listener, Tls, TlsError};
+use crate::grpc::doors::{CrowdLimits, DoorCounts, Doors, Listener, Tls};
 use crate::grpc::server;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use reload::Reloads;
+use systemd::Sockets;
 
 /// How long connections may take to end once the doors close. Everyone who waits
 /// has been sent away by then, and what is under way takes milliseconds; but an
@@ -32,6 +42,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// connections are told to end as well. Told both at once, Python's gRPC client
 /// was seen to take the end of the connection for the answer, without the reason.
 const GOODBYE: Duration = Duration::from_millis(200);
+
+/// How long a stop takes at most: less than the 10 seconds that a container gets.
+/// Mail under way has 5 of them, long questions to the store 2. What is cut off
+/// then was not acknowledged to anybody.
+pub const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 /// Why the daemon does not start. Says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +69,12 @@ pub struct Daemon {
     tls: Option<Arc<Tls>>,
     mail: Option<tokio::task::JoinHandle<()>>,
     doors_close: watch::Sender<bool>,
+    reloads: Reloads,
+    /// Whether the socket in the state directory is ours: one that was passed
+    /// stays when the daemon goes.
+    own_socket: bool,
+    /// Until the daemon ends: expiring tokens, the watchdog.
+    beside: JoinSet<()>,
     /// Where it listens, in the form that clients take.
     pub addresses: Vec<String>,
     /// Where mails go, in words.
@@ -64,7 +85,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts everything; when this returns, clients can connect.
-    pub async fn start(config: &Config) -> Result<Self, CannotStart> {
+    pub async fn start(config: &Config, sockets: Sockets) -> Result<Self, CannotStart> {
         // Socket, database, tokens and mails: for this user only.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let paths = config.paths().map_err(CannotStart::because)?;
@@ -94,26 +115,38 @@ impl Daemon {
             tls,
             mail: Some(mail),
             doors_close: watch::Sender::new(false),
+            reloads: Reloads::new(config),
+            own_socket: false,
+            beside: JoinSet::new(),
             addresses: Vec::new(),
             mail_goes,
             _lock: lock,
         };
-        daemon.open_doors(config, &door).await?;
+        daemon.open_doors(config, sockets, &door).await?;
+        systemd::ready(daemon.status()).await;
+        daemon.beside.spawn(systemd::watchdog(daemon.desk.clone()));
+        daemon.beside.spawn(daemon.desk.clone().watch_expiry());
         Ok(daemon)
     }
 
-    async fn open_doors(&mut self, config: &Config, door: &Door) -> Result<(), CannotStart> {
+    async fn open_doors(
+        &mut self,
+        config: &Config,
+        sockets: Sockets,
+        door: &Door,
+    ) -> Result<(), CannotStart> {
         let limits = CrowdLimits {
-            connections: connections_allowed(config),
+            connections: open_files::connections_allowed(config),
             per_address: config.limits.max_connections_per_address,
         };
         let doors = Doors::new(limits, self.door_counts.clone());
-        let socket = server::bind_socket(&self.paths.socket).map_err(CannotStart::because)?;
-        let address = format!("unix:{}", self.paths.socket.display());
-        self.open_door(&doors, door, Listener::Unix(socket), address).await?;
-        if let Some(address) = config.listen {
-            let listener = server::bind_tcp(address).await.map_err(CannotStart::because)?;
-            let address = listener.local_addr().unwrap_or(address);
+        self.own_socket = sockets.unix.is_empty();
+        for socket in listeners::unix(&self.paths.socket, sockets.unix)? {
+            let address = listeners::unix_address(&socket);
+            self.open_door(&doors, door, Listener::Unix(socket), address).await?;
+        }
+        for listener in listeners::tcp(config, sockets.tcp).await? {
+            let address = listener.local_addr().map_err(CannotStart::because)?;
             let scheme = if self.tls.is_some() { "https" } else { "http" };
             let address = format!("{scheme}://{address}");
             self.open_door(&doors, door, Listener::Tcp(listener), address).await?;
@@ -140,15 +173,14 @@ impl Daemon {
         Ok(())
     }
 
-    /// Reads certificate, key and client CAs again, for the connections that are
-    /// made from then on. If they cannot be used, those before them stay.
-    pub fn reload_tls(&self) -> Result<(), TlsError> {
-        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
-    }
-
     /// What the doors have counted so far.
     pub fn door_counts(&self) -> &Arc<DoorCounts> {
         &self.door_counts
+    }
+
+    /// What it does, for systemd.
+    fn status(&self) -> String {
+        format!("serving on {}", self.addresses.join(" "))
     }
 
     /// Everything behind the doors.
@@ -156,11 +188,45 @@ impl Daemon {
         &self.desk
     }
 
+    /// Reads the configuration again by `read` and takes it over. See `reload`.
+    pub async fn reload_by(
+        &mut self,
+        read: impl FnOnce() -> Result<(Config, Vec<String>), ConfigError> + Send + 'static,
+    ) {
+        systemd::reloading().await;
+        let said = match tokio::task::spawn_blocking(read).await {
+            Ok(read) => self.reload(read).await,
+            Err(error) => Err(format!("the configuration could not be read: {error}")),
+        };
+        let (Ok(said) | Err(said)) = said;
+        systemd::ready(format!("{}; {said}", self.status())).await;
+    }
+
     /// Stops: everyone who waits is told to come back, what is queued is
-    /// committed, the socket goes.
-    pub async fn stop(mut self) {
+    /// committed, the socket goes. Takes at most [`STOP_WITHIN`]; false if that was
+    /// not enough. Even then all that was acknowledged is on disk.
+    pub async fn stop(mut self) -> bool {
+        let in_time = tokio::time::timeout(STOP_WITHIN, self.stop_in_order()).await.is_ok();
+        if self.own_socket {
+            // Whoever connects now is told at once that nobody is there.
+            let _ = fs::remove_file(&self.paths.socket);
+        }
+        in_time
+    }
+
+    async fn stop_in_order(&mut self) {
+        systemd::stopping().await;
+        self.reloads.stop();
         self.desk.start_closing();
         tokio::time::sleep(GOODBYE).await;
+        let sent_away = async {
+            while self.desk.held() > 0 {
+                tokio::time::sleep(GOODBYE).await;
+            }
+        };
+        if tokio::time::timeout(GRACE, sent_away).await.is_err() {
+            tracing::warn!(held = self.desk.held(), "some who wait could not be told in time");
+        }
         self.doors_close.send_replace(true);
         let ended = async { while self.doors.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
@@ -171,8 +237,6 @@ impl Daemon {
             let _ = mail.await;
         }
         self.desk.close().await;
-        // Whoever connects now is told at once that nobody is there.
-        let _ = fs::remove_file(&self.paths.socket);
     }
 }
 
@@ -263,36 +327,6 @@ fn is_only_ours(metadata: &fs::Metadata) -> bool {
 fn user_name() -> String {
     let named = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
     named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "local-operator".to_owned())
-}
-
-/// Files that are open besides connections: database, mail, logs, with room.
-const OTHER_FILES: u64 = 256;
-
-/// How many connections there may be: as many as the configuration says, if as
-/// many files may be open. Shells and systemd allow 1024 at first, and more to
-/// who asks.
-fn connections_allowed(config: &Config) -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = config.limits.max_connections;
-    let needed = wanted as u64 + OTHER_FILES;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= needed) {
-        return wanted;
-    }
-    let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
-    let set = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
-    let files = if set.is_ok() { raised } else { current.unwrap_or(raised) };
-    if files >= needed {
-        return wanted;
-    }
-    // At least half of them: a limit this low is somebody's experiment.
-    let connections = files.saturating_sub(OTHER_FILES).max(files / 2);
-    tracing::warn!(
-        files,
-        connections,
-        "fewer files may be open than limits.max_connections needs, so there will be fewer connections; raise the limit (LimitNOFILE, ulimit -n), or lower the setting"
-    );
-    usize::try_from(connections).unwrap_or(wanted)
 }
 
 #[cfg(test)]

@@ -4,17 +4,15 @@
 use std::fs;
 use std::time::Duration;
 
-use holdpoint::config::{Config, Environment, Overrides};
-use holdpoint::daemon::Daemon as InProcess;
-use holdpoint::desk::people::People;
 use holdpoint::proto::{self, Strength};
+use rustix::process::{Signal, kill_process};
 use rustls::version::{TLS12, TLS13};
 use tonic::{Code, Status};
 
 use super::support::certificates::{Ca, Pair};
 use super::support::clients::{self, Clients, waited_on};
 use super::support::daemon::{Daemon, cli_with, identity};
-use super::support::tcp::{channel, endpoint, handshake};
+use super::support::tcp::{channel, handshake};
 use super::support::{Home, approve, call, get, hold, reason_of, submit, wait_for};
 
 const LONG: Duration = Duration::from_secs(30 * 86_400);
@@ -242,22 +240,32 @@ async fn the_oldest_version_that_is_spoken_is_what_the_configuration_says() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_name_that_is_taken_away_is_nobody_s_on_connections_that_are_open() {
     let behind = Behind::usual();
-    let state_dir = Some(behind.home.state.clone());
-    let overrides = Overrides { state_dir, ..Overrides::default() };
-    let (config, _) = Config::load_with(&overrides, &Environment::default()).expect("valid");
-    let daemon = InProcess::start(&config).await.expect("started");
-    let address = daemon.addresses.iter().find(|a| a.starts_with("https")).expect("TCP");
-    let pair = behind.clients.client(&["cert@example.com"], LONG);
-    let channel = endpoint(address, &behind.servers, Some(&pair)).connect().await.expect("made");
-    let mut operator = Clients::over(channel, &behind.home.state).operator_certified();
-    assert_eq!(who_am_i(&mut operator).await.expect("known").name, "cert");
-    let mut operators = config.operators.clone();
-    operators.iter_mut().for_each(|operator| operator.certificate_names.clear());
-    daemon.desk().set_people(People::new(&config.callers, &operators));
-    refused_as_unknown(who_am_i(&mut operator).await, &["cert@example.com"]);
+    let daemon = behind.start().await;
+    let home = &behind.home;
+    let mute = behind.with(Some(&["mute.example.com"]));
+    let mut operator = behind.with(None).operator_named("ana");
+    let caller = mute.caller_without_token();
+    let (_, waiting) = hold(&caller, &mut operator, "one", call("write", "{}")).await;
+    let file = home.state.join("holdpoint.toml");
+    let text = fs::read_to_string(&file).expect("read");
+    let text = text.replace("mute.example.com", "other.example.com");
+    home.configure(&format!("tls_min_version = \"1.3\"\n{text}"));
+    kill_process(daemon.pid(), Signal::HUP).expect("signal sent");
+    let gone = waiting.await.expect("the task").expect_err("nobody's call");
+    assert_eq!((gone.code(), reason_of(&gone)), (Code::Unauthenticated, "BAD_TOKEN".to_owned()));
+    let answer = who_am_i(&mut mute.operator_certified()).await;
+    refused_as_unknown(answer, &["mute.example.com", "certificate_names"]);
+    let other = behind.with(Some(&["other.example.com"]));
+    assert_eq!(who_am_i(&mut other.operator_certified()).await.expect("known").name, "mute");
+    // What a reload changes of TLS holds for new connections.
+    wait_for("TLS 1.2 to be refused", || async {
+        handshake(&home.tcp(), &behind.servers, &[&TLS12], "h2").await.err()
+    })
+    .await;
+    who_am_i(&mut operator).await.expect("who is connected stays");
     daemon.stop().await;
 }
 

@@ -5,10 +5,9 @@
 //! name that looks like a mail address is none. Must never: judge whether a
 //! certificate is to be believed. That is done before it comes here.
 
-use x509_cert::certificate::{CertificateInner, Raw};
-use x509_cert::der::Decode;
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_parser::error::X509Error;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::names::NameKind;
 
@@ -24,26 +23,27 @@ pub struct Certificate {
 /// The certificate is not one that can be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate cannot be read: {0}")]
-pub struct Unreadable(x509_cert::der::Error);
+pub struct Unreadable(X509Error);
 
 impl Certificate {
     /// Reads one in DER.
     pub fn read(der: &[u8]) -> Result<Certificate, Unreadable> {
-        // Raw: a serial number of unusual length is no reason to refuse it.
-        let certificate = CertificateInner::<Raw>::from_der(der).map_err(Unreadable)?;
-        let inner = certificate.tbs_certificate();
-        let ends = inner.validity().not_after.to_unix_duration().as_secs();
-        let found = inner.get_extension::<SubjectAltName>().map_err(Unreadable)?;
-        let names = found.map(|(_, names)| names.0).unwrap_or_default();
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|error| Unreadable(error.into()))?;
+        let ends = certificate.validity().not_after.timestamp();
+        // One that ended before 1970 has ended.
+        let ends = u64::try_from(ends).unwrap_or_default();
+        let found = certificate.subject_alternative_name().map_err(Unreadable)?;
+        let names = found.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
         Ok(Certificate { names: names.iter().filter_map(name).collect(), ends })
     }
 }
 
-fn name(name: &GeneralName) -> Option<String> {
-    let (text, kind) = match name {
-        GeneralName::DnsName(text) => (text.as_str(), NameKind::Dns),
-        GeneralName::UniformResourceIdentifier(text) => (text.as_str(), NameKind::Uri),
-        GeneralName::Rfc822Name(text) => (text.as_str(), NameKind::Email),
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    let (text, kind) = match *name {
+        GeneralName::DNSName(text) => (text, NameKind::Dns),
+        GeneralName::URI(text) => (text, NameKind::Uri),
+        GeneralName::RFC822Name(text) => (text, NameKind::Email),
         _ => return None,
     };
     (NameKind::of(text) == Some(kind)).then(|| text.to_owned())

@@ -58,7 +58,7 @@ pub struct Peer(Arc<Other>);
 #[derive(Debug)]
 struct Other {
     /// The names in the verified client certificate, if it showed one.
-    names: Option<Vec<String>>,
+    names: Option<Arc<[String]>>,
     place: Place,
     /// So that only the first call of a connection has to go to the crowd.
     greeted: AtomicBool,
@@ -80,7 +80,7 @@ impl Drop for Greeting {
 }
 
 impl Peer {
-    pub(super) fn new(place: Place, names: Option<Vec<String>>) -> Self {
+    pub(super) fn new(place: Place, names: Option<Arc<[String]>>) -> Self {
         Peer(Arc::new(Other {
             names,
             place,
@@ -93,8 +93,8 @@ impl Peer {
 
     /// The names in its certificate, which its CA has vouched for; `None` if it
     /// showed no certificate.
-    pub fn names(&self) -> Option<&[String]> {
-        self.0.names.as_deref()
+    pub fn names(&self) -> Option<&Arc<[String]>> {
+        self.0.names.as_ref()
     }
 
     /// It asks something that needs no identity. What is returned is held until

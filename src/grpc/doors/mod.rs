@@ -215,7 +215,8 @@ async fn connect(
                 if let Some(certificate) = &certificate {
                     place.ends(certificate.ends);
                 }
-                let peer = Peer::new(place, certificate.map(|certificate| certificate.names));
+                let peer =
+                    Peer::new(place, certificate.map(|certificate| certificate.names.into()));
                 return Some(Connection::new(Io::Tls(Box::new(stream)), peer, cut));
             }
             Err(error) => error.to_string(),

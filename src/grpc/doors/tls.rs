@@ -37,7 +37,6 @@ const DAY: u64 = 86_400;
 
 /// What connections are made with from now on.
 pub struct Tls {
-    files: TlsFiles,
     counts: Arc<DoorCounts>,
     current: RwLock<Arc<ServerConfig>>,
     seen: Mutex<Seen>,
@@ -45,7 +44,8 @@ pub struct Tls {
 
 /// What was last looked at.
 struct Seen {
-    files: Vec<Option<Stamp>>,
+    files: TlsFiles,
+    stamps: Vec<Option<Stamp>>,
     /// When the certificate in use ends, in seconds since 1970.
     ends: u64,
     /// When that was last warned of, and whether it had ended.
@@ -90,7 +90,7 @@ pub enum TlsError {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Tls").finish_non_exhaustive()
     }
 }
 
@@ -100,10 +100,9 @@ impl Tls {
         let stamps = stamps(files);
         let (config, ends) = read(files)?;
         let tls = Arc::new(Tls {
-            files: files.clone(),
             counts,
             current: RwLock::new(config),
-            seen: Mutex::new(Seen { files: stamps, ends, warned: None }),
+            seen: Mutex::new(Seen { files: files.clone(), stamps, ends, warned: None }),
         });
         tls.counts.certificate_expires_at.store(seconds(ends), Ordering::Relaxed);
         tls.look();
@@ -116,16 +115,20 @@ impl Tls {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the files again. If they cannot be used, what was in use stays.
-    pub fn reload(&self) -> Result<(), TlsError> {
+    /// Reads these files, the same as before or others, and looks after them from
+    /// now on. If they cannot be used, what was in use stays, and the log says why.
+    pub fn reload(&self, files: &TlsFiles) -> Result<(), TlsError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        self.exchange(&mut seen)
+        seen.files = files.clone();
+        let done = self.exchange(&mut seen);
+        self.warn(&mut seen, unix_seconds());
+        done
     }
 
     fn exchange(&self, seen: &mut Seen) -> Result<(), TlsError> {
         // Before reading: a file that changes in between is read again later.
-        seen.files = stamps(&self.files);
-        match read(&self.files) {
+        seen.stamps = stamps(&seen.files);
+        match read(&seen.files) {
             Ok((config, ends)) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
                 (seen.ends, seen.warned) = (ends, None);
@@ -145,7 +148,7 @@ impl Tls {
     /// Takes new files into use, and warns of the certificate's end.
     fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamps(&self.files) != seen.files {
+        if stamps(&seen.files) != seen.stamps {
             // Said in the log; and tried again when they change again.
             let _ = self.exchange(&mut seen);
         }
@@ -158,7 +161,7 @@ impl Tls {
             return;
         }
         seen.warned = Some((now, ended));
-        let (file, expires) = (shown(&self.files.cert_file), date(seen.ends));
+        let (file, expires) = (shown(&seen.files.cert_file), date(seen.ends));
         if ended {
             tracing::error!(
                 file,

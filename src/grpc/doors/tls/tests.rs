@@ -83,7 +83,7 @@ async fn a_new_pair_is_taken_when_it_is_there_and_a_bad_one_never() {
     assert_eq!(folder.ends(), AT_2040);
     // When asked to, it reads what has not changed as well.
     let second = tls.current();
-    tls.reload().expect("read again");
+    tls.reload(&folder.files()).expect("read again");
     assert!(!Arc::ptr_eq(&second, &tls.current()));
 }
 
