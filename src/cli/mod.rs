@@ -102,7 +102,8 @@ Run:
   confirm-clock  As an admin: state that the daemon's wall clock is right
 
 Environment: HOLDPOINT_SERVER, HOLDPOINT_TOKEN or HOLDPOINT_TOKEN_FILE,
-HOLDPOINT_CA, HOLDPOINT_STATE_DIR. `holdpoint COMMAND --help` says more.
+HOLDPOINT_CA, HOLDPOINT_CERT and HOLDPOINT_KEY (a client certificate),
+HOLDPOINT_STATE_DIR. `holdpoint COMMAND --help` says more.
 ";
 
 /// A person between an AI agent and what it does: calls are held until someone

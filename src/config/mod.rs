@@ -29,6 +29,7 @@ mod smtp;
 #[cfg(test)]
 mod tests;
 mod time_zone;
+mod tls;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
 pub(crate) use settings::quoted;
 pub use smtp::{Secret, Smtp, SmtpAuth, SmtpSecurity, read_password};
+pub use tls::{TlsFiles, TlsVersion};
 
 use document::{Document, Section};
 use error::Problems;
@@ -70,7 +72,7 @@ pub struct Overrides {
 pub struct Config {
     /// A TCP address for gRPC, besides the Unix socket.
     pub listen: Option<SocketAddr>,
-    /// Certificate and key for it.
+    /// How it speaks TLS; `None`: not at all.
     pub tls: Option<TlsFiles>,
     /// The mail server; `None`: mails become files in the state directory.
     pub smtp: Option<Smtp>,
@@ -104,15 +106,6 @@ pub struct Config {
     pub state_dir: PathBuf,
 }
 
-/// Certificate chain and private key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The chain.
-    pub cert_file: PathBuf,
-    /// The key.
-    pub key_file: PathBuf,
-}
-
 /// How much the daemon takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -124,6 +117,10 @@ pub struct Limits {
     pub max_pending_per_client: usize,
     /// Calls that wait at the same time. 1 to 1,000,000.
     pub max_held: usize,
+    /// Connections at the same time, over all doors. 16 to 100,000.
+    pub max_connections: usize,
+    /// Connections from one address over TCP. 1 to 100,000.
+    pub max_connections_per_address: usize,
 }
 
 impl Default for Limits {

@@ -20,6 +20,10 @@ const TAKEN_OVER: [&str; 7] = [
     "limits.max_held",
 ];
 
+/// The same where there is TLS before and after: to begin or end it takes a start.
+const TAKEN_OVER_WITH_TLS: [&str; 4] =
+    ["tls_cert_file", "tls_key_file", "tls_min_version", "tls_client_ca_file"];
+
 /// What a reload takes over: from the configuration that was in force to the next.
 pub fn between(before: &Config, next: &Config) -> Change {
     Change {
@@ -51,7 +55,9 @@ fn settings(before: &Config, next: &Config, taken_over: bool) -> Vec<String> {
     let pairs = before.settings().into_iter().zip(next.settings());
     let changed = pairs.filter(|(before, next)| before.value != next.value);
     let keys = changed.map(|(_, next)| next.key);
-    let wanted = |key: &&str| TAKEN_OVER.contains(key) == taken_over;
+    let tls = before.tls.is_some() && next.tls.is_some();
+    let can = |key: &str| TAKEN_OVER.contains(&key) || (tls && TAKEN_OVER_WITH_TLS.contains(&key));
+    let wanted = |key: &&str| can(key) == taken_over;
     keys.filter(wanted).map(str::to_owned).collect()
 }
 

@@ -11,6 +11,8 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`doors`] | TLS: certificates of both sides, their exchange and their end |
+//! | [`flood`] | connections that are many, silent, hostile or dead |
 //! | [`reload`] | the configuration read again while the daemon serves |
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
@@ -47,6 +49,8 @@
 
 mod crash;
 mod deciding;
+mod doors;
+mod flood;
 mod held;
 mod hostile;
 mod limits;

@@ -122,6 +122,8 @@ fn beyond_this_machine_identities_and_tls_are_required() {
 fn certificate_and_key_come_together_and_are_readable() {
     refused("tls_cert_file = \"x\"", &["`tls_key_file` is not", "cannot be read"]);
     refused("tls_key_file = \"x\"", &["`tls_cert_file` is not"]);
+    refused("tls_client_ca_file = \"x\"", &["`tls_cert_file` is not", "cannot be read"]);
+    refused("tls_min_version = \"1.1\"", &["`tls_min_version` is \"1.1\"", "\"1.2\" or \"1.3\""]);
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("c.pem"), "c").expect("written");
     let path = dir.path().join("c.pem").display().to_string();

@@ -42,6 +42,7 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
         groups: BTreeSet::from(["ops".to_owned()]),
         roles: Roles { operator: true, auditor: false, admin: false },
         tokens: Vec::new(),
+        certificate_names: Vec::new(),
         place: Default::default(),
     };
     let operators: Vec<_> = operators.iter().map(operator).collect();
