@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::clock::{self, Clock};
 use super::error::StoreError;
 use super::schema::{self, OpenError};
-use super::text_index;
 use super::tx::{Event, State, Tx};
 use super::writer::{Writer, rebuild};
+use super::{restored, text_index};
 use crate::call::time::Time;
 
 /// Transitions that may wait for the writer. Beyond, callers are told to come
@@ -160,6 +160,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// If the database is a copy, ends what was open in it.
+fn begin_anew(conn: &Connection, state: &mut State, now: Time) -> Result<(), StoreError> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let began = Tx::run(conn, now, state, &mut Vec::new(), restored::begin_anew);
+    conn.execute_batch(if began.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    if let Some(restored) = began? {
+        tracing::warn!(
+            taken_at = restored.mark.at.rfc3339(),
+            expired = restored.expired,
+            lapsed = restored.lapsed,
+            unknown = restored.unknown,
+            "this database was restored from a backup; what was open in it has ended"
+        );
+    }
+    Ok(())
+}
+
 impl Store {
     /// Opens (or creates) the database, ends what is due, and starts the writer.
     pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
@@ -172,7 +189,10 @@ impl Store {
             remedy: "see the message of SQLite",
         };
         let offset = options.clock.wall().0 - options.clock.boot_ms();
-        let state = rebuild(&conn, offset, options.clock.wall()).map_err(open)?;
+        let mut state = rebuild(&conn, offset, options.clock.wall()).map_err(open)?;
+        begin_anew(&conn, &mut state, options.clock.wall()).map_err(|source| {
+            OpenError::BeginAnew { path: options.path.display().to_string(), source }
+        })?;
         let shared = Arc::new(Shared {
             queued: AtomicUsize::new(0),
             offset_ms: AtomicI64::new(offset),

@@ -21,8 +21,10 @@
 //! A transition is a plain function of a [`tx::Tx`] and its input, so tests can
 //! drive millions of them without the thread.
 
+pub mod aside;
 pub mod audit;
 pub mod clock;
+pub mod copy;
 pub mod decide;
 pub mod ending;
 pub mod error;
@@ -33,6 +35,7 @@ pub mod mail;
 pub mod query;
 pub mod read;
 pub mod record;
+pub mod restored;
 mod row;
 pub mod schema;
 pub mod submit;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::error::StoreError;
+
 /// `PRAGMA application_id`: "HOLD".
 const APPLICATION_ID: i32 = 0x484F_4C44;
 
@@ -59,9 +61,24 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
+    /// A copy was put in place by hand.
+    #[error(
+        "{0} is not the database that {0}-wal was written for: a copy was put in its place by hand; move both aside and use `holdpoint restore FILE`"
+    )]
+    StrayLog(String),
+    /// It is a copy, and what was open in it could not be ended.
+    #[error(
+        "the database {path} was restored from a backup, and what was open in it could not be ended: {source}; nothing was changed, start again once that is mended"
+    )]
+    BeginAnew {
+        /// Which file.
+        path: String,
+        /// Why not.
+        source: StoreError,
+    },
 }
 
-fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
         PermissionDenied, ReadOnly,
@@ -82,6 +99,19 @@ fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
         _ => "see the message of SQLite",
     };
     OpenError::Open { path, source, remedy }
+}
+
+/// Whether the log beside a database is another one's. SQLite would read it into
+/// the file all the same: pages of two databases, mixed. Our databases are in
+/// write-ahead mode from their first start on, and copies are not; a raw copy of
+/// the file alone cannot be told from the file itself.
+pub(super) fn has_stray_log(path: &Path) -> bool {
+    use std::io::Read;
+    let log = fs::metadata(super::copy::write_ahead_log(path)).is_ok_and(|m| m.len() > 0);
+    // The format's versions for writing and reading; 1: no write-ahead log, 2: one.
+    let mut header = [0; 20];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    log && read.is_ok() && header[18..] == [1, 1]
 }
 
 /// Opens the one connection that writes, creating or migrating the database.
@@ -106,6 +136,9 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "temp_store", "memory")?;
         Ok(conn)
     };
+    if has_stray_log(path) {
+        return Err(OpenError::StrayLog(path.display().to_string()));
+    }
     let conn = open().map_err(|e| explain(path, e))?;
     let mode: String = conn
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
@@ -141,7 +174,8 @@ fn keep_statements(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+/// The schema version of a database that this Holdpoint can use; 0: it is empty.
+pub(super) fn version(conn: &Connection, path: &Path) -> Result<usize, OpenError> {
     let explain = |e| explain(path, e);
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = pragma("application_id").map_err(explain)?;
@@ -160,6 +194,11 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
             known: MIGRATIONS.len(),
         });
     }
+    Ok(found)
+}
+
+fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found = version(conn, path)?;
     for (done, step) in MIGRATIONS.iter().enumerate().skip(found) {
         let version = done + 1;
         // One transaction with its version: half a step cannot be met later.
@@ -168,7 +207,7 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         ))
         .map_err(|e| {
             let _ = conn.execute_batch("ROLLBACK");
-            explain(e)
+            explain(path, e)
         })?;
     }
     Ok(())
