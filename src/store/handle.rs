@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::clock::{self, Clock};
 use super::error::StoreError;
+use super::place::Place;
 use super::schema::{self, OpenError};
 use super::tx::{Event, State, Tx};
 use super::writer::{Writer, rebuild};
@@ -132,12 +133,20 @@ pub(super) struct Shared {
     pub(super) walking: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// Set once the database file is not the one that was opened, with what to do.
+    /// Another file must neither be written nor read; only a restart helps.
+    pub(super) lost: OnceLock<String>,
 }
 
 impl Shared {
     /// The store's time.
     pub(super) fn now(&self) -> Time {
         Time(self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Closes the read-only connections that nobody uses now.
+    pub(super) fn close_readers(&self) {
+        lock(&self.readers).clear();
     }
 }
 
@@ -182,7 +191,7 @@ impl Store {
     pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let (sender, receiver) = mpsc::channel();
         let (health_sender, health) = watch::channel(Health::Serving);
-        let conn = schema::open_writer(&options.path)?;
+        let mut conn = schema::open_writer(&options.path)?;
         let open = |source| OpenError::Open {
             path: options.path.display().to_string(),
             source,
@@ -193,6 +202,12 @@ impl Store {
         begin_anew(&conn, &mut state, options.clock.wall()).map_err(|source| {
             OpenError::BeginAnew { path: options.path.display().to_string(), source }
         })?;
+        let place = Place::opened(&options.path).map_err(|e| OpenError::Damaged {
+            path: options.path.display().to_string(),
+            what: format!("it cannot be looked at: {e}"),
+        })?;
+        let place = Arc::new(Mutex::new(place));
+        Place::guard(&place, &mut conn).map_err(open)?;
         let shared = Arc::new(Shared {
             queued: AtomicUsize::new(0),
             offset_ms: AtomicI64::new(offset),
@@ -203,10 +218,11 @@ impl Store {
             walking: Arc::new(Semaphore::new(WALKERS)),
             health,
             thread: Mutex::new(None),
+            lost: OnceLock::new(),
         });
         let writer = Writer::new(
             shared.clone(),
-            conn,
+            (conn, place),
             state,
             options.on_commit,
             options.before_commit,
@@ -264,6 +280,9 @@ impl Store {
         let task = tokio::task::spawn_blocking(move || {
             // Here and not outside: whoever asked may leave, and this runs on.
             let _permit = permit;
+            if let Some(why) = shared.lost.get() {
+                return Err(StoreError::Unavailable(why.clone()));
+            }
             let pooled = lock(&shared.readers).pop();
             let conn = match pooled {
                 Some(conn) => conn,
@@ -310,7 +329,7 @@ impl Store {
             all.forget();
         }
         self.shared.reading.close();
-        lock(&self.shared.readers).clear();
+        self.shared.close_readers();
         let _ = self.queue.send(Message::Stop);
         let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {

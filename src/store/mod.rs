@@ -32,6 +32,7 @@ pub mod export;
 mod faults;
 mod handle;
 pub mod mail;
+mod place;
 pub mod query;
 pub mod read;
 pub mod record;

@@ -17,6 +17,11 @@ const APPLICATION_ID: i32 = 0x484F_4C44;
 /// someone's `sqlite3` shell) and seconds are plenty.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages in the log after which it is folded into the file. Larger than SQLite's
+/// 1000: a checkpoint stalls 2 to 3 ms, and a busy daemon fills 1000 pages in a
+/// fraction of a second.
+pub(super) const CHECKPOINT_PAGES: i32 = 4000;
+
 /// One step per version, in order; never edited once released. To change the
 /// schema, append a step.
 const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
@@ -129,9 +134,7 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "journal_mode", "wal")?;
         conn.pragma_update(None, "synchronous", "full")?;
         conn.pragma_update(None, "foreign_keys", true)?;
-        // Larger than SQLite's 1000 pages: a checkpoint stalls 2 to 3 ms, and
-        // a busy daemon fills 1000 pages in a fraction of a second.
-        conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         conn.pragma_update(None, "cache_size", -32_000)?;
         conn.pragma_update(None, "temp_store", "memory")?;
         Ok(conn)
@@ -195,6 +198,26 @@ pub(super) fn version(conn: &Connection, path: &Path) -> Result<usize, OpenError
         });
     }
     Ok(found)
+}
+
+/// Writes the log into the database file and empties it, if no reader is in the way.
+/// Does not wait for one. Returns whether that was done.
+pub(super) fn fold_log(conn: &Connection) -> bool {
+    let fold = || -> rusqlite::Result<bool> {
+        conn.busy_timeout(Duration::ZERO)?;
+        let busy =
+            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(busy? == 0)
+    };
+    fold().unwrap_or(false)
+}
+
+/// Closes a connection whose file is not in its place any more: the last one to
+/// close would otherwise fold its log into whatever is there, and delete it.
+pub(super) fn close_without_folding(conn: Connection) {
+    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(conn);
 }
 
 fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {

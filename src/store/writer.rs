@@ -7,9 +7,9 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -19,6 +19,7 @@ use super::clock::{self, Drift};
 use super::error::StoreError;
 use super::faults::{self, Steps};
 use super::handle::{Batch, BeforeCommit, Health, Job, Message, Shared, Transition};
+use super::place::{Lost, Place, lock};
 use super::tx::{Event, State, Tx};
 use super::{audit, ending, read, schema, text_index};
 use crate::call::time::Time;
@@ -73,6 +74,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// `None` while the database could not be reopened.
     conn: Option<Connection>,
+    place: Arc<Mutex<Place>>,
     state: State,
     on_commit: Box<dyn Fn(Vec<Event>) + Send>,
     before_commit: Option<BeforeCommit>,
@@ -91,7 +93,7 @@ impl Writer {
     /// A writer that has not begun.
     pub(super) fn new(
         shared: Arc<Shared>,
-        conn: Connection,
+        (conn, place): (Connection, Arc<Mutex<Place>>),
         state: State,
         on_commit: Box<dyn Fn(Vec<Event>) + Send>,
         before_commit: Option<BeforeCommit>,
@@ -101,6 +103,7 @@ impl Writer {
         let mut writer = Writer {
             shared,
             conn: Some(conn),
+            place,
             state,
             on_commit,
             before_commit,
@@ -143,11 +146,12 @@ impl Writer {
     }
 
     fn patience(&self) -> Duration {
-        let due = self.next_due.map(|at| at.left(self.shared.now()));
         // A store that cannot write is looked at every so often, not all the time.
-        let serving = *self.health.borrow() == Health::Serving;
-        let words = self.words_wait().filter(|_| serving);
-        [due, words].into_iter().flatten().fold(IDLE, Duration::min)
+        if *self.health.borrow() != Health::Serving {
+            return IDLE;
+        }
+        let due = self.next_due.map(|at| at.left(self.shared.now()));
+        [due, self.words_wait()].into_iter().flatten().fold(IDLE, Duration::min)
     }
 
     /// When words are to be indexed; `None` when all are.
@@ -205,6 +209,11 @@ impl Writer {
         events: &mut Vec<Event>,
     ) -> Result<(), StoreError> {
         let nothing = |e: rusqlite::Error| StoreError::Unavailable(e.to_string());
+        if let Some(why) = self.shared.lost.get() {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        let lost = |lost: Lost| lost.explain(&self.shared.path);
+        lock(&self.place).untouched().map_err(|e| StoreError::Unavailable(lost(e)))?;
         if self.conn.is_none() {
             self.reopen();
         }
@@ -251,20 +260,36 @@ impl Writer {
         }
         Steps::of(events).reached("before-commit");
         conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(unknown)?;
-        Ok(())
+        lock(&self.place)
+            .untouched()
+            .map_err(|e| StoreError::UnknownCommit(e.explain(&self.shared.path)))
     }
 
     /// After a failure nothing that is in memory is believed.
     fn reopen(&mut self) {
+        if self.shared.lost.get().is_some() {
+            return;
+        }
+        // Another file under that name must not be taken for ours.
+        let looked = lock(&self.place).untouched();
+        if let Err(lost) = looked {
+            return self.give_up(lost);
+        }
         self.conn = None;
+        // The last connection that closes folds the log into the file.
+        let _ = lock(&self.place).written();
         let opened = schema::open_writer(&self.shared.path).map_err(|e| e.to_string());
-        let rebuilt = opened.and_then(|conn| {
+        let rebuilt = opened.and_then(|mut conn| {
             let wall = self.shared.clock.wall();
             let state = rebuild(&conn, self.state.offset_ms, wall).map_err(|e| e.to_string())?;
-            Ok((conn, state))
+            let place = Place::opened(&self.shared.path).map_err(|e| e.to_string())?;
+            Place::guard(&self.place, &mut conn).map_err(|e| e.to_string())?;
+            Ok((conn, state, place))
         });
         match rebuilt {
-            Ok((conn, mut state)) => {
+            Ok((_, _, place)) if !place.same_file(&lock(&self.place)) => self.give_up(Lost::Moved),
+            Ok((conn, mut state, place)) => {
+                *lock(&self.place) = place;
                 // The clock was judged when the daemon started, and is watched since.
                 state.clock_doubt = self.state.clock_doubt;
                 self.state = state;
@@ -276,6 +301,28 @@ impl Writer {
                 self.set_health(Health::Failing(error));
             }
         }
+    }
+
+    /// The database is no longer where it was opened. Nothing is acknowledged from
+    /// now on; what was acknowledged is brought to safety as far as it can be.
+    fn give_up(&mut self, lost: Lost) {
+        let why = lost.explain(&self.shared.path);
+        let _ = self.shared.lost.set(why.clone());
+        self.shared.close_readers();
+        if let Some(conn) = self.conn.take() {
+            let _ = conn.execute_batch("ROLLBACK");
+            match lost {
+                // Into our own file, wherever it is now.
+                Lost::Moved | Lost::LogMoved => {
+                    schema::fold_log(&conn);
+                }
+                // Into another's content it must not come, now or at the next start.
+                Lost::Overwritten => lock(&self.place).set_log_aside(self.shared.now()),
+            }
+            schema::close_without_folding(conn);
+        }
+        tracing::error!("{why}");
+        self.set_health(Health::Failing(why));
     }
 
     fn set_health(&self, health: Health) {
@@ -310,6 +357,12 @@ impl Writer {
     }
 
     fn idle_work(&mut self) {
+        if self.shared.lost.get().is_some() {
+            return;
+        }
+        if lock(&self.place).untouched().is_err() {
+            return self.reopen();
+        }
         let failing = *self.health.borrow() != Health::Serving;
         if failing || self.wrote.elapsed() >= PROBE {
             self.write_quietly(|tx| {

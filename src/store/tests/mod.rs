@@ -1,6 +1,7 @@
 //! Tests of the transitions as plain functions, without the writer thread.
 
 mod clock;
+mod copies;
 mod history;
 mod lives;
 mod seeds;
