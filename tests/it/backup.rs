@@ -11,11 +11,9 @@ use holdpoint::proto::{AuditFilter, Status};
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus::NotServing;
 
-use super::support::clients::{self, Clients, Operator};
-use super::support::daemon::cli;
-use super::support::{
-    Ask, Home, approve, call, get, reason_of, submit, take_use, verify, wait_for,
-};
+use super::support::clients::{self, Clients, Operator, verify};
+use super::support::daemon::SmallDisk;
+use super::support::{Ask, Home, approve, call, cli, get, reason_of, submit, take_use, wait_for};
 
 /// Callers that work while copies are taken.
 const CALLERS: usize = 6;
@@ -272,7 +270,7 @@ async fn a_full_disk_leaves_no_half_copy() {
     }
     let folder = home.beside("small");
     fs::create_dir(&folder).expect("a folder");
-    let Some(_disk) = super::support::SmallDisk::on(&folder, "1m") else { return };
+    let Some(_disk) = SmallDisk::on(&folder, "1m") else { return };
     let copy = folder.join("copy.db");
     refused(&cli(&home, &["backup", path(&copy)]), &["are free", "another disk"]);
     assert_eq!(fs::read_dir(&folder).expect("listed").count(), 0);
