@@ -5,7 +5,8 @@
 //! has a variable too, which wins: `HOLDPOINT_` and the key in capitals, a dot
 //! as `_` (`limits.max_held` is `HOLDPOINT_LIMITS_MAX_HELD`). Paths in the file
 //! are relative to its folder, paths in variables to the working directory.
-//! `example.toml` beside this file shows every key.
+//! A `*_file` may also be `credential:NAME`: a file that systemd passed to its
+//! service. `example.toml` beside this file shows every key.
 //!
 //! Promises: a mistake never opens a gate. Unknown keys are errors, unknown
 //! variables warnings; every problem is reported at once, with its line, and
@@ -26,6 +27,7 @@ mod settings;
 mod smtp;
 #[cfg(test)]
 mod tests;
+mod time_zone;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -75,6 +77,8 @@ pub struct Config {
     pub smtp_password_file: Option<PathBuf>,
     /// The sender of mails; always there when `smtp` is.
     pub from: Option<Mailbox>,
+    /// Where answers to mails go; `None`: to `from`.
+    pub reply_to: Option<Mailbox>,
     /// How long people have when neither caller nor route says.
     pub default_timeout: Duration,
     /// How long an approval may stay unused.
@@ -172,6 +176,7 @@ impl Config {
             parts = Parts::read(&document.top(tree), &mut problems);
         }
         parts.given.read_environment(environment, &mut problems);
+        parts.given.find_credentials(environment, &mut problems);
         environment.warn_of_unknown(&scalars::variables(), &mut problems);
         let given = &parts.given;
         let config = Config {
@@ -179,7 +184,8 @@ impl Config {
             tls: given.tls(&mut problems),
             smtp: given.smtp(&mut problems),
             smtp_password_file: given.smtp_password_file(),
-            from: given.from(&mut problems),
+            from: given.mailbox("from", &mut problems),
+            reply_to: given.mailbox("reply_to", &mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),

@@ -33,13 +33,14 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 13] = [
+const SETTINGS: [Setting; 14] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
     ("smtp_url", Kind::Text, ""),
     ("smtp_password_file", Kind::Text, ""),
     ("from", Kind::Text, ""),
+    ("reply_to", Kind::Text, ""),
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
@@ -66,6 +67,9 @@ pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
         None => section.is_empty().then_some(*name),
     })
 }
+
+/// How a `*_file` names a file that systemd passed (`LoadCredential=`).
+const CREDENTIAL: &str = "credential:";
 
 /// How a mail server is written.
 const SMTP_FORMS: &str = "write smtps://USER@HOST, smtp+starttls://USER@HOST or smtp://localhost, \
@@ -103,6 +107,37 @@ impl Given {
             let variable = variable(name);
             if let Some(text) = environment.text(&variable, problems) {
                 self.0.insert(name, (text.to_owned(), Place::Variable(variable)));
+            }
+        }
+    }
+
+    /// Puts the file that systemd passed in place of each `credential:NAME`.
+    pub fn find_credentials(&mut self, environment: &Environment, problems: &mut Problems) {
+        let folder = environment.path("CREDENTIALS_DIRECTORY").filter(|path| path.is_absolute());
+        for (key, (text, place)) in &mut self.0 {
+            let Some(name) = text.strip_prefix(CREDENTIAL).filter(|_| key.ends_with("_file"))
+            else {
+                continue;
+            };
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+                let message = format!("`{key}` names the credential \"{}\"", shortened(name));
+                let remedy = "letters, digits, _, - and . (not first) make the name of one";
+                problems.error(place, message, remedy);
+                continue;
+            }
+            match folder.as_ref().map(|folder| folder.join(name)) {
+                Some(file) if file.to_str().is_some() => {
+                    *text = file.to_string_lossy().into_owned();
+                }
+                _ => problems.error(
+                    place,
+                    format!("`{key}` names a credential, and CREDENTIALS_DIRECTORY is not set"),
+                    format!(
+                        "start this by a unit with LoadCredential={name}, or set \
+                         CREDENTIALS_DIRECTORY to the absolute path of a folder with the file {name}"
+                    ),
+                ),
             }
         }
     }
@@ -277,13 +312,13 @@ impl Given {
         Some(self.path("smtp_password_file")?.0)
     }
 
-    /// The sender of mails.
-    pub fn from(&self, problems: &mut Problems) -> Option<Mailbox> {
-        let (text, place) = self.text("from")?;
+    /// The sender of mails, or where answers to them go.
+    pub fn mailbox(&self, name: &str, problems: &mut Problems) -> Option<Mailbox> {
+        let (text, place) = self.text(name)?;
         let mailbox: Option<Mailbox> =
             text.parse().ok().filter(|_| !text.chars().any(char::is_control));
         if mailbox.is_none() {
-            let message = format!("`from` is \"{}\", not a mail address", shortened(text));
+            let message = format!("`{name}` is \"{}\", not a mail address", shortened(text));
             let remedy = "write for example Holdpoint <holdpoint@example.com>";
             problems.error(place, message, remedy);
         }

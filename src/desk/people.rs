@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use crate::call::model::Strength;
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
@@ -17,7 +19,7 @@ use crate::config::token::TokenHash;
 use crate::config::{CallerConfig, OperatorConfig, Roles, TokenConfig};
 
 /// Who a token belongs to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A program. It asks; it cannot decide.
     Caller(Arc<Caller>),
@@ -41,6 +43,8 @@ pub struct Operator {
     pub name: String,
     /// Where their mails go.
     pub email: Option<String>,
+    /// Their clock, beside UTC.
+    pub time_zone: Option<Tz>,
     /// Other names of theirs.
     pub aliases: Vec<String>,
     /// What they belong to.
@@ -70,6 +74,12 @@ struct Credential {
     hash: TokenHash,
     expires: Option<Time>,
     identity: Identity,
+}
+
+impl Credential {
+    fn expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
 }
 
 /// The caller may not act for this person.
@@ -156,6 +166,7 @@ impl Operator {
         let mut operator = Operator {
             name: config.name.clone(),
             email: config.email.clone(),
+            time_zone: config.time_zone,
             aliases: config.aliases.clone(),
             groups: config.groups.clone(),
             roles: config.roles,
@@ -223,6 +234,7 @@ impl People {
         let operator = Arc::new(Operator {
             name: user_name.to_owned(),
             email: None,
+            time_zone: None,
             aliases: Vec::new(),
             groups: BTreeSet::new(),
             roles: Roles { operator: true, auditor: true, admin: true },
@@ -250,11 +262,19 @@ impl People {
 
     /// Who a token belongs to, if it is valid now.
     pub fn authenticate(&self, token: &str, now: Time) -> Option<Identity> {
-        let hash = TokenHash::of(token);
-        let bucket = self.credentials.get(&index(&hash))?;
-        let found = bucket.iter().find(|known| known.hash == hash)?;
-        let expired = found.expires.is_some_and(|at| at <= now);
-        (!expired).then(|| found.identity.clone())
+        self.known(&TokenHash::of(token), now)
+    }
+
+    /// The same by the token's hash.
+    pub fn known(&self, token: &TokenHash, now: Time) -> Option<Identity> {
+        let bucket = self.credentials.get(&index(token))?;
+        let found = bucket.iter().find(|known| known.hash == *token)?;
+        (!found.expired(now)).then(|| found.identity.clone())
+    }
+
+    /// How many tokens' time has run out.
+    pub fn expired(&self, now: Time) -> usize {
+        self.credentials.values().flatten().filter(|token| token.expired(now)).count()
     }
 
     /// The operator with exactly this configured name.

@@ -23,6 +23,7 @@
 
 pub mod aside;
 pub mod audit;
+pub mod change;
 pub mod clock;
 pub mod copy;
 pub mod decide;

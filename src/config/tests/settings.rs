@@ -170,6 +170,7 @@ fn mail_settings_belong_together() {
     refused("smtp_password_file = \"x\"", &["`smtp_url` is not"]);
     refused("from = \"nobody\"", &["not a mail address"]);
     refused("from = \"a\\r\\nBcc: b <a@b.c>\"", &["not a mail address"]);
+    refused("reply_to = \"nobody\"", &["`reply_to` is", "not a mail address"]);
     let from = "from = \"a@b.c\"\n";
     refused(&format!("{from}smtp_url = \"smtps://me@h\""), &["no password", "smtp_password_file"]);
     refused(&format!("{from}smtp_url = \"smtp://far\""), &["smtp+starttls://"]);
@@ -198,4 +199,29 @@ fn no_secret_appears_in_an_error() {
         &format!("[[callers]]\nname = \"c\"\ntokens = [{{ sha256 = \"{token}\" }}]"),
         &["this is a token (not shown)", "holdpoint token new"],
     );
+}
+
+#[test]
+fn a_file_may_be_a_credential_that_systemd_passed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    std::fs::write(folder.path().join("hp.smtp"), "s3cret\n").expect("written");
+    std::fs::write(folder.path().join("key"), "a key").expect("written");
+    let environment = Environment::of([
+        ("CREDENTIALS_DIRECTORY", path),
+        ("HOLDPOINT_TLS_KEY_FILE", "credential:key"),
+    ]);
+    let text = "smtp_url = \"smtps://u@mail\"\nfrom = \"h@example.com\"\n\
+                smtp_password_file = \"credential:hp.smtp\"\ntls_cert_file = \"credential:key\"";
+    let (config, _) = read_with(text, &environment).expect("valid");
+    let password = config.smtp.and_then(|smtp| smtp.password).expect("a password");
+    assert_eq!(password.expose(), "s3cret");
+    let tls = config.tls.expect("a certificate");
+    assert_eq!((&tls.cert_file, &tls.key_file), (&folder.path().join("key"), &tls.cert_file));
+    refused(text, &["hp.toml:3:22", "CREDENTIALS_DIRECTORY is not set", "LoadCredential=hp.smtp"]);
+    for name in ["", "..", "../../etc/passwd", "a/b", ".hidden", "a\\u0000"] {
+        let text = format!("tls_key_file = \"credential:{name}\"\n");
+        let error = read_with(&text, &environment).expect_err(name).to_string();
+        assert!(error.contains("make the name of one"), "{error}");
+    }
 }
