@@ -97,7 +97,17 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
         Failure::new(format!("cannot read {shown}: {error}"), "Nothing was verified.")
     })?;
     match checked {
-        Ok(checked) => whole(checked.entries, &Digest::from_bytes(checked.head).to_string()),
+        Ok(checked) => {
+            if checked.unrecorded > 0 {
+                note(&format!(
+                    "of {} erased entries this file does not say that they were: it ends before \
+                     that was recorded, or somebody took them out",
+                    checked.unrecorded
+                ));
+            }
+            let head = Digest::from_bytes(checked.head).to_string();
+            whole(checked.entries, checked.erased, &head)
+        }
         Err(problem) => {
             if is_no_export(&path) {
                 return Err(Failure::new(
@@ -129,15 +139,17 @@ async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
     if !answer.whole {
         return Err(broken(&safe(&answer.problem)));
     }
-    whole(answer.entries, &safe(&answer.head))
+    whole(answer.entries, answer.erased, &safe(&answer.head))
 }
 
-fn whole(entries: u64, head: &str) -> Done {
+fn whole(entries: u64, erased: u64, head: &str) -> Done {
     let mut out = Output::stdout();
-    out.line(&format!(
-        "the history is whole: {}, head {head}",
-        count(entries, "entry", "entries")
-    ))?;
+    let erased = match erased {
+        0 => String::new(),
+        n => format!(", {n} of them erased by age"),
+    };
+    let entries = count(entries, "entry", "entries");
+    out.line(&format!("the history is whole: {entries}{erased}, head {head}"))?;
     out.flush()
 }
 

@@ -114,6 +114,8 @@ kinds! {
     DaemonStarted "daemon_started",
     /// The daemon stopped in good order.
     DaemonStopped "daemon_stopped",
+    /// What old entries said is erased.
+    Erased "erased",
     /// The daemon began from a copy; what was open in it ended.
     Restored "restored",
 }

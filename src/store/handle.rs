@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -136,6 +136,8 @@ pub(super) struct Shared {
     pub(super) walking: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// 0: for ever.
+    pub(super) retention_ms: AtomicU64,
     /// Set once the database file is not the one that was opened, with what to do.
     /// Another file must neither be written nor read; only a restart helps.
     pub(super) lost: OnceLock<String>,
@@ -150,6 +152,14 @@ impl Shared {
     /// The store's time.
     pub(super) fn now(&self) -> Time {
         Time(self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// How long entries and requests are kept; `None`: for ever.
+    pub(super) fn retention(&self) -> Option<Duration> {
+        match self.retention_ms.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        }
     }
 
     /// Closes the read-only connections that nobody uses now.
@@ -227,6 +237,7 @@ impl Store {
             walking: Arc::new(Semaphore::new(WALKERS)),
             health,
             thread: Mutex::new(None),
+            retention_ms: AtomicU64::new(0),
             lost: OnceLock::new(),
         });
         let writer = Writer::new(
@@ -256,6 +267,13 @@ impl Store {
     /// Whether it can write, and changes of that.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.clone()
+    }
+
+    /// From now on what is older than this is erased, within an hour or so; `None`:
+    /// nothing ever is, as after opening.
+    pub fn keep_for(&self, retention: Option<Duration>) {
+        let ms = retention.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
+        self.shared.retention_ms.store(ms, Ordering::Relaxed);
     }
 
     /// How long the writer has not had a turn. It has one every second when there

@@ -38,6 +38,7 @@ pub mod query;
 pub mod read;
 pub mod record;
 pub mod restored;
+pub mod retention;
 mod row;
 pub mod schema;
 pub mod submit;

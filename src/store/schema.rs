@@ -24,7 +24,7 @@ pub(super) const CHECKPOINT_PAGES: i32 = 4000;
 
 /// One step per version, in order; never edited once released. To change the
 /// schema, append a step.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0003.sql")];
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +136,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "foreign_keys", true)?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         conn.pragma_update(None, "cache_size", -32_000)?;
+        // What is deleted is overwritten: retention erases, and does not only hide.
+        conn.pragma_update(None, "secure_delete", true)?;
         conn.pragma_update(None, "temp_store", "memory")?;
         Ok(conn)
     };

@@ -20,6 +20,7 @@ use super::error::StoreError;
 use super::faults::{self, Steps};
 use super::handle::{Batch, BeforeCommit, Health, Job, Message, Shared, Transition};
 use super::place::{Lost, Place, lock};
+use super::retention::{self, Run};
 use super::tx::{Event, State, Tx};
 use super::{audit, ending, read, schema, text_index};
 use crate::call::time::Time;
@@ -41,6 +42,13 @@ const WORDS_AFTER: Duration = Duration::from_millis(20);
 /// As many entries without their words are too many to wait for a quiet moment;
 /// and as many are indexed at once while it is not quiet.
 const WORDS_BEHIND: u64 = 64;
+
+/// How often what is too old is looked for.
+const ERASE_EVERY: Duration = Duration::from_secs(3600);
+
+/// A busy writer erases a little as often as this, in an instant in which nobody
+/// asks: 16 entries each time, so 160 a second; an idle one erases all the time.
+const ERASE_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// What the writer knows, read from the database.
 pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
@@ -87,6 +95,18 @@ pub(super) struct Writer {
     busy: Instant,
     /// Entries whose words are not indexed, at least.
     words_behind: u64,
+    erasing: Erasing,
+}
+
+/// How far erasing by age is.
+#[derive(Debug)]
+enum Erasing {
+    /// Nothing is to do before then.
+    Next(Instant),
+    /// A run goes on; since then nothing was erased.
+    Under(Run, Instant),
+    /// All is erased, and stands only in the log still, since then.
+    Log(Instant),
 }
 
 impl Writer {
@@ -114,6 +134,7 @@ impl Writer {
             busy: now,
             // Perhaps none; one look tells.
             words_behind: WORDS_BEHIND,
+            erasing: Erasing::Next(now),
         };
         writer.look_ahead();
         writer
@@ -152,7 +173,8 @@ impl Writer {
             return IDLE;
         }
         let due = self.next_due.map(|at| at.left(self.shared.now()));
-        [due, self.words_wait()].into_iter().flatten().fold(IDLE, Duration::min)
+        let waits = [due, self.words_wait(), self.erase_wait()];
+        waits.into_iter().flatten().fold(IDLE, Duration::min)
     }
 
     /// When words are to be indexed; `None` when all are.
@@ -161,6 +183,20 @@ impl Writer {
             0 => None,
             WORDS_BEHIND.. => Some(Duration::ZERO),
             _ => Some(WORDS_AFTER.saturating_sub(self.busy.elapsed())),
+        }
+    }
+
+    /// When something is to be erased; `None` while nothing ever is.
+    fn erase_wait(&self) -> Option<Duration> {
+        self.shared.retention()?;
+        match &self.erasing {
+            Erasing::Next(at) => Some(at.saturating_duration_since(Instant::now())),
+            Erasing::Under(_, since) => {
+                let quiet = WORDS_AFTER.saturating_sub(self.busy.elapsed());
+                Some(quiet.min(ERASE_AT_LEAST.saturating_sub(since.elapsed())))
+            }
+            // Somebody reads an older state; that does not take long.
+            Erasing::Log(since) => Some(IDLE.saturating_sub(since.elapsed())),
         }
     }
 
@@ -372,26 +408,65 @@ impl Writer {
                      ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                     [tx.now.0.to_be_bytes()],
                 )?;
-                Ok(false)
+                Ok(())
             });
         } else if self.words_wait().is_some_and(|wait| wait.is_zero()) {
             let quiet = self.busy.elapsed() >= WORDS_AFTER;
             let most = if quiet { text_index::STEP } else { WORDS_BEHIND as i64 };
             self.words_behind = 0;
-            self.write_quietly(move |tx| text_index::catch_up_some(tx, most));
+            if self.write_quietly(move |tx| text_index::catch_up_some(tx, most)) == Some(true) {
+                self.words_behind = WORDS_BEHIND;
+            }
+        } else if let Some(keep) = self.shared.retention()
+            && self.erase_wait().is_some_and(|wait| wait.is_zero())
+        {
+            self.erase(keep);
         }
     }
 
-    /// A write that nobody waits for; it says whether there is more of its kind.
-    fn write_quietly(
+    /// Erases a little of what is older than `keep`, or begins to.
+    fn erase(&mut self, keep: Duration) {
+        let now = Instant::now();
+        let wrote = match self.erasing {
+            Erasing::Next(_) => self.write_quietly(move |tx| retention::begin(tx, keep)),
+            Erasing::Under(run, _) => self.write_quietly(move |tx| retention::step(tx, run)),
+            Erasing::Log(_) => {
+                self.erasing = match self.fold_log() {
+                    true => Erasing::Next(now + ERASE_EVERY),
+                    false => Erasing::Log(now),
+                };
+                return;
+            }
+        };
+        self.erasing = match wrote {
+            Some(Some(run)) => Erasing::Under(run, now),
+            // After a start too: the last run may have ended just before it.
+            Some(None) => Erasing::Log(now),
+            // The store could not write. What was recorded is found again.
+            None => Erasing::Next(now + IDLE),
+        };
+    }
+
+    /// Empties the log into the file, if both are ours and nobody reads.
+    fn fold_log(&mut self) -> bool {
+        let mut place = lock(&self.place);
+        let Some(conn) = self.conn.as_ref().filter(|_| place.untouched().is_ok()) else {
+            return false;
+        };
+        let folded = schema::fold_log(conn);
+        // Whoever replaced it in between is found by the next look.
+        let _ = place.written();
+        folded
+    }
+
+    /// A write that nobody waits for.
+    fn write_quietly<T: Send + 'static>(
         &mut self,
-        function: impl FnOnce(&mut Tx<'_>) -> Result<bool, StoreError> + Send + 'static,
-    ) {
+        function: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Option<T> {
         let (job, mut answer) = Transition::new(function);
         self.commit(vec![Box::new(job)], false);
-        if let Ok(Ok(true)) = answer.try_recv() {
-            self.words_behind = WORDS_BEHIND;
-        }
+        answer.try_recv().ok()?.ok()
     }
 }
 

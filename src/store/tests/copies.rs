@@ -25,7 +25,7 @@ fn copied(from: &Path, to: &Path, at: Time) -> copy::Mark {
 /// unused, taken with and without a lease, denied.
 fn open_ends(plain: &mut Plain) -> Vec<(Request, &'static str)> {
     let waiting = Waiting::default();
-    let mut held = |plain: &mut Plain, name: &'static str, n: u64| {
+    let held = |plain: &mut Plain, name: &'static str, n: u64| {
         let request = plain.submit(name, call("client", "s", n), &waiting).expect("held").request;
         (request, name)
     };

@@ -4,6 +4,7 @@ mod clock;
 mod copies;
 mod history;
 mod lives;
+mod retention;
 mod seeds;
 mod thread;
 
