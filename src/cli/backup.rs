@@ -154,3 +154,33 @@ impl Told<'_> {
         ])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::time::Time;
+    use crate::cli::golden::same;
+    use crate::store::copy::{Mark, Standing};
+    use crate::store::export::Whole;
+
+    #[test]
+    fn golden_backup() {
+        let (at, head) = (Time::parse("2026-11-22T12:52:30Z").expect("a time"), [0xab; 32]);
+        let checked = Checked {
+            mark: Some(Mark { at, sequence: 120, head, id: [1; 16] }),
+            standing: Standing { log: [2; 16], sequence: 120, head, at },
+            whole: Whole { entries: 120, head, erased: 7, unrecorded: 0 },
+            pending: 3,
+            unused: 1,
+            running: 0,
+            bytes: 139_264,
+        };
+        let told = Told {
+            file: Path::new("night.db"),
+            checked: &checked,
+            took: Duration::from_millis(37),
+        };
+        same("backup.txt", &(told.line() + "\n"));
+        same("backup.jsonl", &(told.to_json().to_text() + "\n"));
+    }
+}

@@ -249,3 +249,45 @@ impl Told {
 fn shown(path: &Path) -> String {
     safe(&path.to_string_lossy())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::time::Time;
+    use crate::cli::golden::same;
+    use crate::store::copy::Mark;
+    use crate::store::export::Whole;
+
+    fn told(present: Present, open: [u64; 3], kept: Option<&str>, dry: bool) -> String {
+        let at = Time::parse("2026-11-22T12:52:30Z").expect("a time");
+        let head = [0xab; 32];
+        let [pending, unused, running] = open;
+        let checked = Checked {
+            mark: Some(Mark { at, sequence: 120, head, id: [1; 16] }),
+            standing: Standing { log: [2; 16], sequence: 120, head, at },
+            whole: Whole { entries: 120, head, erased: 0, unrecorded: 0 },
+            pending,
+            unused,
+            running,
+            bytes: 139_264,
+        };
+        let (file, database) =
+            ("night\u{1b}[31m.db".into(), "/var/lib/holdpoint/holdpoint.db".into());
+        Told { file, database, checked, present, kept: kept.map(PathBuf::from), dry }.text()
+    }
+
+    #[test]
+    fn golden_restore() {
+        let kept = Some("/var/lib/holdpoint/holdpoint.db.replaced-2026-11-22T131500Z");
+        let texts = [
+            told(Present::Same(150), [3, 1, 1], None, true),
+            told(Present::Same(150), [3, 1, 1], kept, false),
+            told(Present::Same(120), [0, 0, 0], kept, false),
+            told(Present::Missing, [0, 2, 0], None, false),
+            told(Present::OtherLog, [1, 0, 0], kept, false),
+            told(Present::Apart, [1, 0, 0], kept, false),
+            told(Present::Unreadable("file is not a database".to_owned()), [1, 0, 0], kept, false),
+        ];
+        same("restore.txt", &texts.join("\n"));
+    }
+}

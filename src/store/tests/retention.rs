@@ -1,6 +1,7 @@
 //! Erasing by age: what goes, what stays, and that it is gone.
 
 use std::io::Cursor;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -243,28 +244,33 @@ async fn no_file_of_the_store_has_an_erased_word() {
     // Words of all kinds: in the middle of the index, and at the ends of its pages.
     let marker = |n: u64| format!("marker{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let many = 1500;
-    for n in 0..many {
-        let mut held = call("client", "s", n);
-        held.arguments =
-            format!(r#"{{"text":"{} {}"}}"#, marker(n), "filler ".repeat(n as usize % 90));
-        held.explanation = marker(n + many);
+    let held = move |n: u64| {
+        let text = format!("{} {}", marker(n), "filler ".repeat(n as usize % 90));
         let mut id = [9; 16];
         id[..8].copy_from_slice(&n.to_be_bytes());
-        let input = Submit {
+        Submit {
             id: RequestId::from_bytes(id),
             call_id: marker(n + 2 * many),
-            call: held,
+            call: Call {
+                arguments: format!(r#"{{"text":"{text}"}}"#),
+                explanation: marker(n + many),
+                ..call("client", "s", n)
+            },
             requirement: requirement(&[], 1),
             mail_to: vec!["ann".to_owned()],
             timeout: MINUTES(15),
             limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
+        }
+    };
+    for hundred in 0..many / 100 {
+        let all = move |tx: &mut Tx<'_>| {
+            for n in hundred * 100..(hundred + 1) * 100 {
+                let taken = submit(tx, held(n), &Waiting::default())?.request;
+                ending::withdraw(tx, "proxy", taken.id, &marker(n + 3 * many))?;
+            }
+            Ok(())
         };
-        let taken = store.write(move |tx| submit(tx, input, &Waiting::default()));
-        let taken = taken.await.expect("held").request;
-        store
-            .write(move |tx| ending::withdraw(tx, "proxy", taken.id, &marker(n + 3 * many)))
-            .await
-            .expect("withdrawn");
+        store.write(all).await.expect("written");
     }
     store.catch_up_text().await.expect("indexed");
     clock.0.fetch_add(3 * 86_400_000, Ordering::SeqCst);
@@ -288,4 +294,185 @@ async fn no_file_of_the_store_has_an_erased_word() {
     let whole = store.read(|conn| verify(conn, None)).await.expect("read").expect("whole");
     assert_eq!(whole.erased, 2 * many);
     store.close().await;
+}
+
+#[test]
+#[ignore]
+fn measure_erasing() {
+    let mut plain = Plain::new();
+    plain.conn.pragma_update(None, "synchronous", "full").unwrap();
+    let waiting = Waiting::default();
+    let n = 20_000;
+    plain.conn.execute_batch("BEGIN").unwrap();
+    for i in 0..n {
+        let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
+        c.arguments = format!(
+            r#"{{"query":"{}","note":"{}"}}"#,
+            (0..60).map(|w| format!("w{} ", (i * 31 + w * w * 7919) % 20000)).collect::<String>(),
+            "lorem ipsum dolor sit amet ".repeat(20)
+        );
+        let input = Submit {
+            id: plain.id(),
+            call_id: format!("c{i}"),
+            call: c,
+            requirement: requirement(&[], 1),
+            mail_to: vec!["ann".into()],
+            timeout: MINUTES(15),
+            limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
+        };
+        let r = Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            submit(tx, input, &waiting)
+        })
+        .unwrap()
+        .request;
+        let d = Decide {
+            id: r.id,
+            operator: "ann".into(),
+            strength: Strength::Token,
+            verdict: Verdict::Approve,
+            reason: "because it is right".into(),
+            shown: r.call.digest.to_string()[..16].into(),
+            lapse_after: MINUTES(15),
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            decide::decide(tx, &d, &ann())
+        })
+        .unwrap();
+        let t = TakeUse {
+            caller: "proxy".into(),
+            id: r.id,
+            call_id: format!("c{i}"),
+            digest: r.call.digest,
+            lease: Some(MINUTES(10)),
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| take_use(tx, &t))
+            .unwrap();
+        let o = ReportOutcome {
+            caller: "proxy".into(),
+            id: r.id,
+            call_id: format!("c{i}"),
+            outcome: Outcome::Succeeded,
+            detail: "as it went".into(),
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            report_outcome(tx, &o)
+        })
+        .unwrap();
+        plain.events.clear();
+    }
+    plain.conn.execute_batch("COMMIT").unwrap();
+    let size = |p: &Plain| {
+        schema::fold_log(&p.conn);
+        let free: i64 = p.conn.query_row("PRAGMA freelist_count", [], |r| r.get(0)).unwrap();
+        (std::fs::metadata(p.conn.path().unwrap()).unwrap().len() as i64, free * 4096)
+    };
+    let (before, _) = size(&plain);
+    index_all(&mut plain);
+    let (after, free) = size(&plain);
+    println!(
+        "bytes per call: {} + words {}",
+        before / n as i64,
+        (after - free - before) / n as i64
+    );
+    plain.pass(DAY * 3);
+    let began = std::time::Instant::now();
+    let mut run = plain.run(|tx| retention::begin(tx, DAY)).unwrap();
+    println!("begin {:?}", began.elapsed());
+    let mut all = Vec::new();
+    while let Some(now) = run {
+        let t = std::time::Instant::now();
+        run = plain.run(|tx| retention::step(tx, now)).unwrap();
+        all.push(t.elapsed());
+    }
+    let k = (n as usize).div_ceil(16);
+    for (what, part) in [("requests", &mut all[..k].to_vec()), ("payloads", &mut all[k..].to_vec())]
+    {
+        part.sort();
+        println!(
+            "{what}: {} steps p50 {:?} p99 {:?} max {:?} sum {:?}",
+            part.len(),
+            part[part.len() / 2],
+            part[part.len() * 99 / 100],
+            part[part.len() - 1],
+            part.iter().sum::<Duration>()
+        );
+    }
+    let (end, free) = size(&plain);
+    println!("erased call: {} bytes", (end - free) / n as i64);
+}
+
+#[test]
+#[ignore]
+fn measure_begin_anew() {
+    let mut plain = Plain::new();
+    let waiting = Waiting::default();
+    plain.conn.execute_batch("BEGIN").unwrap();
+    for i in 0..100_000 {
+        let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
+        c.arguments = format!(r#"{{"note":"{}"}}"#, "lorem ipsum dolor sit amet ".repeat(36));
+        let input = Submit {
+            id: plain.id(),
+            call_id: format!("c{i}"),
+            call: c,
+            requirement: requirement(&[], 1),
+            mail_to: vec!["ann".into()],
+            timeout: MINUTES(15),
+            limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            submit(tx, input, &waiting)
+        })
+        .unwrap();
+        plain.events.clear();
+    }
+    plain.conn.execute_batch("COMMIT").unwrap();
+    let to = tempfile::NamedTempFile::new().unwrap();
+    let from = PathBuf::from(plain.conn.path().unwrap());
+    let t = std::time::Instant::now();
+    crate::store::copy::take(
+        &crate::store::copy::open_live(&from).unwrap(),
+        &from,
+        to.path(),
+        plain.now,
+    )
+    .unwrap();
+    println!("copied in {:?}", t.elapsed());
+    let t = std::time::Instant::now();
+    let c = crate::store::copy::check(to.path()).unwrap();
+    println!("checked in {:?}: {} bytes {} pending", t.elapsed(), c.bytes, c.pending);
+    let rss = || {
+        std::fs::read_to_string("/proc/self/status")
+            .unwrap()
+            .lines()
+            .find(|l| l.starts_with("VmHWM"))
+            .unwrap()
+            .to_owned()
+    };
+    drop(waiting);
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = rss();
+    let conn = schema::open_writer(to.path()).unwrap();
+    let mut state = rebuild(&conn, 0, plain.now).unwrap();
+    let t = std::time::Instant::now();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let done =
+        Tx::run(&conn, plain.now, &mut state, &mut Vec::new(), crate::store::restored::begin_anew)
+            .unwrap()
+            .unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    println!("begun anew in {:?}: {} expired; {before} -> {}", t.elapsed(), done.expired, rss());
+}
+
+#[test]
+#[ignore]
+fn measure_look() {
+    let plain = Plain::new();
+    let place =
+        crate::store::place::Place::opened(std::path::Path::new(plain.conn.path().unwrap()))
+            .unwrap();
+    let t = std::time::Instant::now();
+    for _ in 0..100_000 {
+        place.untouched().unwrap();
+    }
+    println!("a look: {:?}", t.elapsed() / 100_000);
 }
