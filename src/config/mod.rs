@@ -90,6 +90,8 @@ pub struct Config {
     pub lapse_after: Duration,
     /// How long a use runs before it has to be renewed.
     pub lease: Duration,
+    /// How long history and ended requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// What one caller, one client, and all together may have.
     pub limits: Limits,
     /// Programs that may ask.
@@ -190,6 +192,7 @@ impl Config {
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),
+            retention: given.retention(&mut problems),
             limits: given.limits(&mut problems),
             sources: given.places(),
             callers: parts.callers,

@@ -39,6 +39,7 @@ impl Config {
             ("default_timeout", span(self.default_timeout)),
             ("lapse_after", span(self.lapse_after)),
             ("lease", span(self.lease)),
+            ("retention", self.retention.and_then(span)),
             ("limits.max_arguments_bytes", number(self.limits.max_arguments_bytes)),
             ("limits.max_pending_per_caller", number(self.limits.max_pending_per_caller)),
             ("limits.max_pending_per_client", number(self.limits.max_pending_per_client)),

@@ -10,10 +10,11 @@ use crate::config::{CallerConfig, Config, OperatorConfig, RouteConfig, TokenConf
 use crate::store::change::{Change, Names};
 
 /// Settings that a running daemon takes over. All others wait for the next start.
-const TAKEN_OVER: [&str; 7] = [
+const TAKEN_OVER: [&str; 8] = [
     "default_timeout",
     "lapse_after",
     "lease",
+    "retention",
     "limits.max_arguments_bytes",
     "limits.max_pending_per_caller",
     "limits.max_pending_per_client",

@@ -92,6 +92,13 @@ pub(super) fn pointless(tx: &Tx<'_>, id: RequestId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The daemon begins from a copy: what is queued in it was sent long ago, or is
+/// about what has ended.
+pub(super) fn all_pointless(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.conn.execute("UPDATE outbox SET state = 3 WHERE state = 0", [])?;
+    Ok(())
+}
+
 /// What is due, oldest first.
 pub fn due(conn: &Connection, now: Time, most: usize) -> Result<Vec<DueMail>, StoreError> {
     let mut statement = conn.prepare_cached(

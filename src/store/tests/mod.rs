@@ -1,8 +1,10 @@
 //! Tests of the transitions as plain functions, without the writer thread.
 
 mod clock;
+mod copies;
 mod history;
 mod lives;
+mod retention;
 mod seeds;
 mod thread;
 
