@@ -18,6 +18,7 @@ pub mod duration;
 mod environment;
 mod error;
 mod identities;
+mod mail_wishes;
 pub mod names;
 mod paths;
 mod routing;
@@ -42,6 +43,7 @@ pub use environment::Environment;
 pub(crate) use error::printable;
 pub use error::{ConfigError, Place, Problem};
 pub use identities::{CallerConfig, OperatorConfig, Roles, TokenConfig};
+pub use mail_wishes::QuietHours;
 pub use paths::{ConfigFile, StatePaths};
 pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
@@ -78,6 +80,8 @@ pub struct Config {
     pub from: Option<Mailbox>,
     /// Where answers to mails go; `None`: to `from`.
     pub reply_to: Option<Mailbox>,
+    /// How many mails one operator gets in a minute before they are gathered. 1 to 1,000.
+    pub mails_per_minute: u32,
     /// How long people have when neither caller nor route says.
     pub default_timeout: Duration,
     /// How long an approval may stay unused.
@@ -184,6 +188,7 @@ impl Config {
             smtp_password_file: given.smtp_password_file(),
             from: given.mailbox("from", &mut problems),
             reply_to: given.mailbox("reply_to", &mut problems),
+            mails_per_minute: given.mails_per_minute(&mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),

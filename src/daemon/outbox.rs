@@ -33,14 +33,14 @@ pub fn start(
     };
     let reply_to = config.reply_to.clone();
     let sender = Sender { from, reply_to, command_prefix: command(config), host };
-    let (desk, bell) = (desk.clone(), desk.mail_bell());
+    let (desk, bell, per_minute) = (desk.clone(), desk.mail_bell(), config.mails_per_minute);
     let worker = tokio::spawn(async move {
         let mut closing = desk.closing();
         let stop = async move {
             let _ = closing.wait_for(|closing| *closing).await;
         };
         let people = || desk.people();
-        worker::run(desk.store().clone(), transport, sender, people, &bell, stop).await;
+        worker::run(desk.store().clone(), transport, sender, per_minute, people, &bell, stop).await;
     });
     Ok((worker, goes))
 }

@@ -16,7 +16,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 
 use super::letter::Letter;
-use super::transport::{BadMailConfig, Delivered, Failure};
+use super::transport::{BadMailConfig, Delivered, Failure, Fault};
 use crate::config::{self, SmtpSecurity};
 
 /// How long an answer or an error is kept at most, in characters. Servers send
@@ -92,7 +92,8 @@ impl Smtp {
         if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 let text = "the mail server takes no addresses with letters outside ASCII";
-                return Err(Failure { transient: false, text: text.to_owned() });
+                let failure = Failure::passing(text);
+                return Err(Failure { fault: Fault::Letter, meets_all: false, ..failure });
             }
             options.push(MailParameter::SmtpUtfEight);
         }
@@ -139,16 +140,28 @@ impl Smtp {
         let server = format!("{}:{}", self.server.host, self.server.port);
         match tokio::time::timeout(self.step_timeout, doing).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(Failure {
-                transient: !error.is_permanent(),
-                text: self.one_line(&format!("mail server {server}, at {what}: {}", cause(&error))),
-            }),
+            Ok(Err(error)) => {
+                let text = format!("mail server {server}, at {what}: {}", cause(&error));
+                let early = !["the recipient's address", "the letter"].contains(&what);
+                let fault = match (error.is_permanent(), early) {
+                    (true, true) => Fault::SetUp,
+                    (true, false) => Fault::Letter,
+                    (false, _) => Fault::Passing,
+                };
+                let answered = error.status().is_some();
+                Err(Failure {
+                    fault,
+                    unknown_end: what == "the letter" && !answered,
+                    meets_all: early || !answered,
+                    ..Failure::passing(self.one_line(&text))
+                })
+            }
             Err(_) => Err(Failure {
-                transient: true,
-                text: format!(
+                unknown_end: what == "the letter",
+                ..Failure::passing(format!(
                     "mail server {server}, at {what}: no answer within {:?}",
                     self.step_timeout
-                ),
+                ))
             }),
         }
     }

@@ -65,13 +65,49 @@ pub struct Delivered {
     pub answer: String,
 }
 
-/// The letter is not delivered.
+/// Whose fault it is that a letter is not delivered, and so whether it is tried
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It passes by itself: the network, a busy or greylisting server, a full
+    /// disk. The letter is tried again.
+    Passing,
+    /// The letter's: its recipient does not exist, its content is refused.
+    /// Trying again is pointless.
+    Letter,
+    /// The configuration's or the server's: a refused log-in, a bad certificate,
+    /// a refused sender. The letter is tried again, since it is good once
+    /// somebody has mended that; but somebody has to.
+    SetUp,
+}
+
+/// The letter is not delivered, as far as we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Whether trying again later makes sense.
-    pub transient: bool,
+    /// Whose fault it is.
+    pub fault: Fault,
     /// What went wrong and, where we know, what to do. No secrets, one line.
     pub text: String,
+    /// The connection ended between the end of the letter and the server's
+    /// answer: the server may have taken it. Who tries such a letter again may
+    /// deliver it twice (under one `Message-ID`); who does so each time, any
+    /// number of times.
+    pub unknown_end: bool,
+    /// How long to wait at least before the next attempt, where that is known:
+    /// the server asked us to be slower, or cannot be used for now.
+    pub wait: Option<Duration>,
+    /// Any other letter would have met it too: the server was not there, or did
+    /// not get as far as this letter's recipient.
+    pub meets_all: bool,
+}
+
+impl Failure {
+    /// A failure that passes by itself, left the letter where it was, and would
+    /// have met any other letter too.
+    pub fn passing(text: impl Into<String>) -> Failure {
+        let (fault, text) = (Fault::Passing, text.into());
+        Failure { fault, text, unknown_end: false, wait: None, meets_all: true }
+    }
 }
 
 /// Where letters go.
@@ -118,9 +154,7 @@ impl Transport {
                         Ok(Delivered { answer: format!("written to {}", path.display()) })
                     }
                     Ok(Err(failure)) => Err(failure),
-                    Err(_) => {
-                        Err(Failure { transient: true, text: "writing was interrupted".to_owned() })
-                    }
+                    Err(_) => Err(Failure::passing("writing was interrupted")),
                 }
             }
         }
@@ -147,9 +181,9 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
     match attempt() {
         Ok(()) => Ok(path),
         // A full or read-only disk is mended sooner or later.
-        Err(error) => Err(Failure {
-            transient: true,
-            text: format!("cannot write a mail into {}: {error}", folder.display()),
-        }),
+        Err(error) => {
+            let folder = folder.display();
+            Err(Failure::passing(format!("cannot write a mail into {folder}: {error}")))
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::server::{Answer, Server};
 use super::{letter, request};
 use crate::config;
-use crate::mail::transport::{BadMailConfig, Failure, MailConfig, STEP_TIMEOUT, Transport};
+use crate::mail::transport::{BadMailConfig, Failure, Fault, MailConfig, STEP_TIMEOUT, Transport};
 
 async fn failure_at(verb: &'static str, answer: Answer) -> Failure {
     let server = Server::start(move |v| if v == verb { answer } else { Answer::Usual }).await;
@@ -44,7 +44,7 @@ async fn what_passes_is_tried_again_and_what_does_not_is_not() {
         ("RCPT", "999 garbage", true),
     ] {
         let failure = failure_at(verb, Answer::Say(reply)).await;
-        assert_eq!(failure.transient, transient, "{verb} {reply}: {}", failure.text);
+        assert_eq!(failure.fault == Fault::Passing, transient, "{verb} {reply}: {}", failure.text);
         let words = reply.split_once(' ').map_or("", |(_, words)| words);
         assert!(failure.text.contains(words) || words == "garbage", "{}", failure.text);
     }
@@ -55,7 +55,7 @@ async fn a_server_that_hangs_or_goes_away_at_any_verb_is_tried_again() {
     for verb in ["CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "."] {
         for answer in [Answer::Hang, Answer::Close] {
             let failure = failure_at(verb, answer).await;
-            assert!(failure.transient, "{verb}: {}", failure.text);
+            assert!(failure.fault == Fault::Passing, "{verb}: {}", failure.text);
         }
         let text = failure_at(verb, Answer::Hang).await.text;
         assert!(text.contains("no answer within 300ms"), "{text}");
@@ -80,7 +80,10 @@ async fn a_server_that_is_not_there_is_tried_again() {
     gone.port = listener.local_addr().expect("bound").port();
     drop(listener);
     let failure = gone.transport("").deliver(&letter(&request())).await.expect_err("refused");
-    assert!(failure.transient && failure.text.contains("at the connection"), "{failure:?}");
+    assert!(
+        failure.fault == Fault::Passing && failure.text.contains("at the connection"),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
@@ -180,7 +183,10 @@ async fn a_folder_that_cannot_be_written_is_tried_again() {
     std::fs::write(&file, "").expect("writable");
     let transport = Transport::Folder(file.join("mail"));
     let failure = transport.deliver(&letter(&request())).await.expect_err("not a folder");
-    assert!(failure.transient && failure.text.contains("cannot write a mail into"), "{failure:?}");
+    assert!(
+        failure.fault == Fault::Passing && failure.text.contains("cannot write a mail into"),
+        "{failure:?}"
+    );
 }
 
 /// `tests/mail/real_server.py` runs this against servers with TLS and login.
@@ -202,8 +208,8 @@ async fn real_servers_with_tls_and_login() {
         let result = transport.deliver(&letter(&request())).await;
         let (got, text) = match &result {
             Ok(delivered) => ("delivered", &delivered.answer),
-            Err(Failure { transient: true, text }) => ("transient", text),
-            Err(Failure { transient: false, text }) => ("permanent", text),
+            Err(Failure { fault: Fault::Passing, text, .. }) => ("transient", text),
+            Err(Failure { text, .. }) => ("permanent", text),
         };
         println!("{}: {got}: {text}", transport.describe());
         assert_eq!(got, expected, "{text}");
