@@ -3,6 +3,7 @@
 mod clock;
 mod history;
 mod lives;
+mod outbox;
 mod seeds;
 mod thread;
 
