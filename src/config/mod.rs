@@ -5,7 +5,8 @@
 //! has a variable too, which wins: `HOLDPOINT_` and the key in capitals, a dot
 //! as `_` (`limits.max_held` is `HOLDPOINT_LIMITS_MAX_HELD`). Paths in the file
 //! are relative to its folder, paths in variables to the working directory.
-//! `example.toml` beside this file shows every key.
+//! A `*_file` may also be `credential:NAME`: a file that systemd passed to its
+//! service. `example.toml` beside this file shows every key.
 //!
 //! Promises: a mistake never opens a gate. Unknown keys are errors, unknown
 //! variables warnings; every problem is reported at once, with its line, and
@@ -179,6 +180,7 @@ impl Config {
             parts = Parts::read(&document.top(tree), &mut problems);
         }
         parts.given.read_environment(environment, &mut problems);
+        parts.given.find_credentials(environment, &mut problems);
         environment.warn_of_unknown(&scalars::variables(), &mut problems);
         let given = &parts.given;
         let config = Config {

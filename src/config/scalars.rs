@@ -69,6 +69,9 @@ pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
     })
 }
 
+/// How a `*_file` names a file that systemd passed (`LoadCredential=`).
+const CREDENTIAL: &str = "credential:";
+
 /// How a mail server is written.
 const SMTP_FORMS: &str = "write smtps://USER@HOST, smtp+starttls://USER@HOST or smtp://localhost, \
                           with %40 for an @ in the user, and the password into a file that \
@@ -105,6 +108,37 @@ impl Given {
             let variable = variable(name);
             if let Some(text) = environment.text(&variable, problems) {
                 self.0.insert(name, (text.to_owned(), Place::Variable(variable)));
+            }
+        }
+    }
+
+    /// Puts the file that systemd passed in place of each `credential:NAME`.
+    pub fn find_credentials(&mut self, environment: &Environment, problems: &mut Problems) {
+        let folder = environment.path("CREDENTIALS_DIRECTORY").filter(|path| path.is_absolute());
+        for (key, (text, place)) in &mut self.0 {
+            let Some(name) = text.strip_prefix(CREDENTIAL).filter(|_| key.ends_with("_file"))
+            else {
+                continue;
+            };
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+                let message = format!("`{key}` names the credential \"{}\"", shortened(name));
+                let remedy = "letters, digits, _, - and . (not first) make the name of one";
+                problems.error(place, message, remedy);
+                continue;
+            }
+            match folder.as_ref().map(|folder| folder.join(name)) {
+                Some(file) if file.to_str().is_some() => {
+                    *text = file.to_string_lossy().into_owned();
+                }
+                _ => problems.error(
+                    place,
+                    format!("`{key}` names a credential, and CREDENTIALS_DIRECTORY is not set"),
+                    format!(
+                        "start this by a unit with LoadCredential={name}, or set \
+                         CREDENTIALS_DIRECTORY to the absolute path of a folder with the file {name}"
+                    ),
+                ),
             }
         }
     }

@@ -200,3 +200,28 @@ fn no_secret_appears_in_an_error() {
         &["this is a token (not shown)", "holdpoint token new"],
     );
 }
+
+#[test]
+fn a_file_may_be_a_credential_that_systemd_passed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    std::fs::write(folder.path().join("hp.smtp"), "s3cret\n").expect("written");
+    std::fs::write(folder.path().join("key"), "a key").expect("written");
+    let environment = Environment::of([
+        ("CREDENTIALS_DIRECTORY", path),
+        ("HOLDPOINT_TLS_KEY_FILE", "credential:key"),
+    ]);
+    let text = "smtp_url = \"smtps://u@mail\"\nfrom = \"h@example.com\"\n\
+                smtp_password_file = \"credential:hp.smtp\"\ntls_cert_file = \"credential:key\"";
+    let (config, _) = read_with(text, &environment).expect("valid");
+    let password = config.smtp.and_then(|smtp| smtp.password).expect("a password");
+    assert_eq!(password.expose(), "s3cret");
+    let tls = config.tls.expect("a certificate");
+    assert_eq!((&tls.cert_file, &tls.key_file), (&folder.path().join("key"), &tls.cert_file));
+    refused(text, &["hp.toml:3:22", "CREDENTIALS_DIRECTORY is not set", "LoadCredential=hp.smtp"]);
+    for name in ["", "..", "../../etc/passwd", "a/b", ".hidden", "a\\u0000"] {
+        let text = format!("tls_key_file = \"credential:{name}\"\n");
+        let error = read_with(&text, &environment).expect_err(name).to_string();
+        assert!(error.contains("make the name of one"), "{error}");
+    }
+}
