@@ -1,5 +1,6 @@
 //! How much of anything a letter shows. Whatever is cut is counted.
 
+use super::content::Entry;
 use crate::call::json::Json;
 use crate::call::present::{self, Limits, Rendered};
 use crate::call::safe_text::SafeText;
@@ -9,6 +10,16 @@ pub(super) const LISTED: usize = 8;
 
 /// Columns of a name or another short value.
 pub(super) const VALUE: usize = 120;
+
+/// Columns of a name among words of ours.
+pub(super) const NAME: usize = 40;
+
+/// Different people, clients and agents behind identical calls.
+pub(super) const ASKERS: usize = 3;
+
+/// Bytes of the calls of a summary in the HTML part: see [`ARGUMENT_HTML_BYTES`].
+/// About 90 calls; nobody reads more of them in a mail.
+pub(super) const SUMMARY_HTML_BYTES: usize = 80 * 1024;
 
 /// Columns of a list of names or a sentence of the caller's.
 pub(super) const LONG_VALUE: usize = 300;
@@ -80,6 +91,18 @@ pub(super) fn arguments(masked: &Json) -> Rendered {
 fn html_cost(line: &SafeText) -> usize {
     let markup = 60;
     markup + line.html().len()
+}
+
+/// Bytes of a summary's entry in HTML, rather more than less.
+pub(super) fn entry_cost(entry: &Entry) -> usize {
+    let markup = 320;
+    let lines = [&entry.head, &entry.sentence].into_iter().chain(&entry.who).chain(&entry.warnings);
+    let lines: usize = lines.map(html_cost).sum();
+    let commands = entry.commands.iter().map(|(label, command)| {
+        let parts = command.0.iter().map(html_cost).sum::<usize>();
+        markup + label.len() + parts
+    });
+    markup + lines + commands.sum::<usize>()
 }
 
 /// Somebody's words as the first lines that fit, and how many characters do not.
