@@ -8,6 +8,8 @@
 //!     └──────── any letter got through <───┴───> failed: open for longer
 //! ```
 
+use std::time::Duration;
+
 use super::back_off;
 use crate::call::time::Time;
 
@@ -44,14 +46,21 @@ impl Breaker {
         self.failures
     }
 
-    /// A letter that began at `mark` met what meets all. `roll` is any random number.
-    pub fn failed(&mut self, mark: u32, now: Time, roll: u32) -> Option<Change> {
+    /// A letter that began at `mark` met what meets all. `wait` is how long to
+    /// wait where that is known, `roll` any random number.
+    pub fn failed(
+        &mut self,
+        mark: u32,
+        now: Time,
+        wait: Option<Duration>,
+        roll: u32,
+    ) -> Option<Change> {
         if mark != self.failures {
             return None;
         }
         self.failures = self.failures.saturating_add(1);
         let broke = self.until.is_none();
-        self.until = Some(now + back_off::delay(self.failures, roll));
+        self.until = Some(now + wait.unwrap_or_else(|| back_off::delay(self.failures, roll)));
         broke.then_some(Change::Broke)
     }
 
@@ -64,8 +73,6 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const START: Time = Time(1_800_000_000_000);
@@ -78,14 +85,18 @@ mod tests {
         assert_eq!(breaker.room(now, 8), 8);
         let marks = [breaker.mark(); 8];
         let changes: Vec<_> =
-            marks.into_iter().filter_map(|m| breaker.failed(m, now, ROLL)).collect();
+            marks.into_iter().filter_map(|m| breaker.failed(m, now, None, ROLL)).collect();
         assert_eq!(changes, [Change::Broke], "eight that failed at once are one failure");
         while now < START + Duration::from_secs(3600) {
             now = now + Duration::from_secs(1);
             if breaker.room(now, 8) > 0 {
                 assert_eq!(breaker.room(now, 8), 1);
                 attempts += 1;
-                assert_eq!(breaker.failed(breaker.mark(), now, ROLL), None, "it is said once");
+                assert_eq!(
+                    breaker.failed(breaker.mark(), now, None, ROLL),
+                    None,
+                    "it is said once"
+                );
             }
         }
         assert!((12..=20).contains(&attempts), "{attempts}");

@@ -13,6 +13,7 @@
 mod back_off;
 mod breaker;
 mod content;
+mod folder;
 mod html;
 mod limits;
 mod plain;
@@ -23,6 +24,7 @@ mod subject;
 mod thread;
 
 pub mod letter;
+pub mod sample;
 pub mod transport;
 pub mod worker;
 

@@ -11,9 +11,9 @@ use crate::call::model::MailKind;
 use crate::call::time::Time;
 use crate::store::mail::{Begin, Queue, Waiting};
 
-/// How many mails one summary gathers at most. A list of two hundred is long to
-/// read; what is longer is not read at all.
-pub const MOST_GATHERED: usize = 200;
+/// How many mails one summary gathers at most: as many as a letter lists with
+/// their commands before mail readers hide its end.
+pub const MOST_GATHERED: usize = 80;
 
 /// How much of what waits is looked at: enough for a handful of summaries.
 pub const LOOKED_AT: usize = 5 * MOST_GATHERED + 1;
@@ -121,13 +121,13 @@ mod tests {
             ("nothing", fresh(0, 0), false, ""),
             ("as many as agreed", fresh(0, 5), false, "1 2 3 4 5"),
             ("one more than agreed", fresh(0, 6), false, "1 2 3 4 [5-6]"),
-            ("a storm", fresh(0, 100), false, "1 2 3 4 [5-100]"),
-            ("a storm that takes two summaries", fresh(0, 300), false, "1 2 3 [4-152] [153-300]"),
+            ("a storm", fresh(0, 60), false, "1 2 3 4 [5-60]"),
+            ("a storm that takes two summaries", fresh(0, 100), false, "1 2 3 [4-52] [53-100]"),
             (
                 "more than five summaries hold",
-                fresh(0, 1001),
+                fresh(0, 401),
                 false,
-                "[1-200] [201-400] [401-600] [601-800] [801-1000]",
+                "[1-80] [81-160] [161-240] [241-320] [321-400]",
             ),
             ("the last of the minute", fresh(4, 1), false, "1"),
             ("the last of the minute, for many", fresh(4, 7), false, "[1-7]"),

@@ -183,6 +183,7 @@ impl<P: Fn() -> Arc<People>> Worker<P> {
         })
         .await;
         work.record(&self.store).await;
+        self.transport.close().await;
     }
 }
 
@@ -274,7 +275,9 @@ impl Work {
     /// once, not each letter.
     fn notice(&mut self, result: &Result<Delivered, Failure>, mark: u32, store: &Store, roll: u32) {
         let change = match result {
-            Err(failure) if failure.meets_all => self.breaker.failed(mark, store.now(), roll),
+            Err(failure) if failure.meets_all => {
+                self.breaker.failed(mark, store.now(), failure.wait, roll)
+            }
             _ => self.breaker.worked(),
         };
         match (change, result) {
@@ -324,5 +327,28 @@ fn outcome(result: Result<Delivered, Failure>, attempts: u32, roll: u32) -> Mail
         _ if failure.unknown_end => MailOutcome::Unknown { error, after },
         Fault::Letter => MailOutcome::Failed { error },
         Fault::Passing | Fault::SetUp => MailOutcome::Retry { error, after },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ones(ids: std::ops::Range<i64>) -> Vec<Begin> {
+        ids.map(Begin::One).collect()
+    }
+
+    #[test]
+    fn one_operators_storm_takes_no_others_turn() {
+        let storm = || ones(0..100);
+        let taken = by_turns(vec![(0, storm()), (0, ones(100..102)), (0, ones(200..201))], AT_ONCE);
+        let ids: Vec<i64> =
+            taken.iter().map(|b| if let Begin::One(id) = b { *id } else { -1 }).collect();
+        assert_eq!(ids, [0, 100, 200, 1, 101, 2, 3]);
+        // However many of theirs are due, there is room for somebody else's.
+        assert_eq!(by_turns(vec![(0, storm())], AT_ONCE).len(), EACH_AT_ONCE);
+        assert!(by_turns(vec![(EACH_AT_ONCE, storm())], AT_ONCE).is_empty());
+        let others = by_turns(vec![(EACH_AT_ONCE, storm()), (0, ones(7..9))], 4);
+        assert_eq!(others, ones(7..9));
     }
 }

@@ -11,6 +11,7 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`mail`] | mail, tried out from the command line |
 //! | [`reload`] | the configuration read again while the daemon serves |
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
@@ -49,6 +50,7 @@ mod deciding;
 mod held;
 mod hostile;
 mod limits;
+mod mail;
 mod model;
 mod reload;
 mod startup;

@@ -95,7 +95,11 @@ pub fn mixed() -> Summary {
         request.id = id(n);
         asked(request)
     }));
-    items.extend([asked(request()), asked(other(4, 60)), asked(Request { id: id(0x6e), ..bare() })]);
+    items.extend([
+        asked(request()),
+        asked(other(4, 60)),
+        asked(Request { id: id(0x6e), ..bare() }),
+    ]);
     items.push(Item { request: other(5, 30), what: What::Reminder });
     for (n, how) in [(0x31, FollowUp::Denied), (0x32, FollowUp::OutcomeUnknown)] {
         let request = Request { id: id(n), ..ended(how) };
