@@ -1,6 +1,8 @@
 //! The letter that asks for a decision, and the one that reminds of it.
 
-use super::{Body, Clock, Command, Content, Section, Tone, counted, ours, sentence};
+use super::{
+    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, ours, sentence,
+};
 use crate::call::json::{self, Json};
 use crate::call::model::{Request, Verdict};
 use crate::call::present::{self, Rendered};
@@ -51,16 +53,17 @@ pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Conte
         so_far(request, about, clock),
         to_decide(request, arguments.as_ref(), about),
     ];
-    let needs = people_needed(request).map(|people| format!(" It needs {people}."));
-    let reminder = format!(
-        "Reminder: {left} left when this was sent, until {until}.{}",
-        needs.unwrap_or_default()
-    );
+    let reminder = ours(&format!("Reminder: {left} left when this was sent, until {until}."));
+    let needs = people_needed(request).map(|people| {
+        let needs = ours(&format!("Needs {people}; approved so far by "));
+        let some = approvers(request, limits::NAME).unwrap_or_else(|| ours("nobody"));
+        joined(&[&needs, &some, &ours(".")])
+    });
     Content {
         title: "Still waiting",
         tone: Tone::Asks,
         headline: sentence(request),
-        under: vec![ours(&reminder)],
+        under: std::iter::once(reminder).chain(needs).collect(),
         warnings: warnings(request),
         sections,
     }
