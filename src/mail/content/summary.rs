@@ -27,9 +27,6 @@ const FLOOD: usize = 10;
 /// does so from a list.
 const GROUPED: usize = 10;
 
-/// Warnings of one entry.
-const WARNINGS: usize = 3;
-
 /// What waits, most urgent first.
 pub(in crate::mail) struct Waiting<'a> {
     requests: Vec<(&'a Request, What)>,
@@ -259,8 +256,7 @@ fn entry(place: usize, group: &[(&Request, What)], about: &About, clock: &Clock)
     if more > 0 {
         asks.push(ours(&format!("and {more} more")));
     }
-    let mut warnings = warnings(first);
-    warnings.truncate(WARNINGS);
+    let mut warnings = warnings(first, 0);
     if first.call.hidden_values > 0 {
         warnings.push(ours(&format!(
             "{}, here and everywhere",
