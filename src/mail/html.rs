@@ -13,6 +13,9 @@ use crate::call::safe_text::SafeText;
 const SANS: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
 /// For what is read letter by letter.
 const MONO: &str = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace";
+/// At least the bytes of markup of a row, and of a fact.
+pub(super) const ROW: usize = 60;
+pub(super) const FACT: usize = 340;
 /// Long words break rather than widen the page beyond a phone.
 const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
 
@@ -128,7 +131,7 @@ fn render_section(out: &mut String, section: &Section) {
         }
         Body::Calls(entries) => {
             for entry in entries {
-                row(out, "padding-top:16px", &entry_html(entry));
+                row(out, "padding-top:18px", &self::entry(entry));
             }
         }
     }
@@ -136,13 +139,16 @@ fn render_section(out: &mut String, section: &Section) {
 
 /// One call of many. Little markup, since there may be a hundred of them and
 /// Gmail hides what is beyond 102 KB.
-fn entry_html(entry: &Entry) -> String {
-    let mut out = format!("<b>{}</b>", entry.head.html());
+pub(super) fn entry(entry: &Entry) -> String {
+    let mut out = format!(
+        "<div style=\"border-top:1px solid #888;padding-top:10px\"><b>{}</b></div>\n",
+        entry.head.html()
+    );
     let mut line = |style: &str, html: &str| {
         out.push_str(&format!("<div style=\"{style}\">{html}</div>\n"));
     };
     for warning in &entry.warnings {
-        line("border-left:4px solid #c8741f;padding-left:10px", &warning.html());
+        line("border-left:4px solid #c8741f;margin:5px 0;padding-left:10px", &warning.html());
     }
     line("white-space:pre-wrap", &entry.sentence.html());
     for who in &entry.who {

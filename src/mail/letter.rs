@@ -256,9 +256,8 @@ fn assemble(parts: Parts<'_>, to: &Recipient, about: &About) -> Result<Letter, C
     }
     let message = message
         .multipart(
-            // "=_" cannot occur in quoted-printable text, so no text ends a part.
             MultiPart::alternative()
-                .boundary(format!("=_holdpoint_{}", boundary(&parts.message_id)))
+                .boundary(thread::boundary(&parts.message_id))
                 .singlepart(part(ContentType::TEXT_PLAIN, plain::render(&parts.content))?)
                 .singlepart(part(ContentType::TEXT_HTML, html::render(&parts.content))?),
         )
@@ -295,11 +294,6 @@ fn headers(to: &Recipient, about: &About) -> Result<MessageBuilder, ComposeError
 
 fn own_header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
-}
-
-/// The left side of the `Message-ID`.
-fn boundary(message_id: &str) -> &str {
-    message_id.trim_start_matches('<').split('@').next().unwrap_or_default()
 }
 
 /// Quoted-printable always, even for ASCII: see the boundary, and servers may

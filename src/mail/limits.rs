@@ -1,6 +1,7 @@
 //! How much of anything a letter shows. Whatever is cut is counted.
 
 use super::content::Entry;
+use super::html;
 use crate::call::json::Json;
 use crate::call::present::{self, Limits, Rendered};
 use crate::call::safe_text::SafeText;
@@ -18,8 +19,11 @@ pub(super) const NAME: usize = 40;
 pub(super) const ASKERS: usize = 3;
 
 /// Bytes of the calls of a summary in the HTML part: see [`ARGUMENT_HTML_BYTES`].
-/// About 90 calls; nobody reads more of them in a mail.
-pub(super) const SUMMARY_HTML_BYTES: usize = 80 * 1024;
+/// About 80 calls; nobody reads more of them in a mail.
+pub(super) const SUMMARY_HTML_BYTES: usize = 76 * 1024;
+
+/// Bytes of what a summary tells as ended. About 30 lines.
+pub(super) const ENDED_HTML_BYTES: usize = 14 * 1024;
 
 /// Columns of a list of names or a sentence of the caller's.
 pub(super) const LONG_VALUE: usize = 300;
@@ -93,16 +97,14 @@ fn html_cost(line: &SafeText) -> usize {
     markup + line.html().len()
 }
 
-/// Bytes of a summary's entry in HTML, rather more than less.
+/// Bytes of a summary's entry in the HTML part.
 pub(super) fn entry_cost(entry: &Entry) -> usize {
-    let markup = 320;
-    let lines = [&entry.head, &entry.sentence].into_iter().chain(&entry.who).chain(&entry.warnings);
-    let lines: usize = lines.map(html_cost).sum();
-    let commands = entry.commands.iter().map(|(label, command)| {
-        let parts = command.0.iter().map(html_cost).sum::<usize>();
-        markup + label.len() + parts
-    });
-    markup + lines + commands.sum::<usize>()
+    html::entry(entry).len() + html::ROW
+}
+
+/// Bytes of a summary's line about what has ended, rather more than less.
+pub(super) fn ended_cost(line: &SafeText) -> usize {
+    html_cost(line) + html::FACT
 }
 
 /// Somebody's words as the first lines that fit, and how many characters do not.

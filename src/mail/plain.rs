@@ -75,7 +75,7 @@ fn render_section(out: &mut String, section: &Section) {
         }
         Body::Words(words) => {
             for words in words {
-                wrapped(out, "", "", words.as_str());
+                wrapped(out, "", "  ", words.as_str());
             }
         }
         Body::Commands(commands) => {

@@ -49,6 +49,13 @@ pub(super) fn first_of_thread(
     Some(told.unwrap_or_else(|| message_id(&Matter::Asked(request), to, &about.host)))
 }
 
+/// What stands between the parts of the letter: "=_" cannot occur in
+/// quoted-printable text, so no text ends a part; and it is no longer than the
+/// 70 characters of RFC 2046, 5.1.1.
+pub(super) fn boundary(message_id: &str) -> String {
+    format!("=_holdpoint_{}", fingerprint(message_id))
+}
+
 /// Whether it can stand in a header as it is: one word in angle brackets.
 fn is_message_id(text: &str) -> bool {
     let inside = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));

@@ -1,6 +1,9 @@
 //! The letter that asks for a decision, and the one that reminds of it.
 
-use super::{Body, Clock, Command, Content, Section, Tone, counted, ours, sentence};
+use super::{
+    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, number, ours,
+    sentence,
+};
 use crate::call::json::{self, Json};
 use crate::call::model::{Request, Verdict};
 use crate::call::present::{self, Rendered};
@@ -36,7 +39,7 @@ pub(super) fn asked(request: &Request, about: &About, clock: &Clock) -> Content 
         tone: Tone::Asks,
         headline: sentence(request),
         under: vec![ours(&format!("{needs} ({left} after this was sent)."))],
-        warnings: warnings(request),
+        warnings: warnings(request, limits::LISTED),
         sections,
     }
 }
@@ -51,23 +54,25 @@ pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Conte
         so_far(request, about, clock),
         to_decide(request, arguments.as_ref(), about),
     ];
-    let needs = people_needed(request).map(|people| format!(" It needs {people}."));
-    let reminder = format!(
-        "Reminder: {left} left when this was sent, until {until}.{}",
-        needs.unwrap_or_default()
-    );
+    let reminder = ours(&format!("Reminder: {left} left when this was sent, until {until}."));
+    let needs = people_needed(request).map(|people| {
+        let needs = ours(&format!("Needs {people}; approved so far by "));
+        let some = approvers(request, limits::NAME).unwrap_or_else(|| ours("nobody"));
+        joined(&[&needs, &some, &ours(".")])
+    });
     Content {
         title: "Still waiting",
         tone: Tone::Asks,
         headline: sentence(request),
-        under: vec![ours(&reminder)],
-        warnings: warnings(request),
+        under: std::iter::once(reminder).chain(needs).collect(),
+        warnings: warnings(request, limits::LISTED),
         sections,
     }
 }
 
-/// What to know before anything else.
-pub(super) fn warnings(request: &Request) -> Vec<SafeText> {
+/// What to know before anything else, with so many of the things that the
+/// digest does not cover.
+pub(super) fn warnings(request: &Request, listed_things: usize) -> Vec<SafeText> {
     let mut warnings = Vec::new();
     let unstated = present::unstated(request.call.category.word(), request.call.risk.word());
     warnings.extend(unstated.map(ours));
@@ -83,15 +88,17 @@ pub(super) fn warnings(request: &Request) -> Vec<SafeText> {
         let other = other.short();
         warnings.push(ours(&format!("an identical call is already waiting: [{other}]")));
     }
-    for text in request.call.not_covered.iter().take(limits::LISTED) {
+    for text in request.call.not_covered.iter().take(listed_things) {
         let mut warning = SafeText::default();
         warning.push_ours("not covered by the digest: ");
         warning.push(&fitting(text, limits::LONG_VALUE));
         warnings.push(warning);
     }
-    let more = request.call.not_covered.len().saturating_sub(limits::LISTED);
+    let more = request.call.not_covered.len().saturating_sub(listed_things);
     if more > 0 {
-        warnings.push(ours(&format!("not covered by the digest: {more} more things")));
+        let more =
+            if listed_things == 0 { number(more, "thing") } else { number(more, "more thing") };
+        warnings.push(ours(&format!("not covered by the digest: {more}")));
     }
     let call = &request.call;
     for (whose, name) in [

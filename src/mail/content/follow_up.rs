@@ -26,8 +26,8 @@ pub(super) fn follow_up(how: FollowUp, request: &Request, about: &About, clock: 
     if how == FollowUp::OutcomeUnknown {
         sections.push(what_to_look_for());
     }
-    sections.push(what_was_asked(request, clock));
     sections.extend(reasons(how, request));
+    sections.push(what_was_asked(request, clock));
     if how == FollowUp::OutcomeUnknown {
         let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
         sections.push(arguments_section(request, arguments.as_ref(), about));
@@ -71,8 +71,8 @@ fn headline(how: FollowUp, request: &Request) -> SafeText {
         if let Some(by) = by {
             text = joined(&[&text, &ours(" by "), &by]);
         }
-        if let Some(reason) = decision.and_then(short_reason) {
-            text = joined(&[&text, &ours(": "), &reason]);
+        if let Some(reason) = decision.and_then(reason_in_short) {
+            text = joined(&[&text, &ours(": "), &reason.text]);
         }
         text
     };
@@ -104,7 +104,8 @@ fn headline(how: FollowUp, request: &Request) -> SafeText {
 fn consequence(how: FollowUp) -> &'static str {
     match how {
         FollowUp::Approved => "It may run, once. Nothing is left for you to do.",
-        FollowUp::Denied | FollowUp::Withdrawn => "It does not run. Nothing is left for you to do.",
+        FollowUp::Denied => "It does not run. Nothing is left for you to do.",
+        FollowUp::Withdrawn => "Nothing is left for you to do.",
         FollowUp::Expired => "Nothing is left for you to do; its agent is told.",
         FollowUp::OutcomeUnknown => {
             "It was approved and handed to its caller, and no result came back."
@@ -150,31 +151,37 @@ fn since(request: &Request, clock: &Clock) -> Option<String> {
     let used = request.used.map(|at| clock.at(at)).unwrap_or_default();
     match (request.use_, request.outcome) {
         (Use::None, _) => None,
-        (Use::Unused, _) => Some("not handed to its caller yet".to_owned()),
+        (Use::Unused, _) => Some("not handed to its caller yet when this was sent".to_owned()),
         (Use::Lapsed, _) => Some("not fetched by its caller in time: it does not run".to_owned()),
-        (Use::Taken, Outcome::Succeeded) => Some(format!("handed over {used}; it succeeded")),
-        (Use::Taken, Outcome::Failed) => Some(format!("handed over {used}; it failed")),
-        (Use::Taken, _) => Some(format!("handed to its caller {used}")),
+        (Use::Taken, Outcome::Succeeded) => Some(format!("handed over at {used}; it succeeded")),
+        (Use::Taken, Outcome::Failed) => Some(format!("handed over at {used}; it failed")),
+        (Use::Taken, _) => Some(format!("handed to its caller at {used}")),
     }
 }
 
-/// The reasons that do not fit the headline, quoted as theirs.
+/// The reasons that the headline does not say in full, quoted as theirs, the
+/// last one first: it is the one that decided.
 fn reasons(how: FollowUp, request: &Request) -> impl Iterator<Item = Section> {
     let said = match how {
         FollowUp::Approved => only_approval(request),
         FollowUp::Denied => denier(request),
         _ => None,
     };
-    let said = said.filter(|decision| short_reason(decision).is_some());
+    let in_full = |d: &&Decision| reason_in_short(d).is_some_and(|reason| reason.in_full);
+    let said = said.filter(in_full);
     let unsaid = move |d: &&Decision| !d.reason.trim().is_empty() && said != Some(*d);
-    request.decisions.iter().filter(unsaid).take(limits::LISTED).map(|decision| {
+    request.decisions.iter().rev().filter(unsaid).take(limits::LISTED).map(|decision| {
         let (lines, cut) = limits::quoted(&decision.reason);
         let cut = match cut {
             0 => String::new(),
             cut => format!(" {cut} characters are cut."),
         };
-        let by = name(&decision.operator);
-        Section { heading: "Reason", note: format!("By {by}.{cut}"), body: Body::Quote(lines) }
+        let did = match decision.verdict {
+            Verdict::Approve => "approved",
+            Verdict::Deny => "denied",
+        };
+        let note = format!("By {}, who {did}.{cut}", name(&decision.operator));
+        Section { heading: "Reason", note, body: Body::Quote(lines) }
     })
 }
 
@@ -184,12 +191,25 @@ fn only_approval(request: &Request) -> Option<&Decision> {
     approvals.next().filter(|_| approvals.next().is_none())
 }
 
-/// A reason of one short line, in quotes.
-fn short_reason(decision: &Decision) -> Option<SafeText> {
-    let reason = decision.reason.trim();
-    let (shown, cut) = limits::cut_line(&reason.replace('"', "'"), REASON);
-    let short = cut == 0 && !reason.is_empty() && !reason.contains(['\n', '\r']);
-    short.then(|| joined(&[&ours("\""), &shown, &ours("\"")]))
+/// A reason as the headline says it, in quotes.
+struct Reason {
+    text: SafeText,
+    /// Whether that is all of it.
+    in_full: bool,
+}
+
+/// The first line of a reason, if there is one.
+fn reason_in_short(decision: &Decision) -> Option<Reason> {
+    let reason = decision.reason.trim().replace('"', "'");
+    let line = reason.lines().next()?;
+    let (shown, cut) = limits::cut_line(line, REASON);
+    let in_full = cut == 0 && line.len() == reason.len();
+    let end = match (in_full, cut) {
+        (true, _) => "\"",
+        (false, 0) => " …\"",
+        (false, _) => "…\"",
+    };
+    Some(Reason { text: joined(&[&ours("\""), &shown, &ours(end)]), in_full })
 }
 
 fn callers_words(request: &Request) -> Option<Section> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Clock, Content, asked, ours};
+use super::{Body, Clock, Content, Section, Tone, asked, ours};
 use crate::call::digest::Digest;
 use crate::call::ids::RequestId;
 use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Status, Use};
@@ -16,17 +16,23 @@ const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn sample(about: &About, clock: &Clock) -> Content {
     let mut content = asked::asked(&made_up(clock.now), about, clock);
-    let real = std::mem::take(&mut content.headline);
-    content.title = "A test of Holdpoint's mail";
-    content.headline = ours("This is a test: mail from Holdpoint reaches you, and nothing waits");
-    let mut under = vec![
-        ours("A real one begins with a sentence such as the next, and goes on as this one does."),
-        ours("The call is made up; its commands find no such request."),
-        real,
-    ];
-    under.append(&mut content.under);
-    content.under = under;
-    content
+    let words = std::iter::once(content.headline).chain(content.under).collect();
+    let begins = Section {
+        heading: "A real one begins like this",
+        note: "The call is made up; its commands find no such request.".to_owned(),
+        body: Body::Words(words),
+    };
+    content.sections.insert(0, begins);
+    let headline = "This is a test: mail from Holdpoint reaches you, and nothing waits";
+    Content {
+        title: "A test of Holdpoint's mail",
+        tone: Tone::Over,
+        headline: ours(headline),
+        under: vec![ours(
+            "When a call waits for you, a mail such as the rest of this one says so.",
+        )],
+        ..content
+    }
 }
 
 /// A call that nobody made, under an id that no request has.

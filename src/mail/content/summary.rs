@@ -27,12 +27,6 @@ const FLOOD: usize = 10;
 /// does so from a list.
 const GROUPED: usize = 10;
 
-/// Lines about what has ended.
-const ENDED: usize = 40;
-
-/// Warnings of one entry.
-const WARNINGS: usize = 3;
-
 /// What waits, most urgent first.
 pub(in crate::mail) struct Waiting<'a> {
     requests: Vec<(&'a Request, What)>,
@@ -262,8 +256,7 @@ fn entry(place: usize, group: &[(&Request, What)], about: &About, clock: &Clock)
     if more > 0 {
         asks.push(ours(&format!("and {more} more")));
     }
-    let mut warnings = warnings(first);
-    warnings.truncate(WARNINGS);
+    let mut warnings = warnings(first, 0);
     if first.call.hidden_values > 0 {
         warnings.push(ours(&format!(
             "{}, here and everywhere",
@@ -300,12 +293,19 @@ fn commands(group: &[(&Request, What)], about: &About, clock: &Clock) -> Vec<(St
     commands
 }
 
+/// The endings that fit, a line each.
 fn ended_meanwhile(ended: &[(&Request, FollowUp)]) -> Section {
-    let line = |(request, how): &(&Request, FollowUp)| {
-        (format!("[{}]", request.id.short()), in_short(*how, request))
-    };
-    let facts = ended.iter().take(ENDED).map(line).collect();
-    let note = match ended.len().saturating_sub(ENDED) {
+    let (mut facts, mut room) = (Vec::new(), limits::ENDED_HTML_BYTES);
+    for (request, how) in ended {
+        let line = in_short(*how, request);
+        let cost = limits::ended_cost(&line);
+        if cost > room {
+            break;
+        }
+        room -= cost;
+        facts.push((format!("[{}]", request.id.short()), line));
+    }
+    let note = match ended.len() - facts.len() {
         0 => "Nothing is left to decide about these.".to_owned(),
         more => format!("Nothing is left to decide about these. {more} more are not shown here."),
     };
