@@ -435,8 +435,10 @@ async fn who_was_mailed_hears_how_it_ended_in_the_same_thread() {
     let id = ask(&store, &["sam"]).await;
     worker.wake.notify_one();
     until(&store, id, |n| n[0].state == "sent").await;
-    let withdrawn = move |tx: &mut _| ending::withdraw(tx, "gateway-eu", id, "").map(drop);
-    store.write(withdrawn).await.expect("withdrawn");
+    store
+        .write(move |tx| ending::withdraw(tx, "gateway-eu", id, "").map(drop))
+        .await
+        .expect("withdrawn");
     worker.wake.notify_one();
     let notices = until(&store, id, |n| n.len() == 2 && n[1].state == "sent").await;
     assert_eq!(notices[1].kind.word(), "withdrawn");
