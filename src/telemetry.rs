@@ -34,14 +34,14 @@ pub struct Logging {
     thread: Option<WorkerGuard>,
 }
 
-/// How many lines were dropped.
-#[derive(Debug, Clone)]
-pub struct Dropped(ErrorCounter);
+/// How many lines were dropped; by default of a log that drops none.
+#[derive(Debug, Clone, Default)]
+pub struct Dropped(Option<ErrorCounter>);
 
 impl Dropped {
     /// So far.
     pub fn lines(&self) -> usize {
-        self.0.dropped_lines()
+        self.0.as_ref().map_or(0, ErrorCounter::dropped_lines)
     }
 }
 
@@ -67,7 +67,7 @@ impl Logging {
             .buffered_lines_limit(LINES)
             .thread_name("log")
             .finish(stderr());
-        let dropped = Dropped(lines.error_counter());
+        let dropped = Dropped(Some(lines.error_counter()));
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(human && terminal)

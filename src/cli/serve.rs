@@ -34,7 +34,7 @@ pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
     let mut signals = DaemonSignals::listen()?;
     let cannot_start = |e: CannotStart| Failure::new(e.to_string(), "");
     let sockets = sockets.map_err(cannot_start)?;
-    let mut daemon = Daemon::start(&config, sockets, &log).await.map_err(cannot_start)?;
+    let mut daemon = Daemon::start(&config, sockets, log.dropped()).await.map_err(cannot_start)?;
     if config.local_mode() {
         output::note(LOCAL_MODE);
     }

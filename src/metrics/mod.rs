@@ -31,6 +31,14 @@
 //! | `holdpoint_outcomes_total{outcome}` | counter | how calls ended: succeeded, failed, unknown |
 //! | `holdpoint_refusals_total{reason}` | counter | gRPC calls answered with an error, by the reasons of the contract |
 //! | `holdpoint_watchers` | gauge | open `WatchRequests` streams |
+//! | `holdpoint_connections` | gauge | open connections to the gRPC doors |
+//! | `holdpoint_connections_known` | gauge | those of them that have shown a valid token or certificate |
+//! | `holdpoint_connections_accepted_total` | counter | connections taken in |
+//! | `holdpoint_connections_closed_total{why}` | counter | connections that the daemon closed: refused (limits.max_connections), displaced (by a newer one), silent (no call in time), given_up (too many calls without a token), ended (its certificate did) |
+//! | `holdpoint_accept_errors_total` | counter | connections that the system could not hand over, for want of descriptors for example |
+//! | `holdpoint_tls_handshake_failures_total` | counter | TLS handshakes that failed or took too long |
+//! | `holdpoint_tls_certificate_expiry_timestamp_seconds` | gauge | when the server's certificate ends, in seconds since 1970; only with TLS |
+//! | `holdpoint_tls_certificate_reloads_total{result}` | counter | new certificates: taken, or failed and the one before was kept |
 //! | `holdpoint_store_commit_seconds` | histogram | time for one commit, from taking its batch until it is on disk |
 //! | `holdpoint_store_batch_transitions` | histogram | transitions that shared one commit |
 //! | `holdpoint_store_commit_failures_total` | counter | commits that failed |
@@ -40,9 +48,9 @@
 //! | `holdpoint_database_wal_size_bytes` | gauge | its write-ahead log |
 //! | `holdpoint_clock_steps_total` | counter | steps of the wall clock that were noticed |
 //! | `holdpoint_clock_in_doubt` | gauge | 1 while no use is granted because the wall clock stands in the past |
-//! | `holdpoint_mails_total{result}` | counter | attempts to send a mail: sent, deferred, failed, pointless |
+//! | `holdpoint_mails_total{result}` | counter | attempts to send a mail: sent, deferred (tried again later), failed, pointless (nobody needed it any more when its turn came) |
 //! | `holdpoint_mail_queue` | gauge | mails that are not sent yet |
-//! | `holdpoint_mail_oldest_queued_age_seconds` | gauge | age of the request that the oldest of them is about; 0 when there is none |
+//! | `holdpoint_mail_overdue_seconds` | gauge | how long ago the most urgent of them should have gone (a mail that asks: within a fifth of the time that people have); 0 while none is late |
 //! | `holdpoint_log_lines_dropped_total` | counter | lines that the reader of the log was too slow for |
 //! | `holdpoint_build_info{version}` | info | always 1 |
 //! | `process_start_time_seconds` | gauge | when the daemon started, in seconds since 1970 |

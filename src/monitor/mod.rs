@@ -26,14 +26,20 @@ use tokio::net::TcpListener;
 
 use crate::call::safe_text::SafeText;
 use crate::desk::Desk;
+use crate::grpc::doors::DoorCounts;
 use crate::metrics::page::{Format, page};
 use crate::store::{Health, STUCK};
 use crate::telemetry::Dropped;
 use readings::Readings;
 
 /// Serves until it is dropped.
-pub async fn serve(desk: Arc<Desk>, dropped: Dropped, listener: TcpListener) {
-    let pages = Arc::new(Pages { readings: Readings::new(desk.clone(), dropped), desk });
+pub async fn serve(
+    desk: Arc<Desk>,
+    doors: Arc<DoorCounts>,
+    dropped: Dropped,
+    listener: TcpListener,
+) {
+    let pages = Arc::new(Pages { readings: Readings::new(desk.clone(), doors, dropped), desk });
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(alive))

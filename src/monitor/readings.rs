@@ -1,16 +1,18 @@
 //! What is read when somebody looks, from where it is kept.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use crate::call::time::Time;
 use crate::desk::Desk;
+use crate::grpc::doors::DoorCounts;
 use crate::metrics::process::Process;
 use crate::store::Health;
 use crate::store::vitals::{self, Vitals};
@@ -27,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Readings {
     desk: Arc<Desk>,
+    doors: Arc<DoorCounts>,
     dropped: Dropped,
     /// Held while it is read: of many who look at once, one asks.
     kept: Mutex<Option<(Instant, Vitals)>>,
@@ -34,8 +37,8 @@ pub struct Readings {
 
 impl Readings {
     /// Nothing is read yet.
-    pub fn new(desk: Arc<Desk>, dropped: Dropped) -> Self {
-        Readings { desk, dropped, kept: Mutex::new(None) }
+    pub fn new(desk: Arc<Desk>, doors: Arc<DoorCounts>, dropped: Dropped) -> Self {
+        Readings { desk, doors, dropped, kept: Mutex::new(None) }
     }
 
     /// Everything that is read. What cannot be read is left out.
@@ -58,6 +61,7 @@ impl Readings {
             "Lines that the reader of the log was too slow for",
             self.dropped.lines() as f64,
         );
+        connections(&mut sheet, &self.doors);
         if let Some(vitals) = self.vitals().await {
             waiting(&mut sheet, &vitals, store.now());
         }
@@ -105,10 +109,36 @@ fn waiting(sheet: &mut Sheet, vitals: &Vitals, now: Time) {
         f64::from(vitals.mails_queued),
     );
     sheet.gauge(
-        "holdpoint_mail_oldest_queued_age_seconds",
-        "Age of the request that the oldest queued mail is about",
-        age(vitals.oldest_mail),
+        "holdpoint_mail_overdue_seconds",
+        "How long ago the most urgent queued mail should have gone",
+        age(vitals.mail_go_by),
     );
+}
+
+#[rustfmt::skip]
+fn connections(sheet: &mut Sheet, doors: &DoorCounts) {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    sheet.gauge("holdpoint_connections", "Open connections to the gRPC doors", of(&doors.open));
+    sheet.gauge("holdpoint_connections_known", "Open connections that have shown a valid token or certificate", of(&doors.known));
+    sheet.counter("holdpoint_connections_accepted", "Connections taken in", of(&doors.accepted));
+    sheet.counters("holdpoint_connections_closed", "Connections that the daemon closed", "why", [
+        ("refused", of(&doors.refused)),
+        ("displaced", of(&doors.displaced)),
+        ("silent", of(&doors.silent)),
+        ("given_up", of(&doors.given_up)),
+        ("ended", of(&doors.ended)),
+    ]);
+    sheet.counter("holdpoint_accept_errors", "Connections that could not be taken in", of(&doors.accept_errors));
+    sheet.counter("holdpoint_tls_handshake_failures", "TLS handshakes that failed or took too long", of(&doors.handshake_failures));
+    sheet.counters("holdpoint_tls_certificate_reloads", "New certificates that were tried", "result", [
+        ("taken", of(&doors.certificate_reloads)),
+        ("failed", of(&doors.certificate_reload_failures)),
+    ]);
+    let expires = doors.certificate_expires_at.load(Ordering::Relaxed);
+    if expires != 0 {
+        let help = "When the certificate of the server ends, in seconds since 1970";
+        sheet.gauge("holdpoint_tls_certificate_expiry_timestamp_seconds", help, expires as f64);
+    }
 }
 
 fn files(sheet: &mut Sheet, (database, log): (Option<u64>, Option<u64>)) {
@@ -149,5 +179,19 @@ impl Sheet {
         let counter = Counter::<f64, AtomicU64>::default();
         counter.inc_by(value);
         self.0.register(name, help, counter);
+    }
+
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: [(&'static str, f64); N],
+    ) {
+        let family = Family::<[(&str, &str); 1], Counter<f64, AtomicU64>>::default();
+        for (word, value) in values {
+            family.get_or_create(&[(label, word)]).inc_by(value);
+        }
+        self.0.register(name, help, family);
     }
 }

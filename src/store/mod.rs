@@ -21,9 +21,11 @@
 //! A transition is a plain function of a [`tx::Tx`] and its input, so tests can
 //! drive millions of them without the thread.
 
+pub mod aside;
 pub mod audit;
 pub mod change;
 pub mod clock;
+pub mod copy;
 pub mod decide;
 pub mod ending;
 pub mod error;
@@ -32,9 +34,12 @@ mod faults;
 mod handle;
 pub mod mail;
 pub mod pending;
+mod place;
 pub mod query;
 pub mod read;
 pub mod record;
+pub mod restored;
+pub mod retention;
 mod row;
 pub mod schema;
 pub mod submit;
@@ -45,7 +50,7 @@ pub mod vitals;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{Refusal, StoreError};
 pub use handle::{Health, STUCK, Store, StoreOptions};

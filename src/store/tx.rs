@@ -55,6 +55,7 @@ pub struct State {
 #[derive(Debug)]
 enum Undo {
     Pending { caller: String, client: String, added: bool },
+    AllPending(PendingCounts),
     Offset(i64),
     Doubt(Option<Time>),
 }
@@ -110,6 +111,7 @@ impl<'a> Tx<'a> {
                 Undo::Pending { caller, client, added: false } => {
                     self.state.pending.add(&caller, &client, 1);
                 }
+                Undo::AllPending(before) => self.state.pending = before,
                 Undo::Offset(by) => self.state.offset_ms -= by,
                 Undo::Doubt(before) => self.state.clock_doubt = before,
             }
@@ -160,6 +162,11 @@ impl<'a> Tx<'a> {
             false => self.state.pending.remove(&caller, &client),
         }
         self.undo.push(Undo::Pending { caller, client, added });
+    }
+
+    /// Everything that is pending ends in this transition.
+    pub fn nothing_is_pending(&mut self) {
+        self.undo.push(Undo::AllPending(std::mem::take(&mut self.state.pending)));
     }
 
     /// The wall clock was stepped: from now on it is this much further.
