@@ -32,6 +32,8 @@
 //! | `identical_to` | string or null | a live request for the same call |
 //! | `may_have_run` | array of strings | the same call, with an unknown outcome |
 //! | `denial_lifted`, `waited_on` | bool | |
+//! | `looked` | array | `operator`, `at` of each who may decide and has read it; not told to callers |
+//! | `unreached_at`, `unreached_why` | string or null, string | when and why nobody could be reached by mail; the reason is not told to callers |
 //! | `notices` | array | `operator`, `state`, `detail`, `attempts`, `at` of each mail |
 //!
 //! `watch` adds `event` (`pending` for what was there at the start, else what
@@ -121,6 +123,9 @@ fn request_members(r: &proto::Request) -> Vec<(String, Json)> {
         ("may_have_run", Json::array(r.may_have_run.iter().map(String::as_str))),
         ("denial_lifted", r.denial_lifted.into()),
         ("waited_on", r.waited_on.into()),
+        ("looked", Json::array(r.looked.iter().map(look))),
+        ("unreached_at", or_null(&r.unreached_at)),
+        ("unreached_why", r.unreached_why.as_str().into()),
         ("notices", Json::array(r.notices.iter().map(notice))),
     ];
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -140,6 +145,10 @@ fn clause(c: &proto::Clause) -> Json {
         ("approvals", c.approvals.into()),
         ("approved", c.approved.into()),
     ])
+}
+
+fn look(l: &proto::Look) -> Json {
+    Json::object([("operator", l.operator.as_str().into()), ("at", or_null(&l.at))])
 }
 
 fn notice(n: &proto::Notice) -> Json {

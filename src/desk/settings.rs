@@ -12,6 +12,8 @@ pub struct Settings {
     pub lapse_after: Duration,
     /// How long a use runs before it has to be renewed.
     pub lease: Duration,
+    /// Mails go to a server: then it is noticed when nobody can be reached.
+    pub watch_reach: bool,
     /// How many may be pending.
     pub pending: PendingLimits,
     /// How many calls may wait at once.
@@ -28,6 +30,7 @@ impl Settings {
         Settings {
             lapse_after: config.lapse_after,
             lease: config.lease,
+            watch_reach: config.smtp.is_some(),
             pending: PendingLimits {
                 per_caller: narrow(limits.max_pending_per_caller),
                 per_client: narrow(limits.max_pending_per_client),

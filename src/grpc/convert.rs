@@ -166,6 +166,13 @@ pub fn request(desk: &Desk, request: &Request) -> proto::Request {
         outcome: request.outcome.number(),
         outcome_detail: request.outcome_detail.clone(),
         outcome_at: time(request.outcome_at),
+        looked: request
+            .looked
+            .iter()
+            .map(|look| proto::Look { operator: look.operator.clone(), at: look.at.rfc3339() })
+            .collect(),
+        unreached_at: time(request.unreached.as_ref().map(|unreached| unreached.since)),
+        unreached_why: request.unreached.as_ref().map(|u| u.why.clone()).unwrap_or_default(),
         notices: request
             .notices
             .iter()
@@ -178,6 +185,12 @@ pub fn request(desk: &Desk, request: &Request) -> proto::Request {
             })
             .collect(),
     }
+}
+
+/// A request as its caller may see it: not who looked, nor what servers said.
+pub fn own_request(desk: &Desk, own: &Request) -> proto::Request {
+    let (looked, unreached_why) = Default::default();
+    proto::Request { looked, unreached_why, ..request(desk, own) }
 }
 
 /// What a caller is told.
@@ -201,6 +214,8 @@ pub fn answer(desk: &Desk, answer: &Answer) -> proto::ApprovalAnswer {
         asked: clauses.join(" and "),
         resumed: request.resumed > 0,
         remembered: answer.remembered,
+        looked_count: u32::try_from(request.looked.len()).unwrap_or(u32::MAX),
+        nobody_reached: request.unreached.is_some(),
     }
 }
 

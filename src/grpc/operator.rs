@@ -180,7 +180,10 @@ impl OperatorService for OperatorDoor {
         let why = match entitled {
             _ if found.status != CallStatus::Pending => crate::store::decide::how_it_ended(&found),
             Err(no) => no.to_string(),
-            Ok(()) => String::new(),
+            Ok(()) => {
+                desk.looked(&operator, &found);
+                String::new()
+            }
         };
         Ok(Response::new(proto::GetRequestResponse {
             request: Some(convert::request(desk, &found)),

@@ -104,6 +104,12 @@ kinds! {
     MailSent "mail_sent",
     /// A mail will not be delivered.
     MailFailed "mail_failed",
+    /// Somebody who may decide looked at it for the first time.
+    Looked "looked",
+    /// No mail about it could be delivered in time, and nobody looked.
+    NobodyReached "nobody_reached",
+    /// Somebody was reached after all.
+    Reached "reached",
     /// The wall clock was stepped.
     ClockStepped "clock_stepped",
     /// An admin vouched for the clock.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::audit::{Entry, Kind};
 use super::error::StoreError;
+use super::reach;
 use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
@@ -142,13 +143,47 @@ pub fn result(tx: &mut Tx<'_>, result: &MailResult) -> Result<(), StoreError> {
         FAILED => Kind::MailFailed,
         _ => return Ok(()),
     };
-    let mut entry = match row::load(tx.conn, request)? {
-        Some(request) => Entry::about(kind, &request),
+    let about = row::load(tx.conn, request)?;
+    let mut entry = match &about {
+        Some(request) => Entry::about(kind, request),
         None => Entry::new(kind),
     };
     entry.text("to", &operator);
     entry.text("answer", detail);
     entry.member("attempts", &Json::from(u64::from(attempts)));
     tx.record(entry)?;
-    Ok(())
+    match about {
+        Some(mut request) if state == SENT => reach::mail_sent(tx, &mut request, &operator),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a request's mails have reached anybody.
+pub(super) enum Reached {
+    /// One that asks was sent.
+    Somebody,
+    /// None was, and what stands in the way.
+    Nobody(String),
+}
+
+/// Looks at the mails that ask for a decision.
+pub(super) fn reached(conn: &Connection, id: RequestId) -> Result<Reached, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state, detail FROM outbox WHERE request = ? ORDER BY coalesce(at, 0) DESC",
+    )?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let mut why = "nobody who is asked is told by mail".to_owned();
+    let mut first = true;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? == SENT {
+            return Ok(Reached::Somebody);
+        }
+        if std::mem::take(&mut first) {
+            why = match row.get::<_, String>(1)? {
+                error if error.is_empty() => "no mail about it has been tried yet".to_owned(),
+                error => error,
+            };
+        }
+    }
+    Ok(Reached::Nobody(why))
 }

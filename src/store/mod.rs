@@ -31,6 +31,7 @@ mod faults;
 mod handle;
 pub mod mail;
 pub mod query;
+pub mod reach;
 pub mod read;
 pub mod record;
 mod row;

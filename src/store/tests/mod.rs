@@ -3,6 +3,7 @@
 mod clock;
 mod history;
 mod lives;
+mod reach;
 mod seeds;
 mod thread;
 
@@ -99,6 +100,7 @@ impl Plain {
             requirement,
             mail_to: vec!["ann".to_owned()],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 100, per_client: 50 },
         };
         self.run(|tx| submit(tx, input, waiting))

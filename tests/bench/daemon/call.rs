@@ -104,6 +104,7 @@ pub fn submit(n: u64) -> Submit {
         call,
         requirement,
         mail_to: vec![OPERATOR.to_owned()],
+        watch_reach: true,
         timeout,
         limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
     }
