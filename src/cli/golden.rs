@@ -12,7 +12,9 @@ use super::page::{Wanted, page};
 use super::zone::Zone;
 use super::{audit, listing, records};
 use crate::call::time::Time;
-use crate::proto::{Agent, AuditEntry, Clause, Decision, GetRequestResponse, Notice, Request};
+use crate::proto::{
+    Agent, AuditEntry, Clause, Decision, GetRequestResponse, Look, Notice, Request,
+};
 
 fn view(width: usize, terminal: bool, colour: bool) -> View {
     let now = Time::parse("2026-11-22T12:53:00Z").expect("valid");
@@ -74,6 +76,10 @@ fn usual() -> Request {
             own_call: false,
         }],
         waited_on: true,
+        looked: vec![
+            Look { operator: "carl".to_owned(), at: "2026-11-22T12:51:00.000Z".to_owned() },
+            Look { operator: "ana".to_owned(), at: "2026-11-22T12:51:30.000Z".to_owned() },
+        ],
         ..Request::default()
     }
 }
@@ -106,6 +112,8 @@ fn hostile() -> Request {
         deadline: "2026-11-25T13:05:00.000Z".to_owned(),
         time_left_ms: 259_920_000,
         asked: vec!["local".to_owned()],
+        unreached_at: "2026-11-22T12:51:00.000Z".to_owned(),
+        unreached_why: format!("550 {nasty}"),
         clauses: vec![Clause { route: "built-in".to_owned(), approvals: 1, ..Clause::default() }],
         notices: vec![Notice {
             operator: "local".to_owned(),

@@ -249,6 +249,18 @@ impl Page<'_> {
         self.gap();
         let names: Vec<String> = r.asked.iter().map(|name| safe(name)).collect();
         self.field("asked", &names.join(", "));
+        let looks: Vec<String> = r
+            .looked
+            .iter()
+            .map(|look| format!("{}, {}", safe(&look.operator), self.view.time(&look.at)))
+            .collect();
+        let pending = r.status == Status::Pending.number();
+        let nobody = if looks.is_empty() && pending { "nobody yet" } else { "" };
+        self.field("looked", &format!("{}{nobody}", looks.join("; ")));
+        if !r.unreached_at.is_empty() {
+            let why = format!("nobody could be reached: {}", safe(&r.unreached_why));
+            self.toned(Tone::Caution, &format!("  {:<LABEL$}{why}", "mail"));
+        }
         for clause in &r.clauses {
             let groups: Vec<String> = clause.groups.iter().map(|group| safe(group)).collect();
             let whom =

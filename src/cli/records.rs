@@ -52,6 +52,8 @@
 //! | `deadline` | string or null | |
 //! | `decisions` | array | as above |
 //! | `resumed`, `remembered` | bool | continued an earlier request; told a remembered denial |
+//! | `looked_count` | number | how many of those who are asked looked at it |
+//! | `nobody_reached` | bool | nobody could be reached by mail, and nobody looked |
 //! | `error`, `reason` | string or null | what was wrong, and the daemon's reason |
 //!
 //! An entry of the history (`audit`): `sequence`, `at`, `kind`, `request_id`,
