@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use chrono_tz::Tz;
+
 use crate::call::time::Time;
 
 use super::document::{Item, Section};
 use super::error::{Place, Problems};
 use super::names::{alias_fault, meant, name_fault, shortened};
+use super::time_zone::time_zone;
 use super::token::{self, TokenHash};
 
 /// A program that may hold calls here.
@@ -29,6 +32,8 @@ pub struct OperatorConfig {
     pub name: String,
     /// Where mails for this person go.
     pub email: Option<String>,
+    /// Their clock, beside UTC, in mails.
+    pub time_zone: Option<Tz>,
     /// Other names of the same person, for telling that a call is their own.
     pub aliases: Vec<String>,
     /// Groups that routes can ask.
@@ -88,11 +93,13 @@ pub(super) fn caller(section: &Section<'_>, problems: &mut Problems) -> Option<C
 }
 
 pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option<OperatorConfig> {
-    section.only(&["name", "email", "aliases", "groups", "roles", "tokens"], problems);
+    let known = ["name", "email", "time_zone", "aliases", "groups", "roles", "tokens"];
+    section.only(&known, problems);
     let email = section.text("email", problems);
     if let Some((text, place)) = &email {
         check_email(text, place, problems);
     }
+    let time_zone = time_zone(section, problems);
     let aliases = section.texts("aliases", problems);
     for (alias, place) in &aliases {
         check_alias("aliases", alias, place, problems);
@@ -104,6 +111,7 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
     Some(OperatorConfig {
         name,
         email: email.map(|(text, _)| text.to_owned()),
+        time_zone,
         aliases: aliases.into_iter().map(|(alias, _)| alias.to_owned()).collect(),
         groups,
         roles,

@@ -26,6 +26,7 @@ mod settings;
 mod smtp;
 #[cfg(test)]
 mod tests;
+mod time_zone;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,8 @@ pub struct Config {
     pub smtp_password_file: Option<PathBuf>,
     /// The sender of mails; always there when `smtp` is.
     pub from: Option<Mailbox>,
+    /// Where answers to mails go; `None`: to `from`.
+    pub reply_to: Option<Mailbox>,
     /// How long people have when neither caller nor route says.
     pub default_timeout: Duration,
     /// How long an approval may stay unused.
@@ -179,7 +182,8 @@ impl Config {
             tls: given.tls(&mut problems),
             smtp: given.smtp(&mut problems),
             smtp_password_file: given.smtp_password_file(),
-            from: given.from(&mut problems),
+            from: given.mailbox("from", &mut problems),
+            reply_to: given.mailbox("reply_to", &mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),

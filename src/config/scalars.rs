@@ -33,13 +33,14 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 13] = [
+const SETTINGS: [Setting; 14] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
     ("smtp_url", Kind::Text, ""),
     ("smtp_password_file", Kind::Text, ""),
     ("from", Kind::Text, ""),
+    ("reply_to", Kind::Text, ""),
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
@@ -277,13 +278,13 @@ impl Given {
         Some(self.path("smtp_password_file")?.0)
     }
 
-    /// The sender of mails.
-    pub fn from(&self, problems: &mut Problems) -> Option<Mailbox> {
-        let (text, place) = self.text("from")?;
+    /// The sender of mails, or where answers to them go.
+    pub fn mailbox(&self, name: &str, problems: &mut Problems) -> Option<Mailbox> {
+        let (text, place) = self.text(name)?;
         let mailbox: Option<Mailbox> =
             text.parse().ok().filter(|_| !text.chars().any(char::is_control));
         if mailbox.is_none() {
-            let message = format!("`from` is \"{}\", not a mail address", shortened(text));
+            let message = format!("`{name}` is \"{}\", not a mail address", shortened(text));
             let remedy = "write for example Holdpoint <holdpoint@example.com>";
             problems.error(place, message, remedy);
         }

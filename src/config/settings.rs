@@ -28,6 +28,7 @@ impl Config {
             ("smtp_url", self.smtp.as_ref().map(|smtp| quoted(&smtp.to_string()))),
             ("smtp_password_file", self.smtp_password_file.as_deref().map(path)),
             ("from", self.from.as_ref().map(|from| quoted(&from.to_string()))),
+            ("reply_to", self.reply_to.as_ref().map(|to| quoted(&to.to_string()))),
             ("default_timeout", span(self.default_timeout)),
             ("lapse_after", span(self.lapse_after)),
             ("lease", span(self.lease)),

@@ -31,7 +31,8 @@ pub fn start(
         Some(from) => from.clone(),
         None => letter::sender(None, &host).map_err(CannotStart::because)?,
     };
-    let sender = Sender { from, command_prefix: command(config), host };
+    let reply_to = config.reply_to.clone();
+    let sender = Sender { from, reply_to, command_prefix: command(config), host };
     let (desk, bell) = (desk.clone(), desk.mail_bell());
     let worker = tokio::spawn(async move {
         let mut closing = desk.closing();

@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use crate::call::model::Strength;
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
@@ -41,6 +43,8 @@ pub struct Operator {
     pub name: String,
     /// Where their mails go.
     pub email: Option<String>,
+    /// Their clock, beside UTC.
+    pub time_zone: Option<Tz>,
     /// Other names of theirs.
     pub aliases: Vec<String>,
     /// What they belong to.
@@ -156,6 +160,7 @@ impl Operator {
         let mut operator = Operator {
             name: config.name.clone(),
             email: config.email.clone(),
+            time_zone: config.time_zone,
             aliases: config.aliases.clone(),
             groups: config.groups.clone(),
             roles: config.roles,
@@ -223,6 +228,7 @@ impl People {
         let operator = Arc::new(Operator {
             name: user_name.to_owned(),
             email: None,
+            time_zone: None,
             aliases: Vec::new(),
             groups: BTreeSet::new(),
             roles: Roles { operator: true, auditor: true, admin: true },

@@ -5,7 +5,7 @@
 //! caller or the agent is a [`SafeText`] in a place of its own (a fact's value,
 //! an argument line, a quoted line), never part of a heading or a command.
 
-use super::letter::About;
+use super::letter::{About, FollowUp, Matter, Recipient, Summary};
 use super::limits::{self, fitting, listed};
 use crate::call::json::{self, Json};
 use crate::call::model::{Request, Verdict};
@@ -53,7 +53,45 @@ pub(super) enum Body {
 pub(super) struct Command(pub Vec<SafeText>);
 
 impl Content {
-    pub fn new(request: &Request, about: &About) -> Content {
+    pub fn new(matter: &Matter<'_>, _to: &Recipient, about: &About) -> Content {
+        match matter {
+            Matter::Asked(request) | Matter::Reminder(request) => Content::asked(request, about),
+            Matter::FollowUp(how, request) => Content::follow_up(*how, request, about),
+            Matter::Summary(summary) => Content::summary(summary, about),
+        }
+    }
+
+    fn follow_up(how: FollowUp, request: &Request, about: &About) -> Content {
+        let show = Command::new(about, &format!("show {}", request.id), &[]);
+        Content {
+            sentence: ours(&format!("[{}] {}.", request.id.short(), how.word())),
+            needs: ours("Nothing is left to decide."),
+            warnings: Vec::new(),
+            sections: vec![Section {
+                heading: "More",
+                note: String::new(),
+                body: Body::Commands(vec![("To see all of it", show)]),
+            }],
+        }
+    }
+
+    fn summary(summary: &Summary, about: &About) -> Content {
+        let commands = summary.items.iter().map(|item| {
+            ("To see it", Command::new(about, &format!("show {}", item.request.id), &[]))
+        });
+        Content {
+            sentence: ours(&format!("{} calls", summary.items.len() + summary.more)),
+            needs: ours(""),
+            warnings: Vec::new(),
+            sections: vec![Section {
+                heading: "Calls",
+                note: String::new(),
+                body: Body::Commands(commands.collect()),
+            }],
+        }
+    }
+
+    fn asked(request: &Request, about: &About) -> Content {
         let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
         let mut sections = vec![
             who_asks(request),

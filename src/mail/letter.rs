@@ -1,23 +1,90 @@
-//! One letter: what one operator is told about one request.
+//! One letter: what one operator is told, and the mail that carries it.
 
+use chrono_tz::Tz;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
-use sha2::{Digest as _, Sha256};
+use lettre::message::{Body, Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 
 use super::content::Content;
-use super::limits::cut_line;
+use super::subject::{header_text, subject};
+use super::thread::{domain, file_name, first_of_thread};
 use super::{html, plain};
-use crate::call::hex::hex;
 use crate::call::model::Request;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
 
-/// Columns of a subject. Phones show half of it, so what matters comes first.
-const SUBJECT_COLUMNS: usize = 90;
+pub use super::thread::message_id;
 
-/// Columns of one name in a subject.
-const SUBJECT_NAME: usize = 24;
+/// What a letter is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Matter<'a> {
+    /// A call waits for a decision.
+    Asked(&'a Request),
+    /// It still waits.
+    Reminder(&'a Request),
+    /// What became of it.
+    FollowUp(FollowUp, &'a Request),
+    /// Many of these at once.
+    Summary(&'a Summary),
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FollowUp {
+    /// Enough people approved.
+    Approved,
+    /// An operator said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// Its caller took it back.
+    Withdrawn,
+    /// It was handed over, and nobody knows whether it ran.
+    OutcomeUnknown,
+}
+
+/// Letters that were gathered into one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The same for every attempt and never used again for this operator, not
+    /// even by another database on this host: mail readers drop a letter whose
+    /// `Message-ID` they know.
+    pub id: i64,
+    /// What it tells, in any order. What does not fit the letter is counted there.
+    pub items: Vec<Item>,
+    /// How many the sender left out of `items`.
+    pub more: usize,
+}
+
+/// One letter that became a line of a summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is about.
+    pub request: Request,
+    /// What there is to say.
+    pub what: What,
+}
+
+/// What an item of a summary says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// A call waits for a decision.
+    Asked,
+    /// It still waits.
+    Reminder,
+    /// What became of it.
+    FollowUp(FollowUp),
+}
+
+impl<'a> Matter<'a> {
+    /// The request that an earlier letter told of.
+    pub(super) fn continued(&self) -> Option<&'a Request> {
+        match self {
+            Matter::Reminder(request) | Matter::FollowUp(_, request) => Some(request),
+            Matter::Asked(_) | Matter::Summary(_) => None,
+        }
+    }
+}
 
 /// Whom a letter goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +93,8 @@ pub struct Recipient {
     pub name: String,
     /// Where mail reaches them.
     pub email: String,
+    /// The zone in which they read times, beside UTC.
+    pub time_zone: Option<Tz>,
 }
 
 /// What a letter says beside the request itself.
@@ -33,8 +102,15 @@ pub struct Recipient {
 pub struct About {
     /// The sender.
     pub from: Mailbox,
-    /// Everyone who is asked.
+    /// Where answers go; `None`: to the sender. They decide nothing.
+    pub reply_to: Option<Mailbox>,
+    /// Everyone who is asked. Not used by summaries.
     pub asked: Vec<String>,
+    /// Who has looked at the request so far. Used by reminders.
+    pub looked: Vec<String>,
+    /// The `Message-ID` of the letter that told the recipient of the request,
+    /// if that was not its own: a summary. Later letters continue that one.
+    pub thread: Option<String>,
     /// Now.
     pub now: Time,
     /// How `holdpoint` is called where the operator types: just that, or the
@@ -83,29 +159,23 @@ pub fn sender(configured: Option<&str>, host: &str) -> Result<Mailbox, ComposeEr
     text.parse().map_err(address)
 }
 
-/// Writes the letter that asks one operator to decide.
-pub fn compose(request: &Request, to: &Recipient, about: &About) -> Result<Letter, ComposeError> {
-    let address = to.email.trim().parse().map_err(|e: lettre::address::AddressError| {
-        ComposeError::Address { name: to.name.clone(), reason: e.to_string() }
-    })?;
-    let message_id = message_id(request, to, about);
-    let content = Content::new(request, about);
-    let own_header = |name, value: &str| {
-        HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+/// Writes a letter.
+pub fn compose(matter: &Matter<'_>, to: &Recipient, about: &About) -> Result<Letter, ComposeError> {
+    let content = Content::new(matter, to, about);
+    let message_id = message_id(matter, to, &about.host);
+    let parent = first_of_thread(matter, to, about);
+    let message = headers(to, about)?
+        .raw_header(own_header("Subject", subject(matter).as_str()))
+        .message_id(Some(message_id.clone()));
+    let message = match parent {
+        Some(parent) => message.in_reply_to(parent.clone()).references(parent),
+        None => message,
     };
-    let message = Message::builder()
-        .from(about.from.clone())
-        .to(Mailbox::new(Some(SafeText::line(&header_text(&to.name)).as_str().to_owned()), address))
-        .raw_header(own_header("Subject", subject(request).as_str()))
-        .date(about.now.max(Time(0)).utc().into())
-        .message_id(Some(message_id.clone()))
-        // RFC 3834: no out-of-office notes; the second is what Exchange heeds.
-        .raw_header(own_header("Auto-Submitted", "auto-generated"))
-        .raw_header(own_header("X-Auto-Response-Suppress", "All"))
+    let message = message
         .multipart(
             // "=_" cannot occur in quoted-printable text, so no text ends a part.
             MultiPart::alternative()
-                .boundary(format!("=_holdpoint_{}", request.id))
+                .boundary(format!("=_holdpoint_{}", boundary(&message_id)))
                 .singlepart(part(ContentType::TEXT_PLAIN, plain::render(&content))?)
                 .singlepart(part(ContentType::TEXT_HTML, html::render(&content))?),
         )
@@ -113,9 +183,33 @@ pub fn compose(request: &Request, to: &Recipient, about: &About) -> Result<Lette
     Ok(Letter {
         message_id,
         envelope: message.envelope().clone(),
-        file_name: file_name(request, to),
+        file_name: file_name(matter, to),
         bytes: message.formatted(),
     })
+}
+
+/// The headers that all letters have.
+fn headers(to: &Recipient, about: &About) -> Result<MessageBuilder, ComposeError> {
+    let address = to.email.trim().parse().map_err(|e: lettre::address::AddressError| {
+        ComposeError::Address { name: to.name.clone(), reason: e.to_string() }
+    })?;
+    Ok(Message::builder()
+        .from(about.from.clone())
+        .to(Mailbox::new(Some(SafeText::line(&header_text(&to.name)).as_str().to_owned()), address))
+        .reply_to(about.reply_to.clone().unwrap_or_else(|| about.from.clone()))
+        .date(about.now.max(Time(0)).utc().into())
+        // RFC 3834: no out-of-office notes; the second is what Exchange heeds.
+        .raw_header(own_header("Auto-Submitted", "auto-generated"))
+        .raw_header(own_header("X-Auto-Response-Suppress", "All")))
+}
+
+fn own_header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// The left side of the `Message-ID`, without what a boundary must not hold.
+fn boundary(message_id: &str) -> &str {
+    message_id.trim_start_matches('<').split('@').next().unwrap_or_default()
 }
 
 /// Quoted-printable always, even for ASCII: see the boundary, and servers may
@@ -124,82 +218,4 @@ fn part(kind: ContentType, text: String) -> Result<SinglePart, ComposeError> {
     let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable)
         .map_err(|_| ComposeError::Message("not text".to_owned()))?;
     Ok(SinglePart::builder().header(kind).body(body))
-}
-
-/// `Approve? destructive: delete_broker on amazon-mq, for jane@example.com [1a2b3c4d]`
-fn subject(request: &Request) -> SafeText {
-    let call = &request.call;
-    let id = format!(" [{}]", request.id.short());
-    let mut subject = SafeText::line(&format!("Approve? {}: ", call.category));
-    subject.push(&name(&call.tool));
-    subject.push_ours(" on ");
-    subject.push(&name(&call.server));
-    let who = [("for", &call.agent.on_behalf_of), ("by", &call.client), ("by", &call.caller)];
-    if let Some((how, who)) = who.into_iter().find(|(_, who)| !who.is_empty()) {
-        let mut more = SafeText::default();
-        more.push_ours(if how == "for" { ", for " } else { ", by " });
-        more.push(&name(who));
-        if subject.columns() + more.columns() + id.len() <= SUBJECT_COLUMNS {
-            subject.push(&more);
-        }
-    }
-    subject.push(&SafeText::line(&id));
-    subject
-}
-
-/// A name in a subject: in quotes unless it is one plain word, so that a tool
-/// named `x on y [00000000]` is seen to be a name.
-fn name(text: &str) -> SafeText {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/@+".contains(c);
-    let is_plain = !text.is_empty() && text.chars().all(plain);
-    let (mut shown, cut) = cut_line(&header_text(text), SUBJECT_NAME);
-    if cut > 0 {
-        shown.push_ours("...");
-    }
-    if is_plain {
-        return shown;
-    }
-    let quote = SafeText::line("\"");
-    SafeText::join([&quote, &shown, &quote], "")
-}
-
-/// Text for a header: what readers would decode (`=?UTF-8?B?...?=`) is taken
-/// apart, since what it hides has not been made safe.
-fn header_text(text: &str) -> String {
-    text.replace('"', "'").replace("=?", "= ?")
-}
-
-/// Derived from what the letter is about and whom it tells, so that every
-/// attempt has the same one and a mail reader shows a duplicate once.
-fn message_id(request: &Request, to: &Recipient, about: &About) -> String {
-    format!("<{}.asked.{}@{}>", request.id, fingerprint(&to.name), domain(&about.host))
-}
-
-/// `20261122T130500Z-1a2b3c4d-jane.eml`: sorts by time.
-fn file_name(request: &Request, to: &Recipient) -> String {
-    let time = request.created.utc().format("%Y%m%dT%H%M%SZ");
-    let mut operator: String = to.name.chars().filter(|c| is_tame(*c)).take(40).collect();
-    if operator != to.name {
-        // Two names must not share a file because they are written alike.
-        operator.push('-');
-        operator.push_str(&fingerprint(&to.name)[..8]);
-    }
-    format!("{time}-{}-{operator}.eml", request.id.short())
-}
-
-fn is_tame(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@' | '.')
-}
-
-fn fingerprint(name: &str) -> String {
-    let hash = Sha256::digest(name.as_bytes());
-    hex(&hash[..8])
-}
-
-/// A host name as the right side of an address; `localhost` if it is none.
-fn domain(host: &str) -> String {
-    let of_a_domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    let usable = !host.is_empty() && host.len() <= 253 && host.chars().all(of_a_domain);
-    let usable = usable && host.split('.').all(|label| (1..64).contains(&label.len()));
-    if usable { host.to_ascii_lowercase() } else { "localhost".to_owned() }
 }

@@ -16,6 +16,8 @@ mod html;
 mod limits;
 mod plain;
 mod smtp;
+mod subject;
+mod thread;
 
 pub mod letter;
 pub mod transport;

@@ -10,7 +10,7 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::letter::{About, ComposeError, Letter, Recipient, compose, sender};
+use super::letter::{About, ComposeError, Letter, Matter, Recipient, compose, sender};
 use crate::call::digest::Digest;
 use crate::call::ids::RequestId;
 use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Status, Use};
@@ -131,7 +131,10 @@ fn long() -> Request {
 fn about() -> About {
     About {
         from: sender(Some("Holdpoint <holdpoint@example.com>"), "ignored").expect("an address"),
+        reply_to: None,
         asked: vec!["Jörg Weiß".to_owned(), "sam".to_owned()],
+        looked: Vec::new(),
+        thread: None,
         now: at(NOW),
         command_prefix: "holdpoint".to_owned(),
         host: "mail.example.com".to_owned(),
@@ -139,11 +142,15 @@ fn about() -> About {
 }
 
 fn to() -> Recipient {
-    Recipient { name: "Jörg Weiß".to_owned(), email: "joerg@example.com".to_owned() }
+    Recipient {
+        name: "Jörg Weiß".to_owned(),
+        email: "joerg@example.com".to_owned(),
+        time_zone: None,
+    }
 }
 
 fn letter(request: &Request) -> Letter {
-    compose(request, &to(), &about()).expect("a letter")
+    compose(&Matter::Asked(request), &to(), &about()).expect("a letter")
 }
 
 fn golden(name: &str, actual: &str) {
@@ -240,12 +247,12 @@ fn commands_carry_the_full_id_and_the_full_digest() {
 fn every_attempt_has_the_same_message_id_and_file_and_no_other_letter_has() {
     let (first, mut later) = (letter(&request()), about());
     later.now = at("2026-11-22T14:00:00.000Z");
-    let again = compose(&request(), &to(), &later).expect("a letter");
+    let again = compose(&Matter::Asked(&request()), &to(), &later).expect("a letter");
     assert_eq!((&first.message_id, &first.file_name), (&again.message_id, &again.file_name));
     assert_eq!(first.file_name, "20261122T135000Z-2b4d5e6f-JrgWei-85cbf494.eml");
     let other = |name: &str| {
         let to = Recipient { name: name.to_owned(), ..to() };
-        let letter = compose(&request(), &to, &about()).expect("a letter");
+        let letter = compose(&Matter::Asked(&request()), &to, &about()).expect("a letter");
         (letter.message_id, letter.file_name)
     };
     let names = ["sam", "sam ", "s/am", "../sam", "SAM", "s\0am", "", "Jörg Weiß"];
@@ -257,8 +264,8 @@ fn every_attempt_has_the_same_message_id_and_file_and_no_other_letter_has() {
 #[test]
 fn an_operator_without_a_usable_address_is_named() {
     for email in ["", "nobody", "a@b\r\nBcc: c@d", "a@b, c@d", "a b@c"] {
-        let to = Recipient { name: "sam".to_owned(), email: email.to_owned() };
-        let error = compose(&request(), &to, &about()).expect_err(email);
+        let to = Recipient { name: "sam".to_owned(), email: email.to_owned(), ..to() };
+        let error = compose(&Matter::Asked(&request()), &to, &about()).expect_err(email);
         assert!(matches!(&error, ComposeError::Address { name, .. } if name == "sam"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::back_off;
-use super::letter::{About, Letter, Recipient, compose};
+use super::letter::{About, Letter, Matter, Recipient, compose};
 use super::transport::{Delivered, Failure, Transport};
 use crate::call::model::{Request, Status};
 use crate::desk::people::People;
@@ -46,6 +46,8 @@ pub const GRACE: Duration = Duration::from_secs(5);
 pub struct Sender {
     /// The sender's address.
     pub from: Mailbox,
+    /// Where answers go; `None`: to the sender.
+    pub reply_to: Option<Mailbox>,
     /// How `holdpoint` is called where operators type.
     pub command_prefix: String,
     /// The right side of `Message-ID`s.
@@ -130,12 +132,15 @@ impl<P: Fn() -> Arc<People>> Desk<P> {
         let asked = people.asked(&request.requirement, &request.call.agent.on_behalf_of);
         let about = About {
             from: self.sender.from.clone(),
+            reply_to: self.sender.reply_to.clone(),
             asked: asked.iter().map(|operator| operator.name.clone()).collect(),
+            looked: Vec::new(),
+            thread: None,
             now,
             command_prefix: self.sender.command_prefix.clone(),
             host: self.sender.host.clone(),
         };
-        compose(&request, &to, &about).map_err(|error| failed(error.to_string()))
+        compose(&Matter::Asked(&request), &to, &about).map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -152,7 +157,7 @@ fn recipient(people: &People, operator: &str, by: &Transport) -> Result<Recipien
             return Err("this operator has no `email` in the configuration".to_owned());
         }
     };
-    Ok(Recipient { name: operator.name.clone(), email })
+    Ok(Recipient { name: operator.name.clone(), email, time_zone: operator.time_zone })
 }
 
 /// What is under way. An entry leaves `underway` only when its result is

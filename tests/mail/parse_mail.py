@@ -18,6 +18,7 @@ import unicodedata
 HEADERS = [
     "From",
     "To",
+    "Reply-To",
     "Subject",
     "Date",
     "Message-ID",

@@ -113,6 +113,8 @@ pub(super) fn shown(config: &Config) -> String {
         lines.push(format!("\n[[operators]]   # {}", operator.place));
         lines.push(format!("name = {}", quoted(&operator.name)));
         lines.extend(operator.email.iter().map(|email| format!("email = {}", quoted(email))));
+        let zone = operator.time_zone.map(|zone| format!("time_zone = {}", quoted(zone.name())));
+        lines.extend(zone);
         list("aliases", &operator.aliases, &mut lines);
         list("groups", &operator.groups, &mut lines);
         list("roles", operator.roles.words(), &mut lines);
@@ -169,6 +171,7 @@ tokens = [{ sha256 = "0000000000000000000000000000000000000000000000000000000000
 name = "alice"
 groups = ["ops"]
 email = "a@example.com"
+time_zone = "Europe/Berlin"
 tokens = [{ sha256 = "0000000000000000000000000000000000000000000000000000000000000002" }]
 [[operators]]
 name = "eve"
@@ -215,6 +218,7 @@ timeout = "10m"
         assert!(text.contains("smtp_url = \"smtps://u:(hidden)@mail:465\"   # "), "{text}");
         assert!(text.contains("holdpoint.toml:2:12\n"), "{text}");
         assert!(text.contains("default_timeout = \"15m\"\n"), "{text}");
+        assert!(text.contains("time_zone = \"Europe/Berlin\"\n"), "{text}");
         text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 }

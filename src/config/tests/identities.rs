@@ -81,7 +81,7 @@ fn expired_tokens_are_warned_of() {
 }
 
 #[test]
-fn roles_and_emails_are_checked() {
+fn roles_emails_and_time_zones_are_checked() {
     let with = |line: &str| format!("{}[[operators]]\nname = \"z\"\n{line}\n", team());
     refused(
         &with("roles = [\"Operator\"]"),
@@ -93,6 +93,14 @@ fn roles_and_emails_are_checked() {
         ["", "a", "a@b@c", "a@b c", "A <a@b.c>", "a@b.c\\r\\nBcc: d@e.f", "\\\"a\\nb\\\"@c.d"]
     {
         refused(&with(&format!("email = \"{email}\"")), &["not a mail address"]);
+    }
+    for (zone, says) in [
+        ("Europe/Berln", "did you mean \"Europe/Berlin\"?"),
+        ("vienna", "did you mean \"Europe/Vienna\"?"),
+        ("+02:00", "write a name such as"),
+        ("", "not a time zone"),
+    ] {
+        refused(&with(&format!("time_zone = \"{zone}\"")), &["`time_zone` is", says]);
     }
     let silent = "smtp_url = \"smtps://h\"\nfrom = \"a@b.c\"\n";
     warned(&format!("{silent}{}", team()), &["\"bob\" may decide but has no `email`"]);

@@ -170,6 +170,7 @@ fn mail_settings_belong_together() {
     refused("smtp_password_file = \"x\"", &["`smtp_url` is not"]);
     refused("from = \"nobody\"", &["not a mail address"]);
     refused("from = \"a\\r\\nBcc: b <a@b.c>\"", &["not a mail address"]);
+    refused("reply_to = \"nobody\"", &["`reply_to` is", "not a mail address"]);
     let from = "from = \"a@b.c\"\n";
     refused(&format!("{from}smtp_url = \"smtps://me@h\""), &["no password", "smtp_password_file"]);
     refused(&format!("{from}smtp_url = \"smtp://far\""), &["smtp+starttls://"]);

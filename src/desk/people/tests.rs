@@ -21,6 +21,7 @@ fn operator(name: &str, groups: &[&str], roles: &[&str]) -> OperatorConfig {
     OperatorConfig {
         name: name.to_owned(),
         email: Some(format!("{name}@example.com")),
+        time_zone: None,
         aliases: Vec::new(),
         groups: strings(groups).into_iter().collect(),
         roles: Roles {

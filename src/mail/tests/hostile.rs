@@ -10,7 +10,7 @@ use super::{about, letter, request, to};
 use crate::call::json::Json;
 use crate::call::model::Request;
 use crate::call::safe_text::is_hidden;
-use crate::mail::letter::compose;
+use crate::mail::letter::{Matter, compose};
 
 /// What has worked against somebody's mails, terminals and pages.
 const CORPUS: &[(&str, &str)] = &[
@@ -218,9 +218,9 @@ fn hostile_operators_and_hosts_change_nothing() {
         about.command_prefix = format!("/opt/{text}/holdpoint");
         let mut to = to();
         to.name = (*text).to_owned();
-        let letter = compose(&request(), &to, &about).expect("a letter");
+        let letter = compose(&Matter::Asked(&request()), &to, &about).expect("a letter");
         let read = read(&letter.bytes);
-        assert_eq!(read.headers.len(), 9, "{name}");
+        assert_eq!(read.headers.len(), 10, "{name}");
         assert!(value(&read.headers, "Message-ID").ends_with("@localhost>"), "{name}");
         assert!(text_of(&read.html).contains("15 min left"), "{name}");
     }

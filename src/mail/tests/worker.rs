@@ -36,6 +36,7 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
     let operator = |(name, email): &(&str, Option<&str>)| OperatorConfig {
         name: (*name).to_owned(),
         email: email.map(str::to_owned),
+        time_zone: None,
         aliases: Vec::new(),
         groups: BTreeSet::from(["ops".to_owned()]),
         roles: Roles { operator: true, auditor: false, admin: false },
@@ -131,6 +132,7 @@ impl Worker {
         let waker = wake.clone();
         let sender = Sender {
             from: sender(None, "example.com").expect("an address"),
+            reply_to: None,
             command_prefix: "holdpoint".to_owned(),
             host: "example.com".to_owned(),
         };
