@@ -39,6 +39,8 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
         aliases: Vec::new(),
         groups: BTreeSet::from(["ops".to_owned()]),
         roles: Roles { operator: true, auditor: false, admin: false },
+        wants: Default::default(),
+        quiet_hours: None,
         tokens: Vec::new(),
         place: Default::default(),
     };
