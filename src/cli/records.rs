@@ -34,7 +34,7 @@
 //! | `denial_lifted`, `waited_on` | bool | |
 //! | `looked` | array | `operator`, `at` of each who may decide and has read it; not told to callers |
 //! | `unreached_at`, `unreached_why` | string or null, string | when and why nobody could be reached by mail; the reason is not told to callers |
-//! | `notices` | array | `operator`, `state`, `detail`, `attempts`, `at` of each mail |
+//! | `notices` | array | `operator`, `kind`, `state`, `detail`, `attempts`, `at`, `in_summary` of each mail |
 //!
 //! `watch` adds `event` (`pending` for what was there at the start, else what
 //! happened, as in the history's `kind`) and `sequence` to each request, and
@@ -156,10 +156,12 @@ fn look(l: &proto::Look) -> Json {
 fn notice(n: &proto::Notice) -> Json {
     Json::object([
         ("operator", n.operator.as_str().into()),
+        ("kind", n.kind.as_str().into()),
         ("state", n.state.as_str().into()),
         ("detail", n.detail.as_str().into()),
         ("attempts", n.attempts.into()),
         ("at", or_null(&n.at)),
+        ("in_summary", n.in_summary.into()),
     ])
 }
 

@@ -213,7 +213,7 @@ impl Desk {
             call_id,
             call,
             requirement,
-            mail_to: asked.iter().map(|operator| operator.name.clone()).collect(),
+            mail_to: asked.iter().map(|operator| operator.mail_to()).collect(),
             timeout: timeout.clamp(*TIMEOUT.start(), *TIMEOUT.end()),
             watch_reach: self.settings.watch_reach,
             limits: self.settings.pending,

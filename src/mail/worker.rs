@@ -14,7 +14,7 @@
 //! after the restart under the same `Message-ID`.
 //! Must never: hold up a decision.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,14 +103,23 @@ impl<P: Fn() -> Arc<People>> Desk<P> {
             // Rows under way are still due to the store, so that a crash
             // forgets none: look past them.
             let (now, most) = (self.store.now(), work.underway.len() + AT_ONCE);
-            let mut due = self.store.read(move |conn| mail::due(conn, now, most)).await?;
-            due.retain(|mail| !work.underway.contains_key(&mail.id));
-            due.truncate(AT_ONCE - work.underway.len());
+            let underway: BTreeSet<i64> = work.underway.keys().copied().collect();
+            let read = move |conn: &_| mail::queues(conn, now, &underway, u32::MAX, most);
+            let queues = self.store.read(read).await?;
+            let mut ids: Vec<mail::Begin> = (queues.iter())
+                .flat_map(|queue| queue.again.iter().chain(&queue.waiting))
+                .map(|one| mail::Begin::One(one.id))
+                .collect();
+            ids.truncate(AT_ONCE - work.underway.len());
+            if ids.is_empty() {
+                break;
+            }
+            let due = self.store.write(move |tx| mail::begin(tx, &ids)).await?;
             if due.is_empty() {
                 break;
             }
             for mail in due {
-                let id = mail.request;
+                let Some(id) = mail.request else { continue };
                 let request = self.store.read(move |conn| read::request(conn, id)).await?;
                 let letter = self.letter(request, &mail.operator);
                 work.start(mail, letter, &self.transport);
@@ -185,7 +194,12 @@ impl Work {
                 let delivery = self.deliveries.spawn(async move { by.deliver(&letter).await });
                 self.rows.insert(delivery.id(), row);
             }
-            Err(outcome) => self.unrecorded.push_back(MailResult { id: row, outcome }),
+            Err(outcome) => self.unrecorded.push_back(MailResult {
+                id: row,
+                outcome,
+                message_id: String::new(),
+                told: Vec::new(),
+            }),
         }
     }
 
@@ -200,10 +214,15 @@ impl Work {
         let Some(row) = self.rows.remove(&task) else {
             return;
         };
-        let before = self.underway.get(&row).map_or(0, |mail| mail.attempts);
-        let outcome = outcome(result, before.saturating_add(1));
+        let attempts = self.underway.get(&row).map_or(0, |mail| mail.attempts);
+        let outcome = outcome(result, attempts);
         self.say(&outcome);
-        self.unrecorded.push_back(MailResult { id: row, outcome });
+        self.unrecorded.push_back(MailResult {
+            id: row,
+            outcome,
+            message_id: String::new(),
+            told: Vec::new(),
+        });
     }
 
     /// Logs that mail stopped or goes again: each change once, not each letter.

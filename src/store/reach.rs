@@ -34,6 +34,11 @@ use crate::call::time::Time;
 /// late enough for a greylisting server, early enough to do something else.
 const PART: u32 = 5;
 
+/// Where no mail was tried yet, it is asked once more after this part. In a storm
+/// they may wait for each other until the first (`mail::PART_TO_WAIT`): that they
+/// are gathered does not mean that nobody can be reached.
+const LATEST_PART: u32 = 4;
+
 /// Columns of the reason that is kept: a server's answer may have many lines.
 const LONGEST_WHY: usize = 300;
 
@@ -114,11 +119,18 @@ pub(super) fn settle(request: &mut Request) {
 
 /// The time in which somebody should have been reached is over.
 pub(super) fn nobody_reached(tx: &mut Tx<'_>, request: &mut Request) -> Result<(), StoreError> {
-    request.reach_by = None;
+    let timeout = request.deadline.left(request.created);
+    let latest = request.created + timeout / LATEST_PART;
     let why = match mail::reached(tx.conn, request.id)? {
         mail::Reached::Somebody => None,
+        mail::Reached::NotTried if tx.now < latest => {
+            request.reach_by = Some(latest);
+            return row::update(tx.conn, request);
+        }
+        mail::Reached::NotTried => Some("no mail about it was tried yet".to_owned()),
         mail::Reached::Nobody(why) => Some(SafeText::cut_line(&why, LONGEST_WHY).0.to_string()),
     };
+    request.reach_by = None;
     let known = !request.looked.is_empty() || !request.decisions.is_empty();
     request.unreached = why.filter(|_| !known).map(|why| Unreached { since: tx.now, why });
     row::update(tx.conn, request)?;

@@ -40,6 +40,8 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
         aliases: Vec::new(),
         groups: BTreeSet::from(["ops".to_owned()]),
         roles: Roles { operator: true, auditor: false, admin: false },
+        wants: Default::default(),
+        quiet_hours: None,
         tokens: Vec::new(),
         place: Default::default(),
     };
@@ -87,7 +89,13 @@ async fn ask(store: &Store, operators: &[&str]) -> RequestId {
         call_id: id.to_string(),
         call,
         requirement: Requirement { clauses },
-        mail_to: operators.iter().map(|name| (*name).to_owned()).collect(),
+        mail_to: operators
+            .iter()
+            .map(|name| crate::store::mail::MailTo {
+                operator: (*name).to_owned(),
+                wants: Default::default(),
+            })
+            .collect(),
         timeout: Duration::from_secs(900),
         watch_reach: true,
         limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },

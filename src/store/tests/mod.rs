@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use super::decide::{self, Counts, Decide, Entitled, NotEntitled};
 use super::error::StoreError;
+use super::mail::MailTo;
 use super::schema;
 use super::submit::{Attach, PendingLimits, Submit, Submitted, submit};
 use super::tx::{Event, State, Tx};
@@ -26,6 +27,7 @@ use crate::call::json::parse;
 use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Strength, Verdict};
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
+use crate::call::wants::Wants;
 
 /// A database, its time in our hands.
 pub struct Plain {
@@ -98,7 +100,7 @@ impl Plain {
             call_id: call_id.to_owned(),
             call,
             requirement,
-            mail_to: vec!["ann".to_owned()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
             watch_reach: true,
             limits: PendingLimits { per_caller: 100, per_client: 50 },
@@ -184,6 +186,11 @@ impl Plain {
         let verified = super::export::verify(&self.conn, None).expect("read");
         assert!(verified.is_ok(), "{verified:?}");
     }
+}
+
+/// One who wants to hear all there is.
+pub fn mail_to(operator: &str) -> MailTo {
+    MailTo { operator: operator.to_owned(), wants: Wants::default() }
 }
 
 #[allow(non_snake_case)]

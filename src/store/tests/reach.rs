@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::store::audit::Kind;
 use crate::store::ending::{end_due, withdraw};
-use crate::store::mail::{self, MailOutcome, MailResult};
+use crate::store::mail::{self, Begin, MailOutcome, MailResult};
 use crate::store::{clock, reach, read};
 
 impl Plain {
@@ -20,7 +20,10 @@ impl Plain {
             .prepare("SELECT n FROM outbox WHERE request = ?")
             .and_then(|mut all| all.query_map([id.as_bytes()], |row| row.get(0))?.collect());
         let id = *mails.expect("read").first().expect("a mail");
-        self.run(|tx| mail::result(tx, &MailResult { id, outcome })).expect("written");
+        let (message_id, told) = ("<1@test>".to_owned(), Vec::new());
+        let result = MailResult { id, outcome, message_id, told };
+        self.run(|tx| mail::begin(tx, &[Begin::One(id)])).expect("begun");
+        self.run(|tx| mail::result(tx, &result)).expect("written");
     }
 
     fn end_due(&mut self) {
@@ -109,7 +112,7 @@ fn after_a_fifth_of_the_time_without_a_mail_that_went_nobody_is_coming() {
     // Said once.
     plain.pass(MINUTES(1));
     plain.end_due();
-    assert_eq!(plain.kinds(id), ["requested", "nobody_reached"]);
+    assert_eq!(plain.kinds(id), ["requested", "mail_deferred", "nobody_reached"]);
     assert_eq!(read::next_due(&plain.conn).expect("read"), Some(request.deadline));
     plain.assert_chain_is_whole();
 }
@@ -142,18 +145,62 @@ fn somebody_who_is_reached_after_all_is_in_the_history_too() {
     let (mut plain, id) = unreached();
     plain.mailed(id, sent());
     assert_eq!(plain.request(id).unreached, None);
-    assert_eq!(plain.kinds(id), ["requested", "nobody_reached", "mail_sent", "reached"]);
+    assert_eq!(
+        plain.kinds(id),
+        ["requested", "mail_deferred", "nobody_reached", "mail_sent", "reached"]
+    );
 
     let (mut plain, id) = unreached();
     assert!(plain.look(id, "bob", &ann()));
     assert_eq!(plain.request(id).unreached, None);
-    assert_eq!(plain.kinds(id), ["requested", "nobody_reached", "looked", "reached"]);
+    assert_eq!(
+        plain.kinds(id),
+        ["requested", "mail_deferred", "nobody_reached", "looked", "reached"]
+    );
     assert!(plain.events.iter().rev().take(2).all(|event| event.request.unreached.is_none()));
 
     let (mut plain, id) = unreached();
     plain.decide(id, "ann", Verdict::Deny, &ann()).expect("denied");
     assert_eq!(plain.request(id).unreached, None);
-    assert_eq!(plain.kinds(id), ["requested", "nobody_reached", "denied"]);
+    assert_eq!(plain.kinds(id), ["requested", "mail_deferred", "nobody_reached", "denied"]);
+}
+
+#[test]
+fn mails_that_wait_to_be_gathered_have_until_a_quarter_of_the_time() {
+    let mut plain = Plain::new();
+    let id = plain.submit("c1", call("c", "s", 1), &Waiting::default()).expect("held").request.id;
+    plain.pass(MINUTES(3));
+    plain.end_due();
+    assert!(plain.open(id) && plain.request(id).unreached.is_none());
+    plain.pass(Duration::from_secs(45));
+    plain.end_due();
+    let why = plain.request(id).unreached.expect("unreached").why;
+    assert_eq!(why, "no mail about it was tried yet");
+}
+
+#[test]
+fn a_summary_that_was_sent_reaches_somebody_for_all_that_it_told() {
+    for (outcome, settled) in [(sent(), true), (refused(), false)] {
+        let mut plain = Plain::new();
+        let mut hold = |n| {
+            let call_id = format!("c{n}");
+            plain.submit(&call_id, call("c", "s", n), &Waiting::default()).expect("held").request.id
+        };
+        let (one, two) = (hold(1), hold(2));
+        let begun = plain.run(|tx| mail::begin(tx, &[Begin::Gathered(vec![1, 2])]));
+        let id = begun.expect("begun").remove(0).id;
+        let (message_id, told) = ("<1@test>".to_owned(), vec![1, 2]);
+        let result = MailResult { id, outcome, message_id, told };
+        plain.run(|tx| mail::result(tx, &result)).expect("written");
+        plain.pass(MINUTES(3));
+        plain.end_due();
+        for id in [one, two] {
+            let unreached = plain.request(id).unreached;
+            assert_eq!(unreached.is_none(), settled, "{unreached:?}");
+            let refused = |why: &str| why.starts_with("connection refused");
+            assert!(settled || unreached.is_some_and(|unreached| refused(&unreached.why)));
+        }
+    }
 }
 
 #[test]
@@ -176,6 +223,7 @@ fn time_to_be_reached_in_moves_with_a_stepped_clock() {
     plain.now = Time(plain.now.0 + 3_600_000);
     plain.end_due();
     assert!(plain.open(id), "an hour passed on the wall only");
+    plain.mailed(id, refused());
     plain.pass(MINUTES(3));
     plain.end_due();
     assert!(plain.request(id).unreached.is_some());
