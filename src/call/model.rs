@@ -296,7 +296,7 @@ pub struct Notice {
     pub kind: MailKind,
     /// To whom.
     pub operator: String,
-    /// `queued`, `sent`, `failed` or `pointless`.
+    /// `queued`, `deferred`, `sent`, `failed` or `pointless`.
     pub state: String,
     /// The server's answer or the last error.
     pub detail: String,
@@ -304,6 +304,8 @@ pub struct Notice {
     pub attempts: u32,
     /// When it was sent, or last tried; `None` before the first attempt.
     pub at: Option<Time>,
+    /// Not before then it is tried again, while it is deferred.
+    pub next_attempt: Option<Time>,
     /// It goes, or went, within a summary.
     pub in_summary: bool,
 }

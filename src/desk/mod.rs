@@ -42,11 +42,12 @@ use crate::call::time::Time;
 use crate::store::audit::Kind;
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Entitled, Lift};
+use crate::store::mail::{self, ListedMail};
 use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
 use crate::store::submit::{self, Submit, Submitted, Taken};
 use crate::store::uses::{self, ReportOutcome, TakeUse};
-use crate::store::{Event, Store, StoreError, StoreOptions, ending, reach, read};
+use crate::store::{Event, Refusal, Store, StoreError, StoreOptions, ending, reach, read};
 use entitlement::Entitlement;
 use error::DeskError;
 use intake::{Incoming, Intake};
@@ -409,6 +410,16 @@ impl Desk {
             return;
         }
         self.store.post(move |tx| reach::look(tx, id, &name, &entitled));
+    }
+
+    /// An admin wants a mail to be tried again now; it as it stands then.
+    pub async fn retry_mail(&self, admin: &Operator, id: i64) -> Result<ListedMail, DeskError> {
+        let name = admin.name.clone();
+        self.store.write(move |tx| mail::retry(tx, id, &name)).await?;
+        // No event of a request rings for it.
+        self.mail.notify_one();
+        let found = self.store.read(move |conn| mail::one(conn, id)).await?;
+        found.ok_or_else(|| StoreError::from(Refusal::NoSuchMail(id)).into())
     }
 
     /// An admin vouches for the clock.

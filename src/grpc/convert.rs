@@ -6,12 +6,13 @@ use tonic::Status;
 
 use super::errors::bad_field;
 use crate::call::ids::RequestId;
-use crate::call::model::{Agent, Decision, Request, Status as CallStatus};
+use crate::call::model::{Agent, Decision, Notice, Request, Status as CallStatus};
 use crate::call::time::Time;
 use crate::desk::intake::Incoming;
 use crate::desk::people::{People, who_is_asked};
 use crate::desk::{Answer, Desk, TIMEOUT};
 use crate::proto;
+use crate::store::mail::ListedMail;
 
 /// Reads a full id.
 pub fn request_id(field: &str, text: &str) -> Result<RequestId, Status> {
@@ -117,6 +118,29 @@ fn clauses(request: &Request, people: &People) -> Vec<proto::Clause> {
     request.requirement.clauses.iter().zip(counted).map(convert).collect()
 }
 
+fn notice(notice: &Notice) -> proto::Notice {
+    proto::Notice {
+        operator: notice.operator.clone(),
+        state: notice.state.clone(),
+        detail: notice.detail.clone(),
+        attempts: notice.attempts,
+        at: time(notice.at),
+        kind: notice.kind.word().to_owned(),
+        in_summary: notice.in_summary,
+        next_attempt_at: time(notice.next_attempt),
+    }
+}
+
+/// A mail of the outbox.
+pub fn mail(mail: &ListedMail) -> proto::Mail {
+    proto::Mail {
+        id: mail.id,
+        notice: Some(notice(&mail.notice)),
+        request_id: mail.request.map(|id| id.to_string()).unwrap_or_default(),
+        gathers: mail.gathers,
+    }
+}
+
 /// A request, as the contract shows it.
 pub fn request(desk: &Desk, request: &Request) -> proto::Request {
     let people = desk.people();
@@ -173,19 +197,7 @@ pub fn request(desk: &Desk, request: &Request) -> proto::Request {
             .collect(),
         unreached_at: time(request.unreached.as_ref().map(|unreached| unreached.since)),
         unreached_why: request.unreached.as_ref().map(|u| u.why.clone()).unwrap_or_default(),
-        notices: request
-            .notices
-            .iter()
-            .map(|notice| proto::Notice {
-                operator: notice.operator.clone(),
-                state: notice.state.clone(),
-                detail: notice.detail.clone(),
-                attempts: notice.attempts,
-                at: time(notice.at),
-                kind: notice.kind.word().to_owned(),
-                in_summary: notice.in_summary,
-            })
-            .collect(),
+        notices: request.notices.iter().map(notice).collect(),
     }
 }
 

@@ -9,6 +9,7 @@ mod convert;
 pub mod errors;
 mod history;
 mod operator;
+mod outbox;
 pub mod server;
 
 use tonic::{Code, Status};

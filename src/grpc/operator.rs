@@ -302,6 +302,22 @@ impl OperatorService for OperatorDoor {
         Ok(Response::new(proto::ConfirmClockResponse { now: now.rfc3339() }))
     }
 
+    async fn list_mail(
+        &self,
+        request: Request<proto::ListMailRequest>,
+    ) -> Result<Response<proto::ListMailResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        super::outbox::list(&self.0.desk, &operator, request.into_inner()).await
+    }
+
+    async fn retry_mail(
+        &self,
+        request: Request<proto::RetryMailRequest>,
+    ) -> Result<Response<proto::RetryMailResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        super::outbox::retry(&self.0.desk, &operator, request.into_inner()).await
+    }
+
     async fn who_am_i(
         &self,
         request: Request<proto::WhoAmIRequest>,

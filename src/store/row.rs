@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::audit::stored_json;
 use super::error::StoreError;
+use super::mail;
 use crate::call::digest::Digest;
 use crate::call::ids::RequestId;
 use crate::call::json::Json;
@@ -244,24 +245,9 @@ fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision>, StoreErr
 
 /// Who was told of a request by mail.
 pub(super) fn notices(conn: &Connection, id: RequestId) -> Result<Vec<Notice>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        // What stands for a mail within a summary until that ends is the summary's.
-        "SELECT o.kind, o.operator, o.state, coalesce(s.detail, o.detail),
-           coalesce(s.attempts, o.attempts), coalesce(s.at, o.at), o.summary
-         FROM outbox o LEFT JOIN outbox s ON s.n = o.summary
-         WHERE o.request = ? ORDER BY o.n",
-    )?;
-    let rows = statement.query_map([id.as_bytes()], |row| {
-        Ok(Notice {
-            kind: super::mail::kind_of(row, 0)?,
-            operator: row.get(1)?,
-            state: super::mail::state_word(row.get(2)?).to_owned(),
-            detail: row.get(3)?,
-            attempts: row.get(4)?,
-            at: row.get::<_, Option<i64>>(5)?.map(Time),
-            in_summary: row.get::<_, Option<i64>>(6)?.is_some(),
-        })
-    })?;
+    let sql = format!("SELECT {} WHERE o.request = ? ORDER BY o.n", mail::NOTICE);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map([id.as_bytes()], |row| mail::notice_of(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

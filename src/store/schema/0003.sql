@@ -13,4 +13,6 @@ ALTER TABLE requests ADD COLUMN reach_by      INTEGER;
 ALTER TABLE requests ADD COLUMN unreached     INTEGER;
 ALTER TABLE requests ADD COLUMN unreached_why TEXT    NOT NULL DEFAULT '';
 
+-- Mails that are given up, for whoever looks after the mail.
+CREATE INDEX outbox_failed     ON outbox (at)         WHERE state = 2 AND summary IS NULL;
 CREATE INDEX requests_to_reach ON requests (reach_by) WHERE reach_by IS NOT NULL;

@@ -3,6 +3,7 @@
 mod clock;
 mod history;
 mod lives;
+mod queue;
 mod reach;
 mod seeds;
 mod thread;
