@@ -9,7 +9,7 @@
 //!   gate     request exec           asking  hold  waiting  signals  program child
 //!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
-//!   daemon   serve demo config token doctor whoami
+//!   daemon   serve demo config mail token doctor whoami
 //!   all of them                     client  state  errors  reasons  output  table  records
 //!                                   text  words  when  zone
 //! ```
@@ -35,6 +35,8 @@ mod exec;
 mod hold;
 mod listing;
 mod look;
+mod mail;
+mod mail_queue;
 mod mail_text;
 mod output;
 mod page;
@@ -94,6 +96,7 @@ Look back:
 Run:
   serve      Run the daemon
   config     Write, check or show the configuration
+  mail       The mails to the operators: what waits or failed; try one again
   token      Make a token for a caller or an operator
   whoami     Who you are to the daemon, and what you may do
   doctor     What is reachable, writable and configured, and what to mend
@@ -141,6 +144,8 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
+    Mail(mail::MailCommand),
+    #[command(subcommand)]
     Token(token::TokenCommand),
     /// As an admin: state that the daemon's wall clock is right
     ConfirmClock,
@@ -167,6 +172,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,
         Command::Config(command) => config::run(globals, command)?,
+        Command::Mail(command) => mail::run(globals, command).await?,
         Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => amend::confirm_clock(globals).await?,
     }

@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::output::{Tone, View};
 use super::text::{count, indented, safe, short};
-use super::{records, words};
+use super::{mail_queue, records, words};
 use crate::call::json;
 use crate::call::model::{Status, Strength};
 use crate::call::present::{self, Limits};
@@ -294,10 +294,8 @@ impl Page<'_> {
         if r.denial_lifted {
             self.field("", "the denial was lifted: the same call may be asked again");
         }
-        for n in r.notices.iter().filter(|n| n.state != "sent") {
-            let detail =
-                if n.detail.is_empty() { String::new() } else { format!(": {}", safe(&n.detail)) };
-            self.field("mail", &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)));
+        for line in mail_queue::notices(&r.notices, self.view) {
+            self.field("mail", &line);
         }
     }
 

@@ -34,7 +34,7 @@
 //! | `denial_lifted`, `waited_on` | bool | |
 //! | `looked` | array | `operator`, `at` of each who may decide and has read it; not told to callers |
 //! | `unreached_at`, `unreached_why` | string or null, string | when and why nobody could be reached by mail; the reason is not told to callers |
-//! | `notices` | array | `operator`, `kind`, `state`, `detail`, `attempts`, `at`, `in_summary` of each mail |
+//! | `notices` | array | `operator`, `kind`, `state`, `detail`, `attempts`, `at`, `in_summary`, `next_attempt_at` of each mail |
 //!
 //! `watch` adds `event` (`pending` for what was there at the start, else what
 //! happened, as in the history's `kind`) and `sequence` to each request, and
@@ -55,6 +55,9 @@
 //! | `looked_count` | number | how many of those who are asked looked at it |
 //! | `nobody_reached` | bool | nobody could be reached by mail, and nobody looked |
 //! | `error`, `reason` | string or null | what was wrong, and the daemon's reason |
+//!
+//! A mail (`mail queue`): `id`, `request_id`, `gathers` (how many mails a summary
+//! stands for), and what stands in `notices` above.
 //!
 //! An entry of the history (`audit`): `sequence`, `at`, `kind`, `request_id`,
 //! `caller`, `client`, `agent`, `session`, `server`, `tool`, `category`,
@@ -153,6 +156,19 @@ fn look(l: &proto::Look) -> Json {
     Json::object([("operator", l.operator.as_str().into()), ("at", or_null(&l.at))])
 }
 
+/// A mail of the outbox.
+pub fn mail(m: &proto::Mail) -> Json {
+    let mut members = vec![
+        ("id".to_owned(), m.id.into()),
+        ("request_id".to_owned(), or_null(&m.request_id)),
+        ("gathers".to_owned(), m.gathers.into()),
+    ];
+    if let Json::Object(went) = notice(&m.notice.clone().unwrap_or_default()) {
+        members.extend(went);
+    }
+    Json::Object(members)
+}
+
 fn notice(n: &proto::Notice) -> Json {
     Json::object([
         ("operator", n.operator.as_str().into()),
@@ -162,6 +178,7 @@ fn notice(n: &proto::Notice) -> Json {
         ("attempts", n.attempts.into()),
         ("at", or_null(&n.at)),
         ("in_summary", n.in_summary.into()),
+        ("next_attempt_at", or_null(&n.next_attempt_at)),
     ])
 }
 
