@@ -8,7 +8,7 @@ use holdpoint::proto::{self, watch_event::Event};
 
 use super::support::clients::{Caller, History, Operator, entries, kinds};
 use super::support::daemon::{cli_as, identity};
-use super::support::{Ask, Home, approve, call, deny, get, submit, wait_for};
+use super::support::{Ask, Home, approve, call, deny, get, reason_of, submit, wait_for};
 
 /// A port on which nobody answers.
 fn dead_port() -> u16 {
@@ -116,7 +116,7 @@ async fn somebody_who_looks_after_all_ends_it_and_is_counted_for_the_caller() {
     get(&mut auditor, &quick.id).await;
     get(&mut alice, &quick.id).await;
     let all = happened(&history, &quick.id, "reached").await;
-    assert_eq!(all[1..], ["nobody_reached", "looked", "reached"].map(str::to_owned));
+    assert!(all.ends_with(&["nobody_reached", "looked", "reached"].map(str::to_owned)), "{all:?}");
     let answer = glance(&mut caller, &quick.id).await;
     assert_eq!((answer.nobody_reached, answer.looked_count), (false, 1));
     let answer = glance(&mut caller, &slow.id).await;
@@ -178,4 +178,61 @@ async fn a_request_is_shown_at_once_while_nothing_can_be_written() {
         (listed(&mut alice.clone()).await.looked.len() == 1).then_some(())
     })
     .await;
+}
+
+async fn mails(operator: &mut Operator, state: &str) -> Vec<proto::Mail> {
+    let asked = proto::ListMailRequest { state: state.to_owned(), ..Default::default() };
+    operator.list_mail(asked).await.expect("a page").into_inner().mails
+}
+
+#[tokio::test]
+async fn the_mail_queue_says_what_waits_and_an_admin_has_it_tried_again() {
+    let home = without_mail_server();
+    let _daemon = home.start().await;
+    let clients = home.clients();
+    let (mut caller, mut alice) = (clients.caller_named("proxy"), clients.operator_named("alice"));
+    let (mut admin, history) =
+        (clients.operator_named("auditor"), clients.history_named("auditor"));
+    let held = submit(&mut caller, "one", call("write", "{}")).await;
+    let deferred = wait_for("both mails to be deferred", || async {
+        let all = mails(&mut admin.clone(), "waiting").await;
+        let notice = |mail: &proto::Mail| mail.notice.clone().unwrap_or_default();
+        let done = |mail: &proto::Mail| notice(mail).state == "deferred";
+        (all.len() == 2 && all.iter().all(done)).then_some(all)
+    })
+    .await;
+    for mail in &deferred {
+        let notice = mail.notice.clone().expect("how it went");
+        assert_eq!((&mail.request_id, notice.kind.as_str()), (&held.id, "asked"));
+        assert!(!notice.detail.is_empty() && !notice.next_attempt_at.is_empty(), "{notice:?}");
+    }
+    // Operators see their own.
+    let own = mails(&mut alice, "waiting").await;
+    assert!(own.len() == 1 && own[0].notice.as_ref().is_some_and(|n| n.operator == "alice"));
+    let others = proto::ListMailRequest { operator: "bob".to_owned(), ..Default::default() };
+    let refused = alice.list_mail(others).await.expect_err("bob's");
+    assert_eq!(reason_of(&refused), "WRONG_ROLE");
+    let retry = |id| proto::RetryMailRequest { id };
+    let refused = alice.retry_mail(retry(own[0].id)).await.expect_err("no admin");
+    assert_eq!(reason_of(&refused), "WRONG_ROLE");
+    let refused = admin.retry_mail(retry(4711)).await.expect_err("none");
+    assert_eq!(reason_of(&refused), "NOT_FOUND");
+
+    let told = cli_as(&home, "auditor", &["mail", "retry", &own[0].id.to_string()]).output();
+    let told = told.expect("the command runs");
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.success() && said.contains("to alice is tried again now"), "{said}");
+    happened(&history, &held.id, "mail_retried").await;
+    let attempts = wait_for("another attempt", || async {
+        let own = mails(&mut alice.clone(), "waiting").await.pop()?.notice?;
+        (own.attempts >= 2).then_some(own.attempts)
+    });
+    assert!(attempts.await >= 2, "attempts are kept");
+    let listed = cli_as(&home, "alice", &["mail", "queue", "--json"]).output().expect("runs");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.lines().count() == 1 && listed.contains("\"operator\":\"alice\""), "{listed}");
+
+    deny(&mut alice, &held.id, &held.digest).await.expect("denied");
+    let refused = admin.retry_mail(retry(own[0].id)).await.expect_err("pointless");
+    assert_eq!(reason_of(&refused), "MAIL_NOT_RETRYABLE");
 }
