@@ -96,7 +96,7 @@ Look back:
 Run:
   serve      Run the daemon
   config     Write, check or show the configuration
-  mail       The mails to the operators: what waits or failed; try one again
+  mail       Send a sample mail; what waits or failed; try one again
   token      Make a token for a caller or an operator
   whoami     Who you are to the daemon, and what you may do
   doctor     What is reachable, writable and configured, and what to mend
