@@ -19,8 +19,8 @@ use crate::desk::Desk;
 use crate::store::Event;
 use crate::store::audit::Kind;
 
-/// Names from outside may have 200 bytes and more once they are shown safely.
-const LONGEST_NAME: usize = 80;
+/// Names from outside, and what a mail server said, may be longer and are cut.
+const LONGEST_NAME: usize = 120;
 
 /// The task that writes it.
 #[derive(Debug)]
@@ -100,6 +100,10 @@ fn line(event: &Event) {
         }
         Kind::OutcomeUnknown => {
             tracing::warn!(request = %id, "nobody knows whether this call ran; somebody should look");
+        }
+        Kind::NobodyReached => {
+            let why = request.unreached.as_ref().map(|unreached| display(name(&unreached.why)));
+            tracing::warn!(request = %id, why, "nobody who is asked could be reached by mail, and nobody has looked");
         }
         other => tracing::info!(request = %id, "{}", other.word()),
     }

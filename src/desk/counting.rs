@@ -22,6 +22,7 @@ pub(super) fn count(metrics: &Metrics, event: &Event) {
             metrics.decided_after(ended.left(request.created));
         }
         Kind::Expired | Kind::Withdrawn => metrics.ended(request.status),
+        Kind::NobodyReached => count_one(&metrics.nobody_reached),
         Kind::DenialRepeated => count_one(&metrics.denials_repeated),
         Kind::UseGranted => count_one(&metrics.uses_granted),
         Kind::UseLapsed => count_one(&metrics.uses_lapsed),

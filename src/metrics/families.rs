@@ -42,6 +42,7 @@ pub const REASONS: &[&str] = &[
     "UNKNOWN_COMMIT",
     "SHUTTING_DOWN",
     "BAD_PAGE_TOKEN",
+    "MAIL_NOT_RETRYABLE",
     "INTERNAL",
     TRANSPORT,
 ];

@@ -23,6 +23,7 @@
 //! | `holdpoint_requests_total` | counter | calls that became a request |
 //! | `holdpoint_requests_resumed_total` | counter | calls that took over a request that nobody waited on |
 //! | `holdpoint_requests_ended_total{status}` | counter | requests that ended: approved, denied, expired, withdrawn |
+//! | `holdpoint_requests_nobody_reached_total` | counter | requests whose operators could not be reached by mail in time, and nobody looked |
 //! | `holdpoint_denials_repeated_total` | counter | remembered denials told again, without asking anyone |
 //! | `holdpoint_decisions_total{verdict,strength}` | counter | operators' decisions: approve or deny, by how they proved who they are |
 //! | `holdpoint_time_to_decision_seconds` | histogram | from a request's creation to the decision that ended it |
@@ -102,6 +103,8 @@ pub struct Metrics {
     pub requests: Counter,
     /// Calls that took over a request.
     pub resumed: Counter,
+    /// Requests of which no mail could be delivered in time, and nobody looked.
+    pub nobody_reached: Counter,
     /// Denials that were told again.
     pub denials_repeated: Counter,
     /// Uses that were handed over.
@@ -141,6 +144,7 @@ impl Metrics {
             requests: shelf.counter("holdpoint_requests", "Calls that became a request"),
             resumed: shelf.counter("holdpoint_requests_resumed", "Calls that took over a request that nobody waited on"),
             ended: shelf.counters("holdpoint_requests_ended", "Requests that ended", ["status"], endings),
+            nobody_reached: shelf.counter("holdpoint_requests_nobody_reached", "Requests whose operators could not be reached by mail in time, and nobody looked"),
             denials_repeated: shelf.counter("holdpoint_denials_repeated", "Remembered denials told again, without asking anyone"),
             decisions: shelf.counters(
                 "holdpoint_decisions", "Decisions of operators, by how they proved who they are",

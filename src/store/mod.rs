@@ -36,6 +36,7 @@ pub mod mail;
 pub mod pending;
 mod place;
 pub mod query;
+pub mod reach;
 pub mod read;
 pub mod record;
 pub mod restored;
