@@ -17,7 +17,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One step per version, in order; never edited once released. To change the
 /// schema, append a step.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0004.sql")];
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
