@@ -19,6 +19,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::Identity as TlsIdentity;
 
+pub(crate) use outbox::mail_sender;
+
 use crate::config::{Config, ConfigError, StatePaths, token};
 use crate::desk::people::People;
 use crate::desk::routes::Routes;

@@ -12,6 +12,7 @@
 
 mod back_off;
 mod content;
+mod folder;
 mod html;
 mod limits;
 mod plain;
@@ -20,6 +21,7 @@ mod subject;
 mod thread;
 
 pub mod letter;
+pub mod sample;
 pub mod transport;
 pub mod worker;
 

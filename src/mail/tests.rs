@@ -1,7 +1,10 @@
 //! Letters as a whole: what they look like, and what hostile text does to them.
 //! `UPDATE_GOLDEN=1 cargo test mail` writes the golden files anew.
 
+mod certificates;
+mod folder;
 mod hostile;
+mod pool;
 mod reading;
 mod server;
 mod transport;

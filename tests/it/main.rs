@@ -15,6 +15,7 @@
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
 //! | [`stopping`] | told to stop in the middle of commits, mails and holds |
+//! | [`mail`] | mail, tried out from the command line |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -49,6 +50,7 @@ mod deciding;
 mod held;
 mod hostile;
 mod limits;
+mod mail;
 mod model;
 mod reload;
 mod startup;

@@ -226,3 +226,37 @@ fn a_file_may_be_a_credential_that_systemd_passed() {
         assert!(error.contains("make the name of one"), "{error}");
     }
 }
+
+#[test]
+fn how_mail_is_sent_has_its_own_checks() {
+    let with = |more: &str| format!("from = \"a@b.c\"\nsmtp_url = \"smtps://h\"\n{more}");
+    let smtp = |more: &str| config(&with(more)).smtp.expect("a server");
+    assert_eq!(smtp("").auth, SmtpAuth::Auto);
+    assert_eq!(smtp("smtp_auth = \"xoauth2\"").auth, SmtpAuth::XOAuth2);
+    refused(&with("smtp_auth = \"cram-md5\""), &["hp.toml:3:", "plain, login or xoauth2"]);
+    refused(&with("smtp_connections = 33"), &["from 1 to 32"]);
+    refused(&with("smtp_connections = 0"), &["from 1 to 32"]);
+    refused("mail_folder_keep = 0", &["from 1 to 1000000"]);
+    assert_eq!((config("").smtp_connections, config("").mail_folder_keep), (4, 10_000));
+    refused(&with("smtp_tls_ca_file = \"none.pem\""), &["none.pem cannot be read", "PEM"]);
+    refused(&with("smtp_allow_unencrypted = \"yes\""), &["must be true or false"]);
+    for alone in ["smtp_auth = \"plain\"", "smtp_allow_unencrypted = true"] {
+        refused(alone, &["is set, but `smtp_url` is not"]);
+    }
+    // A token in the URL could never be renewed.
+    let in_url = "from = \"a@b.c\"\nsmtp_url = \"smtps://me:hunter2@h\"\nsmtp_auth = \"xoauth2\"";
+    refused(in_url, &["the access token stands in `smtp_url`", "`smtp_password_file`"]);
+}
+
+#[test]
+fn unencrypted_mail_to_another_machine_is_a_warning_only_where_it_is_allowed() {
+    let plain = "from = \"a@b.c\"\nsmtp_url = \"smtp://far\"\n";
+    refused(plain, &["unprotected", "`smtp_allow_unencrypted = true`"]);
+    refused(&format!("{plain}smtp_allow_unencrypted = false"), &["unprotected"]);
+    warned(&format!("{plain}smtp_allow_unencrypted = true"), &["hp.toml:2:12", "unencrypted"]);
+    // With a user it is STARTTLS or nothing, whatever is allowed.
+    let user = "from = \"a@b.c\"\nsmtp_url = \"smtp://me:pw@far\"\nsmtp_allow_unencrypted = true";
+    let (config, warnings) = read(user).expect("valid");
+    assert_eq!(config.smtp.expect("a server").security, SmtpSecurity::StartTls);
+    assert_eq!(warnings, Vec::<String>::new());
+}
