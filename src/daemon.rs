@@ -2,7 +2,11 @@
 //! in an order in which nothing is served before it is safe, and stopped in one
 //! in which nothing that was acknowledged is lost.
 
+mod changes;
+mod listeners;
 mod outbox;
+mod reload;
+pub mod systemd;
 
 use std::fs;
 use std::io::Write as _;
@@ -15,7 +19,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::Identity as TlsIdentity;
 
-use crate::config::{Config, StatePaths, token};
+pub(crate) use outbox::mail_sender;
+
+use crate::config::{Config, ConfigError, StatePaths, token};
 use crate::desk::people::People;
 use crate::desk::routes::Routes;
 use crate::desk::{Desk, Settings};
@@ -23,6 +29,8 @@ use crate::grpc::auth::Door;
 use crate::grpc::server;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
+use reload::Reloads;
+use systemd::Sockets;
 
 /// How long connections may take to end once the doors close. Everyone who waits
 /// has been sent away by then, and what is under way takes milliseconds; but an
@@ -33,6 +41,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// connections are told to end as well. Told both at once, Python's gRPC client
 /// was seen to take the end of the connection for the answer, without the reason.
 const GOODBYE: Duration = Duration::from_millis(200);
+
+/// How long a stop takes at most: less than the 10 seconds that a container gets.
+/// Mail under way has 5 of them, long questions to the store 2. What is cut off
+/// then was not acknowledged to anybody.
+pub const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 /// Why the daemon does not start. Says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +66,12 @@ pub struct Daemon {
     doors: JoinSet<Result<(), tonic::transport::Error>>,
     mail: Option<tokio::task::JoinHandle<()>>,
     doors_close: watch::Sender<bool>,
+    reloads: Reloads,
+    /// Whether the socket in the state directory is ours: one that was passed
+    /// stays when the daemon goes.
+    own_socket: bool,
+    /// Until the daemon ends: expiring tokens, the watchdog.
+    beside: JoinSet<()>,
     /// Where it listens, in the form that clients take.
     pub addresses: Vec<String>,
     /// Where mails go, in words.
@@ -63,7 +82,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts everything; when this returns, clients can connect.
-    pub async fn start(config: &Config) -> Result<Self, CannotStart> {
+    pub async fn start(config: &Config, sockets: Sockets) -> Result<Self, CannotStart> {
         // Socket, database, tokens and mails: for this user only.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let paths = config.paths().map_err(CannotStart::because)?;
@@ -89,40 +108,53 @@ impl Daemon {
             doors: JoinSet::new(),
             mail: Some(mail),
             doors_close: watch::Sender::new(false),
+            reloads: Reloads::new(config),
+            own_socket: false,
+            beside: JoinSet::new(),
             addresses: Vec::new(),
             mail_goes,
             _lock: lock,
         };
-        daemon.open_doors(config, &door, tls).await?;
+        daemon.open_doors(config, sockets, &door, tls).await?;
+        systemd::ready(daemon.status()).await;
+        daemon.beside.spawn(systemd::watchdog(daemon.desk.clone()));
+        daemon.beside.spawn(daemon.desk.clone().watch_expiry());
         Ok(daemon)
     }
 
     async fn open_doors(
         &mut self,
         config: &Config,
+        sockets: Sockets,
         door: &Door,
         tls: Option<TlsIdentity>,
     ) -> Result<(), CannotStart> {
+        let doors_close = self.doors_close.clone();
         let stop = || {
-            let mut close = self.doors_close.subscribe();
+            let mut close = doors_close.subscribe();
             async move {
                 let _ = close.wait_for(|close| *close).await;
             }
         };
-        let (stop_socket, stop_tcp) = (stop(), stop());
-        let socket = server::bind_socket(&self.paths.socket).map_err(CannotStart::because)?;
-        let router = server::router(door, None).await.map_err(CannotStart::because)?;
-        self.doors.spawn(server::serve_socket(router, socket, stop_socket));
-        self.addresses.push(format!("unix:{}", self.paths.socket.display()));
-        if let Some(address) = config.listen {
-            let listener = server::bind_tcp(address).await.map_err(CannotStart::because)?;
-            let address = listener.local_addr().unwrap_or(address);
+        self.own_socket = sockets.unix.is_empty();
+        for socket in listeners::unix(&self.paths.socket, sockets.unix)? {
+            let router = server::router(door, None).await.map_err(CannotStart::because)?;
+            self.addresses.push(listeners::unix_address(&socket));
+            self.doors.spawn(server::serve_socket(router, socket, stop()));
+        }
+        for listener in listeners::tcp(config, sockets.tcp).await? {
+            let address = listener.local_addr().map_err(CannotStart::because)?;
             let scheme = if tls.is_some() { "https" } else { "http" };
-            let router = server::router(door, tls).await.map_err(CannotStart::because)?;
-            self.doors.spawn(server::serve_tcp(router, listener, stop_tcp));
+            let router = server::router(door, tls.clone()).await.map_err(CannotStart::because)?;
+            self.doors.spawn(server::serve_tcp(router, listener, stop()));
             self.addresses.push(format!("{scheme}://{address}"));
         }
         Ok(())
+    }
+
+    /// What it does, for systemd.
+    fn status(&self) -> String {
+        format!("serving on {}", self.addresses.join(" "))
     }
 
     /// Everything behind the doors.
@@ -130,11 +162,45 @@ impl Daemon {
         &self.desk
     }
 
+    /// Reads the configuration again by `read` and takes it over. See `reload`.
+    pub async fn reload_by(
+        &mut self,
+        read: impl FnOnce() -> Result<(Config, Vec<String>), ConfigError> + Send + 'static,
+    ) {
+        systemd::reloading().await;
+        let said = match tokio::task::spawn_blocking(read).await {
+            Ok(read) => self.reload(read).await,
+            Err(error) => Err(format!("the configuration could not be read: {error}")),
+        };
+        let (Ok(said) | Err(said)) = said;
+        systemd::ready(format!("{}; {said}", self.status())).await;
+    }
+
     /// Stops: everyone who waits is told to come back, what is queued is
-    /// committed, the socket goes.
-    pub async fn stop(mut self) {
+    /// committed, the socket goes. Takes at most [`STOP_WITHIN`]; false if that was
+    /// not enough. Even then all that was acknowledged is on disk.
+    pub async fn stop(mut self) -> bool {
+        let in_time = tokio::time::timeout(STOP_WITHIN, self.stop_in_order()).await.is_ok();
+        if self.own_socket {
+            // Whoever connects now is told at once that nobody is there.
+            let _ = fs::remove_file(&self.paths.socket);
+        }
+        in_time
+    }
+
+    async fn stop_in_order(&mut self) {
+        systemd::stopping().await;
+        self.reloads.stop();
         self.desk.start_closing();
         tokio::time::sleep(GOODBYE).await;
+        let sent_away = async {
+            while self.desk.held() > 0 {
+                tokio::time::sleep(GOODBYE).await;
+            }
+        };
+        if tokio::time::timeout(GRACE, sent_away).await.is_err() {
+            tracing::warn!(held = self.desk.held(), "some who wait could not be told in time");
+        }
         self.doors_close.send_replace(true);
         let ended = async { while self.doors.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
@@ -145,8 +211,6 @@ impl Daemon {
             let _ = mail.await;
         }
         self.desk.close().await;
-        // Whoever connects now is told at once that nobody is there.
-        let _ = fs::remove_file(&self.paths.socket);
     }
 }
 

@@ -17,6 +17,9 @@ use super::state::Globals;
 use super::text::{count, shell_word};
 use crate::config::{Config, ConfigError, ConfigFile, EXAMPLE, Environment, Overrides, printable};
 
+const SERVICE_UNIT: &str = include_str!("../../packaging/systemd/holdpoint.service");
+const SOCKET_UNIT: &str = include_str!("../../packaging/systemd/holdpoint.socket");
+
 /// Write, check and show the daemon's configuration.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
@@ -32,6 +35,12 @@ pub enum ConfigCommand {
     Check {
         /// The file to check [default: the one the daemon reads]
         file: Option<PathBuf>,
+    },
+    /// Print a unit for systemd: how to install it is written in it
+    Systemd {
+        /// The socket unit, which goes with the service and need not
+        #[arg(long)]
+        socket: bool,
     },
     /// Show what is in force and where it was set; secrets are hidden
     Show {
@@ -59,6 +68,9 @@ pub fn run(globals: &Globals, command: ConfigCommand) -> Done {
             let (config, warnings) = check(overrides(file)).map_err(|error| all_of(&error))?;
             warn(&warnings);
             out.text(&render::summary(&config))?;
+        }
+        ConfigCommand::Systemd { socket } => {
+            out.text(if socket { SOCKET_UNIT } else { SERVICE_UNIT })?;
         }
         ConfigCommand::Show { file } => {
             let (config, warnings) = Config::load(overrides(file))?;
@@ -137,6 +149,26 @@ fn what_next(path: &Path, usual: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_units_of_systemd_agree_with_the_program() {
+        let allowed = |key: &str| {
+            let line = SERVICE_UNIT.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+            let seconds = line.trim_end_matches('s').parse().expect("seconds");
+            std::time::Duration::from_secs(seconds)
+        };
+        assert!(allowed("TimeoutStopSec=") > crate::daemon::STOP_WITHIN);
+        assert!(
+            SERVICE_UNIT.contains(&format!("within {} s", crate::daemon::STOP_WITHIN.as_secs()))
+        );
+        assert!(allowed("WatchdogSec=") >= crate::daemon::systemd::STUCK);
+        assert!(SERVICE_UNIT.contains(&format!("RestartPreventExitStatus={}\n", exit::USAGE)));
+        for name in ["smtp_password", "tls_cert", "tls_key"] {
+            let line = format!("{name}_file = \"credential:holdpoint.{name}\"");
+            assert!(SERVICE_UNIT.contains(&line) && EXAMPLE.contains(&line), "{line}");
+            assert!(SERVICE_UNIT.contains(&format!("\nLoadCredential=holdpoint.{name}\n")));
+        }
+    }
 
     #[test]
     fn a_file_is_written_for_its_owner_alone_and_never_replaced_unasked() {

@@ -9,7 +9,7 @@
 //!   gate     request exec           asking  hold  waiting  signals  program child
 //!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
-//!   daemon   serve demo config token doctor whoami
+//!   daemon   serve demo config mail token doctor whoami
 //!   all of them                     client  state  errors  reasons  output  table  records
 //!                                   text  words  when  zone
 //! ```
@@ -35,6 +35,7 @@ mod exec;
 mod hold;
 mod listing;
 mod look;
+mod mail;
 mod mail_text;
 mod output;
 mod page;
@@ -94,6 +95,7 @@ Look back:
 Run:
   serve      Run the daemon
   config     Write, check or show the configuration
+  mail       Send a sample mail and print the conversation
   token      Make a token for a caller or an operator
   whoami     Who you are to the daemon, and what you may do
   doctor     What is reachable, writable and configured, and what to mend
@@ -141,6 +143,8 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
+    Mail(mail::MailCommand),
+    #[command(subcommand)]
     Token(token::TokenCommand),
     /// As an admin: state that the daemon's wall clock is right
     ConfirmClock,
@@ -167,6 +171,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,
         Command::Config(command) => config::run(globals, command)?,
+        Command::Mail(command) => mail::run(globals, command).await?,
         Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => amend::confirm_clock(globals).await?,
     }

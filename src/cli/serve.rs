@@ -4,10 +4,11 @@ use clap::Args;
 
 use super::errors::{Done, Failure};
 use super::output;
-use super::signals::Stop;
+use super::signals::{Asked, DaemonSignals};
 use super::state::Globals;
 use crate::config::Config;
-use crate::daemon::Daemon;
+use crate::daemon::systemd::Sockets;
+use crate::daemon::{CannotStart, Daemon, STOP_WITHIN};
 use crate::telemetry;
 
 /// Run the daemon
@@ -22,14 +23,18 @@ run the daemon as a user of its own and give callers and operators tokens: `hold
 
 /// Runs the daemon.
 pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
+    // First of all: they are known by their numbers, and the variables go.
+    let sockets = Sockets::passed();
     telemetry::start();
     let (config, warnings) = Config::load(globals.overrides()).map_err(Failure::from)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     // Listening for signals begins first: one that comes during the start ends it well.
-    let mut stop = Stop::listen()?;
-    let daemon = Daemon::start(&config).await.map_err(|e| Failure::new(e.to_string(), ""))?;
+    let mut signals = DaemonSignals::listen()?;
+    let cannot_start = |e: CannotStart| Failure::new(e.to_string(), "");
+    let sockets = sockets.map_err(cannot_start)?;
+    let mut daemon = Daemon::start(&config, sockets).await.map_err(cannot_start)?;
     if config.local_mode() {
         output::note(LOCAL_MODE);
     }
@@ -39,9 +44,27 @@ pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
         mail = daemon.mail_goes,
         "serving"
     );
-    stop.asked().await;
+    while signals.next().await == Asked::Reload {
+        let overrides = globals.overrides();
+        tokio::select! {
+            () = daemon.reload_by(|| Config::load(overrides)) => {}
+            // The store may hang. A stop ends what a reload waits for.
+            () = signals.stop() => break,
+        }
+    }
     tracing::info!(held = daemon.desk().held(), "stopping: those who wait are told to come back");
-    daemon.stop().await;
-    tracing::info!("stopped");
+    tokio::select! {
+        in_time = daemon.stop() => match in_time {
+            true => tracing::info!("stopped"),
+            false => return Err(Failure::new(
+                format!("not everything ended within {} s, and was cut off", STOP_WITHIN.as_secs()),
+                "What was acknowledged is on disk.",
+            )),
+        },
+        () = signals.stop() => return Err(Failure::new(
+            "stopped at once, by a second signal",
+            "What was acknowledged is on disk.",
+        )),
+    }
     Ok(())
 }

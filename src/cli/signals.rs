@@ -1,6 +1,7 @@
-//! Signals that ask this process to stop.
+//! Signals that ask this process to stop, or the daemon to look at its
+//! configuration again.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -34,5 +35,46 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}
         }
+    }
+}
+
+/// What a signal asks of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop.
+    Stop,
+    /// To read its configuration again.
+    Reload,
+}
+
+/// The daemon's signals: a hangup is a wish to reload, unless it says that the
+/// terminal is gone that the daemon was started from.
+#[derive(Debug)]
+pub struct DaemonSignals {
+    stop: Stop,
+    on_terminal: bool,
+}
+
+impl DaemonSignals {
+    /// Listens from now on.
+    pub fn listen() -> Done<Self> {
+        Ok(DaemonSignals { stop: Stop::listen()?, on_terminal: io::stderr().is_terminal() })
+    }
+
+    /// Returns what the next one asks.
+    pub async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.stop.interrupt.recv() => Asked::Stop,
+            _ = self.stop.terminate.recv() => Asked::Stop,
+            _ = self.stop.hangup.recv() => {
+                let gone = self.on_terminal && !io::stderr().is_terminal();
+                if gone { Asked::Stop } else { Asked::Reload }
+            }
+        }
+    }
+
+    /// Returns when one asks to stop; what else is asked meanwhile is not heard.
+    pub async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }

@@ -1,6 +1,7 @@
 //! What can only be seen with the whole configuration in view.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::call::time::Time;
@@ -95,31 +96,41 @@ fn unique_words(operators: &[OperatorConfig], problems: &mut Problems) {
     }
 }
 
-/// Beyond this machine nobody gets in without a token, and no token travels in clear.
+/// The doors are safe to open.
 fn doors(config: &Config, problems: &mut Problems) {
     let default = Place::Default;
     let place = |name| config.sources.get(name).unwrap_or(&default);
     let Some(listen) = config.listen else {
         if config.tls.is_some() {
-            let message = "`tls_cert_file` is set, but `listen` is not, so nothing uses it";
+            let message = "`tls_cert_file` is set, but `listen` is not, so only a socket passed by systemd would use it";
             problems.warning(place("tls_cert_file"), message, "set `listen`, or take it away");
         }
         return;
     };
-    if listen.ip().to_canonical().is_loopback() {
-        return;
-    }
-    let reachable = format!("`listen` is {listen}, which other machines can reach, but ");
-    if config.local_mode() {
-        let message = format!("{reachable}no callers and operators are configured");
-        let remedy = "add [[callers]] and [[operators]] (`holdpoint token new NAME` prints what \
-                      to paste), or listen on 127.0.0.1";
+    for (lack, remedy) in config.lacks_for(listen) {
+        let message = format!("`listen` is {listen}, which other machines can reach, but {lack}");
         problems.error(place("listen"), message, remedy);
     }
-    if config.tls.is_none() {
-        let message = format!("{reachable}tokens would travel unencrypted");
-        let remedy = "set `tls_cert_file` and `tls_key_file`, or listen on 127.0.0.1";
-        problems.error(place("listen"), message, remedy);
+}
+
+impl Config {
+    /// What has to be mended before an address may be listened on, with what to do.
+    /// Beyond this machine nobody gets in without a token, and no token travels in clear.
+    pub fn lacks_for(&self, address: SocketAddr) -> Vec<(&'static str, &'static str)> {
+        let mut lacks = Vec::new();
+        if address.ip().to_canonical().is_loopback() {
+            return lacks;
+        }
+        if self.local_mode() {
+            let remedy = "add [[callers]] and [[operators]] (`holdpoint token new NAME` prints \
+                          what to paste), or listen on 127.0.0.1";
+            lacks.push(("no callers and operators are configured", remedy));
+        }
+        if self.tls.is_none() {
+            let remedy = "set `tls_cert_file` and `tls_key_file`, or listen on 127.0.0.1";
+            lacks.push(("tokens would travel unencrypted", remedy));
+        }
+        lacks
     }
 }
 

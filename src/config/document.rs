@@ -191,6 +191,15 @@ impl<'d> Item<'d> {
         }
     }
 
+    /// A yes or no, as the word.
+    pub fn switch(&self, problems: &mut Problems) -> Option<&'static str> {
+        let switch = self.value.get_ref().as_bool();
+        if switch.is_none() {
+            self.wrong("true or false", "write true or false without quotes", problems);
+        }
+        switch.map(|on| if on { "true" } else { "false" })
+    }
+
     /// A whole number, as decimal digits; it may be out of any range.
     pub fn digits(&self, problems: &mut Problems) -> Option<String> {
         let integer = self.value.get_ref().as_integer();

@@ -5,7 +5,8 @@
 //! has a variable too, which wins: `HOLDPOINT_` and the key in capitals, a dot
 //! as `_` (`limits.max_held` is `HOLDPOINT_LIMITS_MAX_HELD`). Paths in the file
 //! are relative to its folder, paths in variables to the working directory.
-//! `example.toml` beside this file shows every key.
+//! A `*_file` may also be `credential:NAME`: a file that systemd passed to its
+//! service. `example.toml` beside this file shows every key.
 //!
 //! Promises: a mistake never opens a gate. Unknown keys are errors, unknown
 //! variables warnings; every problem is reported at once, with its line, and
@@ -18,6 +19,7 @@ pub mod duration;
 mod environment;
 mod error;
 mod identities;
+mod mail;
 pub mod names;
 mod paths;
 mod routing;
@@ -46,7 +48,7 @@ pub use paths::{ConfigFile, StatePaths};
 pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
 pub(crate) use settings::quoted;
-pub use smtp::{Secret, Smtp, SmtpSecurity};
+pub use smtp::{Secret, Smtp, SmtpAuth, SmtpSecurity, read_password};
 
 use document::{Document, Section};
 use error::Problems;
@@ -72,8 +74,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The mail server; `None`: mails become files in the state directory.
     pub smtp: Option<Smtp>,
-    /// Where its password was read from, if not from the URL.
-    pub smtp_password_file: Option<PathBuf>,
+    /// How many connections to it at most. 1 to 32.
+    pub smtp_connections: usize,
+    /// How many mails stay in the folder while there is no mail server. 1 to 1,000,000.
+    pub mail_folder_keep: usize,
     /// The sender of mails; always there when `smtp` is.
     pub from: Option<Mailbox>,
     /// Where answers to mails go; `None`: to `from`.
@@ -175,13 +179,15 @@ impl Config {
             parts = Parts::read(&document.top(tree), &mut problems);
         }
         parts.given.read_environment(environment, &mut problems);
+        parts.given.find_credentials(environment, &mut problems);
         environment.warn_of_unknown(&scalars::variables(), &mut problems);
         let given = &parts.given;
         let config = Config {
             listen: given.listen(&mut problems),
             tls: given.tls(&mut problems),
             smtp: given.smtp(&mut problems),
-            smtp_password_file: given.smtp_password_file(),
+            smtp_connections: given.smtp_connections(&mut problems),
+            mail_folder_keep: given.mail_folder_keep(&mut problems),
             from: given.mailbox("from", &mut problems),
             reply_to: given.mailbox("reply_to", &mut problems),
             default_timeout: given.default_timeout(&mut problems),

@@ -8,13 +8,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lettre::message::Mailbox;
-
 use super::document::Section;
 use super::environment::Environment;
 use super::error::{Place, Problems, printable};
 use super::names::shortened;
-use super::smtp::{Secret, Smtp};
 use super::{Limits, TlsFiles, duration};
 
 const DAY: u64 = 86_400;
@@ -27,18 +24,25 @@ enum Kind {
     Span(u64, u64),
     /// From so many to so many.
     Count(u64, u64),
+    /// True or false.
+    Switch,
 }
 
 /// Name (with its section), kind, default.
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 14] = [
+const SETTINGS: [Setting; 19] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
     ("smtp_url", Kind::Text, ""),
     ("smtp_password_file", Kind::Text, ""),
+    ("smtp_auth", Kind::Text, "auto"),
+    ("smtp_tls_ca_file", Kind::Text, ""),
+    ("smtp_allow_unencrypted", Kind::Switch, "false"),
+    ("smtp_connections", Kind::Count(1, 32), "4"),
+    ("mail_folder_keep", Kind::Count(1, 1_000_000), "10000"),
     ("from", Kind::Text, ""),
     ("reply_to", Kind::Text, ""),
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
@@ -68,10 +72,8 @@ pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
     })
 }
 
-/// How a mail server is written.
-const SMTP_FORMS: &str = "write smtps://USER@HOST, smtp+starttls://USER@HOST or smtp://localhost, \
-                          with %40 for an @ in the user, and the password into a file that \
-                          `smtp_password_file` names";
+/// How a `*_file` names a file that systemd passed (`LoadCredential=`).
+const CREDENTIAL: &str = "credential:";
 
 /// The longest and shortest time-out of a request.
 pub(super) const TIMEOUT: (u64, u64) = (5, 7 * DAY);
@@ -90,6 +92,7 @@ impl Given {
             };
             let text = match kind {
                 Kind::Count(..) => item.digits(problems),
+                Kind::Switch => item.switch(problems).map(str::to_owned),
                 Kind::Text | Kind::Span(..) => item.text(problems).map(str::to_owned),
             };
             if let Some(text) = text {
@@ -108,12 +111,43 @@ impl Given {
         }
     }
 
+    /// Puts the file that systemd passed in place of each `credential:NAME`.
+    pub fn find_credentials(&mut self, environment: &Environment, problems: &mut Problems) {
+        let folder = environment.path("CREDENTIALS_DIRECTORY").filter(|path| path.is_absolute());
+        for (key, (text, place)) in &mut self.0 {
+            let Some(name) = text.strip_prefix(CREDENTIAL).filter(|_| key.ends_with("_file"))
+            else {
+                continue;
+            };
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+                let message = format!("`{key}` names the credential \"{}\"", shortened(name));
+                let remedy = "letters, digits, _, - and . (not first) make the name of one";
+                problems.error(place, message, remedy);
+                continue;
+            }
+            match folder.as_ref().map(|folder| folder.join(name)) {
+                Some(file) if file.to_str().is_some() => {
+                    *text = file.to_string_lossy().into_owned();
+                }
+                _ => problems.error(
+                    place,
+                    format!("`{key}` names a credential, and CREDENTIALS_DIRECTORY is not set"),
+                    format!(
+                        "start this by a unit with LoadCredential={name}, or set \
+                         CREDENTIALS_DIRECTORY to the absolute path of a folder with the file {name}"
+                    ),
+                ),
+            }
+        }
+    }
+
     /// Where each setting that was given stands.
     pub fn places(&self) -> BTreeMap<&'static str, Place> {
         self.0.iter().map(|(name, (_, place))| (*name, place.clone())).collect()
     }
 
-    fn text(&self, name: &str) -> Option<(&str, &Place)> {
+    pub(super) fn text(&self, name: &str) -> Option<(&str, &Place)> {
         self.0.get(name).map(|(text, place)| (text.as_str(), place))
     }
 
@@ -131,7 +165,7 @@ impl Given {
         }
     }
 
-    fn count(&self, name: &str, problems: &mut Problems) -> usize {
+    pub(super) fn count(&self, name: &str, problems: &mut Problems) -> usize {
         let found = SETTINGS.iter().find(|(n, ..)| *n == name);
         let Some((_, Kind::Count(least, most), default)) = found else {
             unreachable!("{name} is a count in SETTINGS")
@@ -151,8 +185,20 @@ impl Given {
         }
     }
 
+    pub(super) fn switch(&self, name: &str, problems: &mut Problems) -> bool {
+        match self.text(name) {
+            None | Some(("false", _)) => false,
+            Some(("true", _)) => true,
+            Some((text, place)) => {
+                let message = format!("`{name}` is \"{}\"", shortened(text));
+                problems.error(place, message, "write true or false");
+                false
+            }
+        }
+    }
+
     /// A path; in the file it is relative to the file's folder.
-    fn path(&self, name: &str) -> Option<(PathBuf, &Place)> {
+    pub(super) fn path(&self, name: &str) -> Option<(PathBuf, &Place)> {
         let (text, place) = self.text(name)?;
         let folder = match place {
             Place::File { path, .. } => path.parent(),
@@ -219,77 +265,6 @@ impl Given {
         }
         Some(TlsFiles { cert_file: cert?.0, key_file: key?.0 })
     }
-
-    /// The mail server, with its password from wherever it is.
-    pub fn smtp(&self, problems: &mut Problems) -> Option<Smtp> {
-        let file = self.path("smtp_password_file");
-        let Some((url, place)) = self.text("smtp_url") else {
-            if let Some((_, place)) = file {
-                let message = "`smtp_password_file` is set, but `smtp_url` is not";
-                problems.error(place, message, "set `smtp_url`, or take the password file away");
-            }
-            return None;
-        };
-        if self.text("from").is_none() {
-            let message = "`smtp_url` is set, but `from` is not";
-            let remedy = "add from = \"Holdpoint <holdpoint@example.com>\", with an address that \
-                          the server accepts";
-            problems.error(place, message, remedy);
-        }
-        let mut smtp = match Smtp::parse(url) {
-            Ok(smtp) => smtp,
-            Err(fault) => {
-                let message = format!("`smtp_url` (not shown, it may hold a password): {fault}");
-                problems.error(place, message, SMTP_FORMS);
-                return None;
-            }
-        };
-        if smtp.is_plain_beyond_this_machine() {
-            let message = "`smtp_url` would send mail unprotected to another machine";
-            let remedy = "use smtps:// (port 465) or smtp+starttls:// (port 587)";
-            problems.error(place, message, remedy);
-        }
-        match (&smtp.user, &smtp.password, file) {
-            (_, Some(_), Some((_, place))) => problems.error(
-                place,
-                "the password stands in `smtp_url` and in `smtp_password_file`",
-                "keep one of the two, best the file",
-            ),
-            (None, _, Some((_, place))) => problems.error(
-                place,
-                "`smtp_password_file` is set, but `smtp_url` names no user",
-                "write the user into the URL: smtps://USER@HOST",
-            ),
-            (Some(_), None, None) => problems.error(
-                place,
-                "`smtp_url` names a user, but there is no password",
-                "write the password into a file and name it with `smtp_password_file`",
-            ),
-            (Some(_), None, Some((path, place))) => {
-                smtp.password = password(&path, place, problems).map(Secret::new);
-            }
-            (_, _, None) => {}
-        }
-        Some(smtp)
-    }
-
-    /// The file that holds the mail server's password.
-    pub fn smtp_password_file(&self) -> Option<PathBuf> {
-        Some(self.path("smtp_password_file")?.0)
-    }
-
-    /// The sender of mails, or where answers to them go.
-    pub fn mailbox(&self, name: &str, problems: &mut Problems) -> Option<Mailbox> {
-        let (text, place) = self.text(name)?;
-        let mailbox: Option<Mailbox> =
-            text.parse().ok().filter(|_| !text.chars().any(char::is_control));
-        if mailbox.is_none() {
-            let message = format!("`{name}` is \"{}\", not a mail address", shortened(text));
-            let remedy = "write for example Holdpoint <holdpoint@example.com>";
-            problems.error(place, message, remedy);
-        }
-        mailbox
-    }
 }
 
 /// Reads a duration and checks its range (in seconds).
@@ -312,22 +287,4 @@ pub(super) fn span_within(
         Err(_) => problems.error(place, format!("`{name}` is \"{shown}\", not a duration"), remedy),
     }
     None
-}
-
-/// The password in a file, if it can be one.
-fn password(path: &Path, place: &Place, problems: &mut Problems) -> Option<String> {
-    let shown = printable(path);
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("`smtp_password_file` {shown} cannot be read: {error}");
-        problems.error(place, message, "name a file that this user can read");
-    });
-    let text = text.ok()?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() || line.chars().any(char::is_control) {
-        let message = format!("`smtp_password_file` {shown} is not one line of text");
-        problems.error(place, message, "let it hold the password and nothing else");
-        return None;
-    }
-    Some(line.to_owned())
 }

@@ -1,7 +1,7 @@
 //! The settings in force, for people to read. Secrets are hidden.
 
 use super::error::printable;
-use super::{Config, Place, duration};
+use super::{Config, Place, SmtpAuth, duration};
 
 /// A setting that is one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +20,18 @@ impl Config {
         let path = |path: &std::path::Path| quoted(&printable(path));
         let span = |span| Some(quoted(&duration::text(span)));
         let number = |number: usize| Some(number.to_string());
-        let tls = self.tls.as_ref();
+        let (tls, smtp) = (self.tls.as_ref(), self.smtp.as_ref());
         let values = [
             ("listen", self.listen.map(|listen| quoted(&listen.to_string()))),
             ("tls_cert_file", tls.map(|tls| path(&tls.cert_file))),
             ("tls_key_file", tls.map(|tls| path(&tls.key_file))),
-            ("smtp_url", self.smtp.as_ref().map(|smtp| quoted(&smtp.to_string()))),
-            ("smtp_password_file", self.smtp_password_file.as_deref().map(path)),
+            ("smtp_url", smtp.map(|smtp| quoted(&smtp.to_string()))),
+            ("smtp_password_file", smtp.and_then(|s| s.password_file.as_deref()).map(path)),
+            ("smtp_auth", Some(quoted(smtp.map_or(SmtpAuth::Auto, |smtp| smtp.auth).word()))),
+            ("smtp_tls_ca_file", smtp.and_then(|s| s.tls_ca_file.as_deref()).map(path)),
+            ("smtp_allow_unencrypted", Some(smtp.is_some_and(|s| s.allow_unencrypted).to_string())),
+            ("smtp_connections", number(self.smtp_connections)),
+            ("mail_folder_keep", number(self.mail_folder_keep)),
             ("from", self.from.as_ref().map(|from| quoted(&from.to_string()))),
             ("reply_to", self.reply_to.as_ref().map(|to| quoted(&to.to_string()))),
             ("default_timeout", span(self.default_timeout)),

@@ -1,7 +1,10 @@
-//! The mail server: `smtp_url`, and the secret in it.
+//! The mail server: `smtp_url` and what belongs to it, and the secret in it.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use crate::call::safe_text::SafeText;
 
@@ -30,12 +33,45 @@ impl fmt::Debug for Secret {
 /// How the connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmtpSecurity {
-    /// Perhaps by STARTTLS, perhaps not: only to this machine.
-    Opportunistic,
+    /// Not at all: only to this machine, unless `smtp_allow_unencrypted`.
+    Plain,
     /// By STARTTLS, or not at all.
     StartTls,
     /// From the first byte.
     Tls,
+}
+
+/// How we log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpAuth {
+    /// PLAIN or LOGIN, whichever the server offers.
+    Auto,
+    /// PLAIN.
+    Plain,
+    /// LOGIN, which old servers want.
+    Login,
+    /// XOAUTH2: the password file holds an access token.
+    XOAuth2,
+}
+
+impl SmtpAuth {
+    const WORDS: [(&'static str, SmtpAuth); 4] = [
+        ("auto", SmtpAuth::Auto),
+        ("plain", SmtpAuth::Plain),
+        ("login", SmtpAuth::Login),
+        ("xoauth2", SmtpAuth::XOAuth2),
+    ];
+
+    /// Reads the word of the configuration.
+    pub fn parse(word: &str) -> Option<SmtpAuth> {
+        SmtpAuth::WORDS.iter().find(|(known, _)| *known == word).map(|(_, auth)| *auth)
+    }
+
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        let found = SmtpAuth::WORDS.iter().find(|(_, auth)| *auth == self);
+        found.expect("every way has a word").0
+    }
 }
 
 /// A mail server.
@@ -51,6 +87,16 @@ pub struct Smtp {
     pub user: Option<String>,
     /// Its password, from the URL or from `smtp_password_file`.
     pub password: Option<Secret>,
+    /// `smtp_password_file`, read anew for each log-in: passwords are changed
+    /// and tokens expire while the daemon runs.
+    pub password_file: Option<PathBuf>,
+    /// `smtp_auth`.
+    pub auth: SmtpAuth,
+    /// `smtp_tls_ca_file`: PEM certificates to trust beside the system's own.
+    pub tls_ca_file: Option<PathBuf>,
+    /// `smtp_allow_unencrypted`: whether letters may travel to another machine
+    /// in clear. A password never does.
+    pub allow_unencrypted: bool,
 }
 
 impl Smtp {
@@ -59,7 +105,7 @@ impl Smtp {
     pub fn parse(url: &str) -> Result<Smtp, String> {
         let (scheme, rest) = url.split_once("://").ok_or("it does not begin with smtp://")?;
         let (mut security, default_port) = match scheme {
-            "smtp" => (SmtpSecurity::Opportunistic, 25),
+            "smtp" => (SmtpSecurity::Plain, 25),
             "smtp+starttls" => (SmtpSecurity::StartTls, 587),
             "smtps" => (SmtpSecurity::Tls, 465),
             _ => return Err("its scheme is none of smtp, smtp+starttls, smtps".to_owned()),
@@ -82,24 +128,51 @@ impl Smtp {
         }
         // A password never travels in clear because somebody on the way hid
         // the server's offer of STARTTLS.
-        if user.is_some() && security == SmtpSecurity::Opportunistic && !is_this_machine(&host) {
+        if user.is_some() && security == SmtpSecurity::Plain && !is_this_machine(&host) {
             security = SmtpSecurity::StartTls;
         }
-        Ok(Smtp { security, host, port: port.unwrap_or(default_port), user, password })
+        Ok(Smtp {
+            security,
+            host,
+            port: port.unwrap_or(default_port),
+            user,
+            password,
+            password_file: None,
+            auth: SmtpAuth::Auto,
+            tls_ca_file: None,
+            allow_unencrypted: false,
+        })
     }
 
-    /// Whether letters would travel to another machine in clear. STARTTLS "if
-    /// the server offers it" counts: who sits between can take the offer away.
+    /// Whether letters would travel to another machine in clear.
     pub fn is_plain_beyond_this_machine(&self) -> bool {
-        self.security == SmtpSecurity::Opportunistic && !is_this_machine(&self.host)
+        self.security == SmtpSecurity::Plain && !is_this_machine(&self.host)
     }
+}
+
+/// The longest password file that is read. An access token is a few kilobytes.
+const LONGEST_PASSWORD: u64 = 64 * 1024;
+
+/// The password in a file. The error says what is wrong with the file, as what
+/// follows its name, and quotes nothing of it.
+pub fn read_password(path: &Path) -> Result<Secret, String> {
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(LONGEST_PASSWORD).read_to_string(&mut text));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.chars().any(char::is_control) {
+        return Err("is not one line of text".to_owned());
+    }
+    Ok(Secret::new(line.to_owned()))
 }
 
 /// The server without its password, for people.
 impl fmt::Display for Smtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.security {
-            SmtpSecurity::Opportunistic => "smtp",
+            SmtpSecurity::Plain => "smtp",
             SmtpSecurity::StartTls => "smtp+starttls",
             SmtpSecurity::Tls => "smtps",
         };
@@ -191,7 +264,7 @@ mod tests {
     #[test]
     fn each_scheme_says_how_the_connection_is_encrypted() {
         let of = |url| (parse(url).security, parse(url).port);
-        assert_eq!(of("smtp://mail"), (SmtpSecurity::Opportunistic, 25));
+        assert_eq!(of("smtp://mail"), (SmtpSecurity::Plain, 25));
         assert_eq!(of("smtp+starttls://mail"), (SmtpSecurity::StartTls, 587));
         assert_eq!(of("smtps://mail"), (SmtpSecurity::Tls, 465));
         assert_eq!(of("smtps://mail:1465/"), (SmtpSecurity::Tls, 1465));
@@ -202,7 +275,7 @@ mod tests {
         assert_eq!(parse("smtp://u@mail:587").security, SmtpSecurity::StartTls);
         for host in ["localhost", "127.0.0.1", "[::1]"] {
             let security = parse(&format!("smtp://u:p@{host}:25")).security;
-            assert_eq!(security, SmtpSecurity::Opportunistic, "{host}");
+            assert_eq!(security, SmtpSecurity::Plain, "{host}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::CannotStart;
 use crate::config::{Config, Overrides, StatePaths};
 use crate::desk::Desk;
 use crate::mail::letter;
-use crate::mail::transport::{MailConfig, STEP_TIMEOUT, Transport};
+use crate::mail::transport::{MailConfig, Transport};
 use crate::mail::worker::{self, Sender};
 
 /// Starts the worker. Also says where mails go, in words.
@@ -18,21 +18,10 @@ pub fn start(
     config: &Config,
     paths: &StatePaths,
 ) -> Result<(JoinHandle<()>, String), CannotStart> {
-    let transport = Transport::new(&MailConfig {
-        server: config.smtp.clone(),
-        tls_ca_file: None,
-        folder: paths.mail.clone(),
-        step_timeout: STEP_TIMEOUT,
-    })
-    .map_err(CannotStart::because)?;
+    let transport =
+        Transport::new(&MailConfig::new(config, paths)).map_err(CannotStart::because)?;
     let goes = transport.describe();
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let from = match &config.from {
-        Some(from) => from.clone(),
-        None => letter::sender(None, &host).map_err(CannotStart::because)?,
-    };
-    let reply_to = config.reply_to.clone();
-    let sender = Sender { from, reply_to, command_prefix: command(config), host };
+    let sender = mail_sender(config).map_err(CannotStart::because)?;
     let (desk, bell) = (desk.clone(), desk.mail_bell());
     let worker = tokio::spawn(async move {
         let mut closing = desk.closing();
@@ -43,6 +32,17 @@ pub fn start(
         worker::run(desk.store().clone(), transport, sender, people, &bell, stop).await;
     });
     Ok((worker, goes))
+}
+
+/// What stands in every letter.
+pub(crate) fn mail_sender(config: &Config) -> Result<Sender, letter::ComposeError> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let from = match &config.from {
+        Some(from) => from.clone(),
+        None => letter::sender(None, &host)?,
+    };
+    let reply_to = config.reply_to.clone();
+    Ok(Sender { from, reply_to, command_prefix: command(config), host })
 }
 
 /// How `holdpoint` is called where operators type. In local mode they use this

@@ -1,9 +1,9 @@
 //! Who may decide, asked at the instant of the transition.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
 
-use super::people::{self, People};
+use super::in_force::Current;
+use super::people;
 use super::sees;
 use crate::call::model::Request;
 use crate::store::decide::{Counts, Entitled, NotEntitled};
@@ -11,13 +11,13 @@ use crate::store::decide::{Counts, Entitled, NotEntitled};
 /// The people of whichever configuration holds when the store asks: one who was
 /// removed between opening a request and deciding it does not count.
 pub struct Entitlement {
-    people: Arc<RwLock<Arc<People>>>,
+    current: Current,
 }
 
 impl Entitlement {
-    /// Looks at these people.
-    pub fn new(people: Arc<RwLock<Arc<People>>>) -> Self {
-        Entitlement { people }
+    /// Looks at the people who stand here.
+    pub fn new(current: Current) -> Self {
+        Entitlement { current }
     }
 }
 
@@ -29,7 +29,7 @@ impl fmt::Debug for Entitlement {
 
 impl Entitled for Entitlement {
     fn counts(&self, operator: &str, request: &Request) -> Result<Counts, NotEntitled> {
-        let people = self.people.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let people = &self.current.get().people;
         let on_behalf_of = request.call.agent.on_behalf_of.as_str();
         let known = people.operator(operator);
         people.entitled(operator, &request.requirement, on_behalf_of).map_err(|no| {

@@ -18,10 +18,12 @@
 
 pub mod entitlement;
 pub mod error;
+pub mod in_force;
 pub mod intake;
 pub mod people;
 pub mod routes;
 mod settings;
+pub mod visitor;
 pub mod waiters;
 pub mod watch;
 
@@ -29,7 +31,7 @@ pub mod watch;
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch as state};
@@ -40,17 +42,19 @@ use crate::call::model::{Call, Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
 use crate::call::time::Time;
 use crate::store::audit::Kind;
+use crate::store::change::{self, Change};
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Lift};
 use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
 use crate::store::submit::{self, Submit, Submitted, Taken};
 use crate::store::uses::{self, ReportOutcome, TakeUse};
-use crate::store::{Event, Store, StoreError, StoreOptions, ending, read};
+use crate::store::{Event, Store, StoreError, StoreOptions, Tx, ending, read};
 use entitlement::Entitlement;
 use error::DeskError;
+use in_force::{Current, InForce};
 use intake::{Incoming, Intake};
-use people::{Caller, Identity, Operator, People};
+use people::{Caller, Operator, People};
 use routes::{Facts, Routes};
 pub use settings::Settings;
 use waiters::{Ticket, Waiters};
@@ -67,6 +71,10 @@ const EVENTS_KEPT: usize = 4096;
 /// are told to come back: no number of large calls takes all memory.
 const UNDERWAY_KIB: usize = 256 * 1024;
 
+/// How long transitions under way may take once the daemon stops. They take
+/// milliseconds, unless the disk or somebody's lock holds them up.
+const LAST_COMMITS: Duration = Duration::from_millis(700);
+
 /// What a caller is told.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -79,12 +87,12 @@ pub struct Answer {
 /// Everything behind the doors.
 pub struct Desk {
     store: Store,
-    people: Arc<RwLock<Arc<People>>>,
-    routes: Routes,
-    settings: Settings,
+    current: Current,
     waiters: Arc<Waiters>,
     events: broadcast::Sender<Event>,
     closing: state::Sender<bool>,
+    /// See [`Desk::changes`].
+    changes: state::Sender<()>,
     mail: Arc<tokio::sync::Notify>,
     underway: Semaphore,
 }
@@ -129,12 +137,11 @@ impl Desk {
         })?;
         Ok(Arc::new(Desk {
             store,
-            people: Arc::new(RwLock::new(Arc::new(people))),
-            routes,
-            settings,
+            current: Current::new(InForce { people: Arc::new(people), routes, settings }),
             waiters,
             events,
             closing: state::Sender::new(false),
+            changes: state::Sender::new(()),
             mail,
             underway: Semaphore::new(UNDERWAY_KIB),
         }))
@@ -152,26 +159,38 @@ impl Desk {
 
     /// Everybody, as they are configured now.
     pub fn people(&self) -> Arc<People> {
-        self.people.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.get().people.clone()
     }
 
-    /// Exchanges everybody at once; what is in flight is judged by the new ones.
-    pub fn set_people(&self, people: People) {
-        *self.people.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(people);
+    /// The settings, as they are configured now.
+    pub fn settings(&self) -> Settings {
+        self.current.get().settings
     }
 
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Who a token belongs to.
-    pub fn authenticate(&self, token: &str) -> Option<Identity> {
-        self.people().authenticate(token, self.store.now())
+    /// Exchanges people, routes and settings at once, and records that. The
+    /// exchange takes its place among the transitions: what the history has
+    /// behind the entry was judged by the new people. If it cannot be recorded,
+    /// nothing changes. Not for two at once.
+    pub async fn exchange(&self, next: InForce, change: Change) -> Result<(), DeskError> {
+        let (before, current, most) =
+            (self.current.get(), self.current.clone(), next.settings.max_held);
+        let next = Arc::new(next);
+        let exchange = move |tx: &mut Tx<'_>| {
+            change::config_reloaded(tx, &change)?;
+            current.put(next);
+            Ok(())
+        };
+        if let Err(error) = self.store.write(exchange).await {
+            self.current.put(before);
+            return Err(error.into());
+        }
+        self.waiters.allow(most);
+        self.changes.send_replace(());
+        Ok(())
     }
 
     fn entitlement(&self) -> Entitlement {
-        Entitlement::new(self.people.clone())
+        Entitlement::new(self.current.clone())
     }
 
     /// Holds a call until it is decided, its time is up, or `max_wait` passes.
@@ -184,35 +203,11 @@ impl Desk {
         max_wait: Option<Duration>,
     ) -> Result<Answer, DeskError> {
         self.refuse_if_closing()?;
-        let call = Intake { max_arguments: self.settings.max_arguments }.take(caller, incoming)?;
-        let facts = Facts {
-            server: &call.server,
-            tool: &call.tool,
-            category: call.category,
-            risk: call.risk,
-        };
-        let (requirement, timeout) = self.routes.requirement(&facts, timeout);
-        let room = self.room([&call])?;
-        let people = self.people();
-        let on_behalf_of = call.agent.on_behalf_of.as_str();
-        people
-            .can_be_satisfied(&requirement, on_behalf_of)
-            .map_err(DeskError::NotEnoughOperators)?;
-        let asked = people.asked(&requirement, on_behalf_of);
-        let id = RequestId::new(self.store.now().0);
-        let ticket = self.waiters.register(id)?;
+        let (submit, room) = self.prepare(caller, call_id, incoming, timeout)?;
+        let ticket = self.waiters.register(submit.id)?;
         let attach = ticket.attach();
-        let submit = Submit {
-            id,
-            call_id,
-            call,
-            requirement,
-            mail_to: asked.iter().map(|operator| operator.name.clone()).collect(),
-            timeout: timeout.clamp(*TIMEOUT.start(), *TIMEOUT.end()),
-            limits: self.settings.pending,
-        };
         let Submitted { request, taken } =
-            self.store.write(move |tx| submit::submit(tx, submit, &attach)).await?;
+            self.write(move |tx| submit::submit(tx, submit, &attach)).await?;
         drop(room);
         let remembered = taken == Taken::Remembered;
         if request.status != Status::Pending {
@@ -222,6 +217,43 @@ impl Desk {
         let id = request.id;
         drop(request);
         self.wait(id, ticket, max_wait).await
+    }
+
+    /// Who has to agree to a call, by what is in force at this moment, and room
+    /// for it on its way to the disk.
+    fn prepare(
+        &self,
+        caller: &Caller,
+        call_id: String,
+        incoming: Incoming,
+        timeout: Option<Duration>,
+    ) -> Result<(Submit, SemaphorePermit<'_>), DeskError> {
+        let in_force = self.current.get();
+        let InForce { people, routes, settings } = &*in_force;
+        let call = Intake { max_arguments: settings.max_arguments }.take(caller, incoming)?;
+        let facts = Facts {
+            server: &call.server,
+            tool: &call.tool,
+            category: call.category,
+            risk: call.risk,
+        };
+        let (requirement, timeout) = routes.requirement(&facts, timeout);
+        let room = self.room([&call])?;
+        let on_behalf_of = call.agent.on_behalf_of.as_str();
+        people
+            .can_be_satisfied(&requirement, on_behalf_of)
+            .map_err(DeskError::NotEnoughOperators)?;
+        let asked = people.asked(&requirement, on_behalf_of);
+        let submit = Submit {
+            id: RequestId::new(self.store.now().0),
+            call_id,
+            call,
+            requirement,
+            mail_to: asked.iter().map(|operator| operator.name.clone()).collect(),
+            timeout: timeout.clamp(*TIMEOUT.start(), *TIMEOUT.end()),
+            limits: settings.pending,
+        };
+        Ok((submit, room))
     }
 
     /// Waits for a request by its id.
@@ -273,6 +305,25 @@ impl Desk {
         Ok(Answer { request, remembered: false })
     }
 
+    /// Runs a transition. One that gets nowhere while the daemon stops is not
+    /// waited for until the connection is cut: whoever asked is told to ask again.
+    async fn write<T, F>(&self, transition: F) -> Result<T, DeskError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let mut closing = self.closing.subscribe();
+        let late = async {
+            let _ = closing.wait_for(|closing| *closing).await;
+            tokio::time::sleep(LAST_COMMITS).await;
+        };
+        tokio::select! {
+            biased;
+            done = self.store.write(transition) => Ok(done?),
+            () = late => Err(DeskError::ShuttingDown),
+        }
+    }
+
     fn refuse_if_closing(&self) -> Result<(), DeskError> {
         if *self.closing.borrow() { Err(DeskError::ShuttingDown) } else { Ok(()) }
     }
@@ -292,9 +343,9 @@ impl Desk {
         digest: Digest,
         expect_outcome: bool,
     ) -> Result<Request, DeskError> {
-        let lease = expect_outcome.then_some(self.settings.lease);
+        let lease = expect_outcome.then_some(self.settings().lease);
         let input = TakeUse { caller: caller.name.clone(), id, call_id, digest, lease };
-        Ok(self.store.write(move |tx| uses::take_use(tx, &input)).await?)
+        self.write(move |tx| uses::take_use(tx, &input)).await
     }
 
     /// The call still runs.
@@ -304,8 +355,8 @@ impl Desk {
         id: RequestId,
         call_id: String,
     ) -> Result<Duration, DeskError> {
-        let (caller, lease) = (caller.name.clone(), self.settings.lease);
-        self.store.write(move |tx| uses::renew_use(tx, &caller, id, &call_id, lease)).await?;
+        let (caller, lease) = (caller.name.clone(), self.settings().lease);
+        self.write(move |tx| uses::renew_use(tx, &caller, id, &call_id, lease)).await?;
         Ok(lease)
     }
 
@@ -320,7 +371,7 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let detail = mask_text(detail).0;
         let input = ReportOutcome { caller: caller.name.clone(), id, call_id, outcome, detail };
-        self.store.write(move |tx| uses::report_outcome(tx, &input)).await?;
+        self.write(move |tx| uses::report_outcome(tx, &input)).await?;
         Ok(())
     }
 
@@ -332,13 +383,13 @@ impl Desk {
         reason: &str,
     ) -> Result<Request, DeskError> {
         let (caller, reason) = (caller.name.clone(), mask_text(reason).0);
-        Ok(self.store.write(move |tx| ending::withdraw(tx, &caller, id, &reason)).await?)
+        self.write(move |tx| ending::withdraw(tx, &caller, id, &reason)).await
     }
 
     /// Puts calls that were not held into the history.
     pub async fn record_calls(&self, calls: Vec<Recorded>) -> Result<(), DeskError> {
         let _room = self.room(calls.iter().map(|recorded| &recorded.call))?;
-        Ok(self.store.write(move |tx| record::record_calls(tx, &calls)).await?)
+        self.write(move |tx| record::record_calls(tx, &calls)).await
     }
 
     /// Room for these calls on their way to the disk.
@@ -367,10 +418,10 @@ impl Desk {
             verdict,
             reason: mask_text(reason).0,
             shown,
-            lapse_after: self.settings.lapse_after,
+            lapse_after: self.settings().lapse_after,
         };
         let entitled = self.entitlement();
-        Ok(self.store.write(move |tx| decide::decide(tx, &input, &entitled)).await?)
+        self.write(move |tx| decide::decide(tx, &input, &entitled)).await
     }
 
     /// An operator forgets a denial.
@@ -382,7 +433,7 @@ impl Desk {
     ) -> Result<Request, DeskError> {
         let input = Lift { id, operator: operator.name.clone(), reason: mask_text(reason).0 };
         let entitled = self.entitlement();
-        Ok(self.store.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await?)
+        self.write(move |tx| decide::lift_denial(tx, &input, &entitled)).await
     }
 
     /// A request, if this person may see it; otherwise it does not exist for them.
@@ -394,7 +445,7 @@ impl Desk {
     /// An admin vouches for the clock.
     pub async fn confirm_clock(&self, admin: &Operator) -> Result<Time, DeskError> {
         let name = admin.name.clone();
-        Ok(self.store.write(move |tx| clock::confirm(tx, &name)).await?)
+        self.write(move |tx| clock::confirm(tx, &name)).await
     }
 
     /// Whether anyone waits on a request right now.

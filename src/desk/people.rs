@@ -19,7 +19,7 @@ use crate::config::token::TokenHash;
 use crate::config::{CallerConfig, OperatorConfig, Roles, TokenConfig};
 
 /// Who a token belongs to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A program. It asks; it cannot decide.
     Caller(Arc<Caller>),
@@ -74,6 +74,12 @@ struct Credential {
     hash: TokenHash,
     expires: Option<Time>,
     identity: Identity,
+}
+
+impl Credential {
+    fn expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
 }
 
 /// The caller may not act for this person.
@@ -256,11 +262,19 @@ impl People {
 
     /// Who a token belongs to, if it is valid now.
     pub fn authenticate(&self, token: &str, now: Time) -> Option<Identity> {
-        let hash = TokenHash::of(token);
-        let bucket = self.credentials.get(&index(&hash))?;
-        let found = bucket.iter().find(|known| known.hash == hash)?;
-        let expired = found.expires.is_some_and(|at| at <= now);
-        (!expired).then(|| found.identity.clone())
+        self.known(&TokenHash::of(token), now)
+    }
+
+    /// The same by the token's hash.
+    pub fn known(&self, token: &TokenHash, now: Time) -> Option<Identity> {
+        let bucket = self.credentials.get(&index(token))?;
+        let found = bucket.iter().find(|known| known.hash == *token)?;
+        (!found.expired(now)).then(|| found.identity.clone())
+    }
+
+    /// How many tokens' time has run out.
+    pub fn expired(&self, now: Time) -> usize {
+        self.credentials.values().flatten().filter(|token| token.expired(now)).count()
     }
 
     /// The operator with exactly this configured name.

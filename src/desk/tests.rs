@@ -18,7 +18,8 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
     let routes = Routes::new(&[], Duration::from_secs(900));
     let desk = Desk::open(database, Arc::new(SystemClock), people, routes, settings);
     let desk = desk.expect("opened");
-    let Some(Identity::Caller(caller)) = desk.authenticate("c") else { panic!("a caller") };
+    let visitor = desk.authenticate("c").expect("known");
+    let people::Identity::Caller(caller) = visitor.identity else { panic!("a caller") };
     let ask = async |id: &str| {
         let (server, tool) = ("s".to_owned(), "t".to_owned());
         let call = Incoming { server, tool, ..Incoming::default() };

@@ -5,6 +5,7 @@
 //! the map there is no gap in which a decision could pass unnoticed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -27,7 +28,7 @@ pub struct Waiters {
     // A std lock: held for a few map operations, by the writer thread too, and
     // never across an await.
     inner: Mutex<Inner>,
-    most: usize,
+    most: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +66,12 @@ impl Inner {
 impl Waiters {
     /// At most this many at once.
     pub fn new(most: usize) -> Self {
-        Waiters { inner: Mutex::new(Inner::default()), most }
+        Waiters { inner: Mutex::new(Inner::default()), most: AtomicUsize::new(most) }
+    }
+
+    /// From now on at most this many; those who wait already stay.
+    pub fn allow(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -76,9 +82,10 @@ impl Waiters {
     /// A ticket for a request that may not exist yet.
     pub fn register(self: &Arc<Self>, id: RequestId) -> Result<Ticket, DeskError> {
         let (wake, ended) = oneshot::channel();
+        let most = self.most.load(Ordering::Relaxed);
         let mut inner = self.lock();
-        if inner.held >= self.most {
-            return Err(DeskError::TooManyHeld(self.most));
+        if inner.held >= most {
+            return Err(DeskError::TooManyHeld(most));
         }
         inner.held += 1;
         inner.next += 1;

@@ -39,6 +39,8 @@ pub struct Watch {
     page: Option<PendingAfter>,
     /// Newest audit entry when the beginning was read: events up to it are in it.
     seen: u64,
+    /// Events were missed, so everything has to be sent again.
+    behind: bool,
 }
 
 impl Watch {
@@ -47,12 +49,26 @@ impl Watch {
         let events = desk.subscribe();
         let seen = newest(&desk).await?;
         let (ready, page) = (VecDeque::new(), Some(PendingAfter::default()));
-        Ok(Watch { desk, operator, events, ready, page, seen })
+        Ok(Watch { desk, operator, events, ready, page, seen, behind: false })
     }
 
-    /// What comes next; `None` when the daemon stops.
+    /// Who watches, as they were known when the stream last began.
+    pub fn operator(&self) -> &Arc<Operator> {
+        &self.operator
+    }
+
+    /// The watcher may see other requests than before: everything comes again.
+    pub fn became(&mut self, operator: Arc<Operator>) {
+        self.operator = operator;
+        self.behind = true;
+    }
+
+    /// What comes next; `None` when the daemon stops. May be given up at any time.
     pub async fn next(&mut self) -> Result<Option<Sight>, DeskError> {
         loop {
+            if self.behind {
+                self.start_over().await?;
+            }
             if let Some(sight) = self.ready.pop_front() {
                 return Ok(Some(sight));
             }
@@ -67,7 +83,7 @@ impl Watch {
                         return Ok(Some(Sight::Changed(event)));
                     }
                 }
-                Err(RecvError::Lagged(_)) => self.start_over().await?,
+                Err(RecvError::Lagged(_)) => self.behind = true,
                 Err(RecvError::Closed) => return Ok(None),
             }
         }
@@ -78,12 +94,14 @@ impl Watch {
     pub fn let_go(&mut self) {
         self.events = broadcast::channel(1).1;
         self.ready.clear();
+        self.behind = true;
     }
 
     /// Sends everything again.
     pub async fn start_over(&mut self) -> Result<(), DeskError> {
         self.events = self.desk.subscribe();
         self.seen = newest(&self.desk).await?;
+        self.behind = false;
         self.page = Some(PendingAfter::default());
         self.ready = VecDeque::from([Sight::Reset]);
         Ok(())

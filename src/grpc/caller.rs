@@ -41,19 +41,21 @@ impl CallerService for CallerDoor {
         request: Request<proto::RequestApprovalRequest>,
     ) -> Result<Response<proto::ApprovalAnswer>, Status> {
         let caller = auth::caller(&request)?;
+        let visitor = auth::noted(&request)?.clone();
         let message = request.into_inner();
         call_id(&message.call_id)?;
         let timeout = convert::timeout(message.timeout_ms)?;
         let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
         let call = message.call.ok_or_else(|| bad_field("call", "required, and missing"))?;
         let incoming = convert::incoming(call);
-        let answer = self
-            .0
-            .desk
-            .request_approval(&caller, message.call_id, incoming, timeout, max_wait)
-            .await
-            .map_err(status)?;
-        Ok(Response::new(convert::answer(&self.0.desk, &answer)))
+        let desk = &self.0.desk;
+        let wait = async {
+            let asked =
+                desk.request_approval(&caller, message.call_id, incoming, timeout, max_wait);
+            asked.await.map_err(status)
+        };
+        let answer = auth::while_valid(desk, visitor, wait).await?;
+        Ok(Response::new(convert::answer(desk, &answer)))
     }
 
     async fn await_approval(
@@ -61,11 +63,14 @@ impl CallerService for CallerDoor {
         request: Request<proto::AwaitApprovalRequest>,
     ) -> Result<Response<proto::ApprovalAnswer>, Status> {
         let caller = auth::caller(&request)?;
+        let visitor = auth::noted(&request)?.clone();
         let message = request.into_inner();
         let id = convert::request_id("id", &message.id)?;
         let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
-        let answer = self.0.desk.await_approval(&caller, id, max_wait).await.map_err(status)?;
-        Ok(Response::new(convert::answer(&self.0.desk, &answer)))
+        let desk = &self.0.desk;
+        let wait = async { desk.await_approval(&caller, id, max_wait).await.map_err(status) };
+        let answer = auth::while_valid(desk, visitor, wait).await?;
+        Ok(Response::new(convert::answer(desk, &answer)))
     }
 
     async fn take_use(

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::auth::{self, Door};
 use super::convert;
 use super::errors::{bad_field, status};
-use super::operator::auditor;
+use super::operator::{auditor, not_an_auditor};
 use crate::call::hex::{hex, unhex};
 use crate::call::model::{Category, Request as HeldCall, Status as CallStatus};
 use crate::call::time::Time;
@@ -163,12 +163,17 @@ impl HistoryService for HistoryDoor {
     ) -> Result<Response<Self::ExportAuditStream>, Status> {
         let desk = self.0.desk.clone();
         auditor(&request)?;
+        let visitor = auth::noted(&request)?.clone();
         let message = request.into_inner();
         if message.last != 0 && message.last < message.first {
             return Err(bad_field("last", "before the first"));
         }
         let (first, last) = (message.first, message.last);
         let store = desk.store().clone();
+        let still_auditor = move || {
+            let operator = auth::still_operator(&desk, &visitor)?;
+            if operator.sees_all() { Ok(()) } else { Err(not_an_auditor()) }
+        };
         let mut exporter = store
             .read(move |conn| Exporter::new(conn, first, last))
             .await
@@ -176,6 +181,10 @@ impl HistoryService for HistoryDoor {
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
         tokio::spawn(async move {
             loop {
+                if let Err(refused) = still_auditor() {
+                    let _ = sender.send(Err(refused)).await;
+                    return;
+                }
                 let read = store
                     .read(move |conn| {
                         let piece = exporter.next(conn, PIECE)?;

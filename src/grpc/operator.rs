@@ -242,7 +242,11 @@ impl OperatorService for OperatorDoor {
         request: Request<proto::WatchRequestsRequest>,
     ) -> Result<Response<Self::WatchRequestsStream>, Status> {
         let operator = auth::operator(&request)?;
+        let visitor = auth::noted(&request)?.clone();
         let desk = self.0.desk.clone();
+        // Subscribed first, looked at second: no exchange in between is missed.
+        let mut changes = desk.changes();
+        changes.mark_changed();
         let mut watch = Watch::begin(desk.clone(), operator).await.map_err(status)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(STREAM);
         tokio::spawn(async move {
@@ -251,16 +255,27 @@ impl OperatorService for OperatorDoor {
                 // A slow reader blocks only its own task; when it has fallen too
                 // far behind, the watch starts over.
                 let item = tokio::select! {
-                    item = watch.next() => item,
+                    // Whoever may not watch any more is shown nothing more.
+                    biased;
+                    _ = changes.changed() => match auth::still_operator(&desk, &visitor) {
+                        Ok(operator) => {
+                            if operator != *watch.operator() {
+                                watch.became(operator);
+                            }
+                            continue;
+                        }
+                        Err(refused) => Err(refused),
+                    },
                     () = sender.closed() => return,
                     _ = closing.wait_for(|closing| *closing) => {
-                        Err(crate::desk::error::DeskError::ShuttingDown)
+                        Err(status(crate::desk::error::DeskError::ShuttingDown))
                     }
+                    item = watch.next() => item.map_err(status),
                 };
                 let (item, last) = match item {
                     Ok(Some(sight)) => (Ok(event(&desk, sight)), false),
                     Ok(None) => return,
-                    Err(error) => (Err(status(error)), true),
+                    Err(error) => (Err(error), true),
                 };
                 match tokio::time::timeout(STALLED, sender.reserve()).await {
                     Ok(Ok(place)) => place.send(item),
@@ -268,14 +283,13 @@ impl OperatorService for OperatorDoor {
                     Err(_) => {
                         // What waits is let go of; when it is read again, all comes again.
                         watch.let_go();
-                        let Ok(place) = sender.reserve().await else { return };
-                        match watch.start_over().await {
-                            Ok(()) if !last => drop(place),
-                            Ok(()) => place.send(item),
-                            Err(error) => {
-                                place.send(Err(status(error)));
-                                return;
-                            }
+                        let place = tokio::select! {
+                            place = sender.reserve() => place,
+                            () = desk.revoked(&visitor) => return,
+                        };
+                        let Ok(place) = place else { return };
+                        if last {
+                            place.send(item);
                         }
                     }
                 }
@@ -313,7 +327,7 @@ impl OperatorService for OperatorDoor {
             mail: self.0.mail.to_string(),
             ..proto::WhoAmIResponse::default()
         };
-        match auth::noted(&request)? {
+        match &auth::noted(&request)?.identity {
             Identity::Caller(caller) => {
                 answer.name.clone_from(&caller.name);
                 answer.roles = vec!["caller".to_owned()];
@@ -350,9 +364,13 @@ pub(super) fn auditor<T>(request: &Request<T>) -> Result<Arc<Operator>, Status> 
     if operator.sees_all() {
         return Ok(operator);
     }
-    Err(refuse(
+    Err(not_an_auditor())
+}
+
+pub(super) fn not_an_auditor() -> Status {
+    refuse(
         Code::PermissionDenied,
         "WRONG_ROLE",
         "only auditors and admins may do this; use `audit` queries for what is routed to you",
-    ))
+    )
 }

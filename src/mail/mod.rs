@@ -12,6 +12,7 @@
 
 mod back_off;
 mod content;
+mod folder;
 mod html;
 mod limits;
 mod plain;

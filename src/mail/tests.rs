@@ -1,8 +1,11 @@
 //! Letters as a whole: what they look like, and what hostile text does to them.
 //! `UPDATE_GOLDEN=1 cargo test mail` writes the golden files anew.
 
+mod certificates;
+mod folder;
 mod hostile;
 mod kinds;
+mod pool;
 mod reading;
 mod server;
 mod transport;

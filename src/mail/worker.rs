@@ -24,7 +24,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::back_off;
 use super::letter::{About, Letter, Matter, Recipient, compose};
-use super::transport::{Delivered, Failure, Transport};
+use super::transport::{Delivered, Failure, Fault, Transport};
 use crate::call::model::{Request, Status};
 use crate::desk::people::People;
 use crate::store::mail::{self, DueMail, MailOutcome, MailResult};
@@ -193,8 +193,8 @@ impl Work {
         let (task, result) = match ended {
             Ok((task, result)) => (task, result),
             Err(error) => {
-                let text = "the delivery broke off, a defect of Holdpoint".to_owned();
-                (error.id(), Err(Failure { transient: true, text }))
+                let text = "the delivery broke off, a defect of Holdpoint";
+                (error.id(), Err(Failure::passing(text)))
             }
         };
         let Some(row) = self.rows.remove(&task) else {
@@ -240,10 +240,10 @@ impl Work {
 fn outcome(result: Result<Delivered, Failure>, attempts: u32) -> MailOutcome {
     match result {
         Ok(Delivered { answer }) => MailOutcome::Sent { answer },
-        Err(Failure { transient: false, text }) => MailOutcome::Failed { error: text },
-        Err(Failure { transient: true, text }) => {
+        Err(Failure { fault: Fault::Letter, text, .. }) => MailOutcome::Failed { error: text },
+        Err(Failure { text, wait, .. }) => {
             let after = back_off::delay(attempts, getrandom::u32().unwrap_or_default());
-            MailOutcome::Retry { error: text, after }
+            MailOutcome::Retry { error: text, after: wait.map_or(after, |wait| wait.max(after)) }
         }
     }
 }

@@ -108,6 +108,8 @@ kinds! {
     ClockStepped "clock_stepped",
     /// An admin vouched for the clock.
     ClockConfirmed "clock_confirmed",
+    /// The configuration was read again and is in force.
+    ConfigReloaded "config_reloaded",
     /// The daemon began to serve.
     DaemonStarted "daemon_started",
     /// The daemon stopped in good order.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -125,6 +125,9 @@ pub(super) enum Message {
 pub(super) struct Shared {
     pub(super) queued: AtomicUsize,
     pub(super) offset_ms: AtomicI64,
+    /// When the writer last had a turn. Not by the store's clock: that may be put
+    /// forward, and a suspended machine's writer is not stuck.
+    pub(super) turn: Mutex<Instant>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) path: PathBuf,
     pub(super) readers: Mutex<Vec<Connection>>,
@@ -135,6 +138,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The writer is not stuck.
+    pub(super) fn takes_a_turn(&self) {
+        *lock(&self.turn) = Instant::now();
+    }
+
     /// The store's time.
     pub(super) fn now(&self) -> Time {
         Time(self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed))
@@ -176,6 +184,7 @@ impl Store {
         let shared = Arc::new(Shared {
             queued: AtomicUsize::new(0),
             offset_ms: AtomicI64::new(offset),
+            turn: Mutex::new(Instant::now()),
             clock: options.clock,
             path: options.path,
             readers: Mutex::new(Vec::new()),
@@ -211,6 +220,12 @@ impl Store {
     /// Whether it can write, and changes of that.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.clone()
+    }
+
+    /// How long the writer has not had a turn. It has one every second when there
+    /// is nothing to do, and one for each commit, whether that succeeds or not.
+    pub fn silent_for(&self) -> Duration {
+        lock(&self.shared.turn).elapsed()
     }
 
     /// Runs a transition, and answers when it is on disk.

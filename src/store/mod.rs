@@ -22,6 +22,7 @@
 //! drive millions of them without the thread.
 
 pub mod audit;
+pub mod change;
 pub mod clock;
 pub mod decide;
 pub mod ending;

@@ -119,6 +119,7 @@ impl Writer {
     /// Works until it is told to stop, or nobody is left who could tell it.
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Message>) {
         loop {
+            self.shared.takes_a_turn();
             let first = match queue.recv_timeout(self.patience()) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Job(job)) => Some(job),

@@ -11,6 +11,11 @@
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`reload`] | the configuration read again while the daemon serves |
+//! | [`startup`] | a large database (ignored: it takes minutes to make one) |
+//! | [`systemd`] | what it hears, and the sockets that it passes |
+//! | [`stopping`] | told to stop in the middle of commits, mails and holds |
+//! | [`mail`] | mail, tried out from the command line |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -45,8 +50,13 @@ mod deciding;
 mod held;
 mod hostile;
 mod limits;
+mod mail;
 mod model;
+mod reload;
+mod startup;
 #[cfg(feature = "faults")]
 mod steps;
+mod stopping;
 mod support;
+mod systemd;
 mod trouble;

@@ -98,6 +98,7 @@ fn the_example_loads_with_every_line_in_force_and_names_every_setting() {
     for file in ["tls.crt", "tls.key", "smtp.password"] {
         std::fs::write(dir.path().join(file), "x").expect("written");
     }
+    std::fs::write(dir.path().join("mail-ca.pem"), "-----BEGIN CERTIFICATE-----").expect("written");
     let mut text = String::new();
     for (number, line) in EXAMPLE.lines().enumerate() {
         let bare = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);

@@ -200,3 +200,62 @@ fn no_secret_appears_in_an_error() {
         &["this is a token (not shown)", "holdpoint token new"],
     );
 }
+
+#[test]
+fn a_file_may_be_a_credential_that_systemd_passed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    std::fs::write(folder.path().join("hp.smtp"), "s3cret\n").expect("written");
+    std::fs::write(folder.path().join("key"), "a key").expect("written");
+    let environment = Environment::of([
+        ("CREDENTIALS_DIRECTORY", path),
+        ("HOLDPOINT_TLS_KEY_FILE", "credential:key"),
+    ]);
+    let text = "smtp_url = \"smtps://u@mail\"\nfrom = \"h@example.com\"\n\
+                smtp_password_file = \"credential:hp.smtp\"\ntls_cert_file = \"credential:key\"";
+    let (config, _) = read_with(text, &environment).expect("valid");
+    let password = config.smtp.and_then(|smtp| smtp.password).expect("a password");
+    assert_eq!(password.expose(), "s3cret");
+    let tls = config.tls.expect("a certificate");
+    assert_eq!((&tls.cert_file, &tls.key_file), (&folder.path().join("key"), &tls.cert_file));
+    refused(text, &["hp.toml:3:22", "CREDENTIALS_DIRECTORY is not set", "LoadCredential=hp.smtp"]);
+    for name in ["", "..", "../../etc/passwd", "a/b", ".hidden", "a\\u0000"] {
+        let text = format!("tls_key_file = \"credential:{name}\"\n");
+        let error = read_with(&text, &environment).expect_err(name).to_string();
+        assert!(error.contains("make the name of one"), "{error}");
+    }
+}
+
+#[test]
+fn how_mail_is_sent_has_its_own_checks() {
+    let with = |more: &str| format!("from = \"a@b.c\"\nsmtp_url = \"smtps://h\"\n{more}");
+    let smtp = |more: &str| config(&with(more)).smtp.expect("a server");
+    assert_eq!(smtp("").auth, SmtpAuth::Auto);
+    assert_eq!(smtp("smtp_auth = \"xoauth2\"").auth, SmtpAuth::XOAuth2);
+    refused(&with("smtp_auth = \"cram-md5\""), &["hp.toml:3:", "plain, login or xoauth2"]);
+    refused(&with("smtp_connections = 33"), &["from 1 to 32"]);
+    refused(&with("smtp_connections = 0"), &["from 1 to 32"]);
+    refused("mail_folder_keep = 0", &["from 1 to 1000000"]);
+    assert_eq!((config("").smtp_connections, config("").mail_folder_keep), (4, 10_000));
+    refused(&with("smtp_tls_ca_file = \"none.pem\""), &["none.pem cannot be read", "PEM"]);
+    refused(&with("smtp_allow_unencrypted = \"yes\""), &["must be true or false"]);
+    for alone in ["smtp_auth = \"plain\"", "smtp_allow_unencrypted = true"] {
+        refused(alone, &["is set, but `smtp_url` is not"]);
+    }
+    // A token in the URL could never be renewed.
+    let in_url = "from = \"a@b.c\"\nsmtp_url = \"smtps://me:hunter2@h\"\nsmtp_auth = \"xoauth2\"";
+    refused(in_url, &["the access token stands in `smtp_url`", "`smtp_password_file`"]);
+}
+
+#[test]
+fn unencrypted_mail_to_another_machine_is_a_warning_only_where_it_is_allowed() {
+    let plain = "from = \"a@b.c\"\nsmtp_url = \"smtp://far\"\n";
+    refused(plain, &["unprotected", "`smtp_allow_unencrypted = true`"]);
+    refused(&format!("{plain}smtp_allow_unencrypted = false"), &["unprotected"]);
+    warned(&format!("{plain}smtp_allow_unencrypted = true"), &["hp.toml:2:12", "unencrypted"]);
+    // With a user it is STARTTLS or nothing, whatever is allowed.
+    let user = "from = \"a@b.c\"\nsmtp_url = \"smtp://me:pw@far\"\nsmtp_allow_unencrypted = true";
+    let (config, warnings) = read(user).expect("valid");
+    assert_eq!(config.smtp.expect("a server").security, SmtpSecurity::StartTls);
+    assert_eq!(warnings, Vec::<String>::new());
+}

@@ -16,6 +16,7 @@ use crate::call::model::{Agent, Call, Notice, Request};
 use crate::call::requirement::Requirement;
 use crate::config::{OperatorConfig, Roles};
 use crate::desk::people::People;
+use crate::mail::folder::Folder;
 use crate::mail::letter::sender;
 use crate::mail::transport::Transport;
 use crate::mail::worker::{AT_ONCE, Sender, run};
@@ -200,7 +201,8 @@ async fn files_need_no_address() {
     let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
     let store = store(folder.path(), &fine);
     let mails = folder.path().join("mail");
-    let worker = Worker::start(&store, Transport::Folder(mails.clone()), everyone());
+    let worker =
+        Worker::start(&store, Transport::Folder(Folder::new(mails.clone(), 100)), everyone());
     let id = ask(&store, &["mute"]).await;
     worker.wake.notify_one();
     until(&store, id, |n| n[0].state == "sent").await;

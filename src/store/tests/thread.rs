@@ -110,12 +110,17 @@ async fn when_sqlite_gives_up_a_transaction_nothing_of_its_batch_is_half_there()
     let rig = rig();
     let (begun, started) = std::sync::mpsc::channel::<()>();
     let (go, held) = std::sync::mpsc::channel::<()>();
-    // While this one is run, the others queue up and become one batch.
-    let first = rig.store.write(move |_| {
-        let _ = begun.send(());
-        let _ = held.recv();
-        Ok(())
+    // While this one is run, by itself, the others queue up and become one batch.
+    let store = rig.store.clone();
+    let first = tokio::spawn(async move {
+        let first = store.write(move |_| {
+            let _ = begun.send(());
+            let _ = held.recv();
+            Ok(())
+        });
+        first.await
     });
+    tokio::task::spawn_blocking(move || started.recv()).await.expect("waited").expect("begun");
     let before = rig.store.write(|tx| submit(tx, hold(1), &Nobody));
     // As SQLite does by itself when the disk is full.
     let gone = rig.store.write(|tx| {
@@ -123,10 +128,7 @@ async fn when_sqlite_gives_up_a_transaction_nothing_of_its_batch_is_half_there()
         Err::<(), _>(StoreError::Unavailable("the disk is full".to_owned()))
     });
     let after = rig.store.write(|tx| submit(tx, hold(2), &Nobody));
-    let release = async move {
-        let _ = tokio::task::spawn_blocking(move || started.recv()).await;
-        let _ = go.send(());
-    };
+    let release = async move { go.send(()).expect("it waits") };
     let (_, before, gone, after, ()) = tokio::join!(first, before, gone, after, release);
     for answer in [before.map(drop), gone, after.map(drop)] {
         assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
@@ -224,4 +226,31 @@ async fn closing_finishes_what_is_queued_and_records_the_stop() {
     assert_eq!(last, "daemon_stopped");
     let refused = rig.store.write(|tx| tx.record(Entry::new(Kind::DaemonStarted))).await;
     assert!(matches!(refused, Err(StoreError::Stopped)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_writer_that_is_stuck_is_silent_and_one_that_cannot_write_is_not() {
+    let rig = rig();
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let stuck = rig.store.write(move |_| {
+        let _ = held.recv();
+        Ok(())
+    });
+    let longer = Duration::from_millis(2500);
+    let notice = async {
+        while rig.store.silent_for() < longer {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        go.send(()).expect("it waits");
+    };
+    let (done, ()) = tokio::join!(stuck, notice);
+    done.expect("done");
+    // It has a turn every second, also while every commit fails.
+    rig.fail.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        rig.store.write(|_| Ok(())).await.expect_err("cannot commit");
+        assert!(rig.store.silent_for() < longer);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    rig.store.close().await;
 }

@@ -90,7 +90,6 @@ impl Home {
     }
 
     /// A shell command that sets the stage in the daemon's own process.
-    #[cfg(feature = "faults")]
     pub fn before(&mut self, shell: &str) {
         shell.clone_into(&mut self.before);
     }
@@ -122,7 +121,11 @@ impl Home {
 
     /// Starts the daemon and waits until it serves.
     pub async fn start(&self) -> Daemon<'_> {
-        let mut daemon = self.spawn();
+        self.serves(self.spawn()).await
+    }
+
+    /// Waits until a daemon serves.
+    async fn serves<'a>(&self, mut daemon: Daemon<'a>) -> Daemon<'a> {
         let ready = wait_for("the daemon to serve", || async {
             let exited = daemon.child.as_ref().is_some_and(has_exited);
             (exited || self.health().await == Some(ServingStatus::Serving)).then_some(!exited)
@@ -134,12 +137,17 @@ impl Home {
 
     /// Starts the daemon and waits for nothing.
     pub fn spawn(&self) -> Daemon<'_> {
+        self.spawn_with(Stdio::null(), None)
+    }
+
+    /// The same with something else as its standard input, and output.
+    pub fn spawn_with(&self, stdin: Stdio, stdout: Option<Stdio>) -> Daemon<'_> {
         let log =
             (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
         let child = self
             .command()
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
+            .stdin(stdin)
+            .stdout(stdout.unwrap_or_else(|| log.try_clone().expect("a second handle").into()))
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
@@ -277,7 +285,7 @@ impl Daemon<'_> {
     }
 
     /// Waits until it has ended by itself, in a test without a runtime.
-    fn exit(&mut self) -> ExitStatus {
+    pub fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it was not waited for yet");
         let began = Instant::now();
         loop {
