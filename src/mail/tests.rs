@@ -8,6 +8,7 @@ mod kinds;
 mod pool;
 mod reading;
 mod server;
+mod storm;
 mod transport;
 mod worker;
 

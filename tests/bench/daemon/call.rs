@@ -3,10 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdpoint::call::ids::RequestId;
+use holdpoint::call::model::Strength;
+use holdpoint::call::wants::Wants;
 use holdpoint::desk::intake::{Incoming, Intake};
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
 use holdpoint::proto;
+use holdpoint::store::mail::MailTo;
 use holdpoint::store::submit::{PendingLimits, Submit};
 
 pub const CALLER: &str = "bench";
@@ -92,7 +95,8 @@ pub fn incoming(n: u64) -> Incoming {
 
 /// The same as the store takes it: checked, digested, masked, routed.
 pub fn submit(n: u64) -> Submit {
-    let caller = Caller { name: CALLER.to_owned(), acts_for: Vec::new() };
+    let caller =
+        Caller { name: CALLER.to_owned(), acts_for: Vec::new(), strength: Strength::Token };
     let call = Intake { max_arguments: 1 << 18 }.take(&caller, incoming(n)).expect("a good call");
     let facts =
         Facts { server: &call.server, tool: &call.tool, category: call.category, risk: call.risk };
@@ -103,7 +107,7 @@ pub fn submit(n: u64) -> Submit {
         call_id: call_id(n),
         call,
         requirement,
-        mail_to: vec![OPERATOR.to_owned()],
+        mail_to: vec![MailTo { operator: OPERATOR.to_owned(), wants: Wants::default() }],
         timeout,
         limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
     }
