@@ -207,14 +207,13 @@ fn so_far(request: &Request, about: &About, clock: &Clock) -> Section {
         [] => ours("nobody yet"),
         names => fitting(&listed(names, ", "), limits::LONG_VALUE),
     };
-    let mut facts = vec![
+    let looked: Vec<String> = request.looked.iter().map(|look| look.operator.clone()).collect();
+    let facts = vec![
         ("Asked at".to_owned(), ours(&clock.at(request.created))),
         ("Asked".to_owned(), names(&about.asked)),
-        ("Looked".to_owned(), names(&about.looked)),
+        ("Looked".to_owned(), names(&looked)),
         ("Approved by".to_owned(), names(&approved_by(request))),
     ];
-    // That nobody is known to have looked says little: mails can be read unseen.
-    facts.retain(|(label, _)| label != "Looked" || !about.looked.is_empty());
     Section { heading: "So far", note: String::new(), body: Body::Facts(facts) }
 }
 
