@@ -240,7 +240,8 @@ impl Daemon {
     }
 }
 
-fn state_dir(dir: &Path) -> Result<(), CannotStart> {
+/// Makes the state directory, or sees to it that it is ours alone.
+pub(crate) fn state_dir(dir: &Path) -> Result<(), CannotStart> {
     let fail = |e: std::io::Error| {
         CannotStart::because(format!(
             "cannot use the state directory {}: {e}; choose another with --state-dir, or mend its owner and mode",

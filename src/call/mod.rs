@@ -17,3 +17,4 @@ pub mod redact;
 pub mod requirement;
 pub mod safe_text;
 pub mod time;
+pub mod wants;

@@ -148,6 +148,46 @@ words! {
     }
 }
 
+words! {
+    /// What a mail is.
+    MailKind {
+        /// A request waits for a decision.
+        Asked = 1 "asked",
+        /// It still does, and half of the time has passed.
+        Reminder = 2 "reminder",
+        /// It was approved.
+        Approved = 3 "approved",
+        /// It was denied.
+        Denied = 4 "denied",
+        /// Nobody decided in time.
+        Expired = 5 "expired",
+        /// Its caller took it back.
+        Withdrawn = 6 "withdrawn",
+        /// Nobody knows whether the approved call ran.
+        OutcomeUnknown = 7 "outcome_unknown",
+        /// Several of the others in one.
+        Summary = 8 "summary",
+    }
+}
+
+impl MailKind {
+    /// What is told about a request that ended so; `None` while it has not.
+    pub fn of_ending(status: Status) -> Option<Self> {
+        match status {
+            Status::Pending => None,
+            Status::Approved => Some(MailKind::Approved),
+            Status::Denied => Some(MailKind::Denied),
+            Status::Expired => Some(MailKind::Expired),
+            Status::Withdrawn => Some(MailKind::Withdrawn),
+        }
+    }
+
+    /// Whether it asks for something, and so has no point once its request has ended.
+    pub fn asks(self) -> bool {
+        matches!(self, MailKind::Asked | MailKind::Reminder)
+    }
+}
+
 /// What the client says of itself: claims, not identities.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Agent {
@@ -254,6 +294,8 @@ pub struct Decision {
 /// One mail to one operator about one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
+    /// What it is.
+    pub kind: MailKind,
     /// To whom.
     pub operator: String,
     /// `queued`, `sent`, `failed` or `pointless`.
@@ -264,6 +306,8 @@ pub struct Notice {
     pub attempts: u32,
     /// When it was sent, or last tried; `None` before the first attempt.
     pub at: Option<Time>,
+    /// It goes, or went, within a summary.
+    pub in_summary: bool,
 }
 
 /// The daemon's durable record of a held call.

@@ -9,9 +9,9 @@
 //!   gate     request exec           asking  hold  waiting  signals  program child
 //!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
-//!   daemon   serve demo config mail token doctor whoami
+//!   daemon   serve backup restore demo config mail token doctor whoami
 //!   all of them                     client  state  errors  reasons  output  table  records
-//!                                   text  words  when  zone
+//!                                   text  words  when  zone  part
 //! ```
 //!
 //! Promises: what comes from outside is printed as safe text; nothing is decided
@@ -22,6 +22,7 @@ mod amend;
 mod asking;
 mod audit;
 mod audit_file;
+mod backup;
 mod child;
 mod client;
 mod config;
@@ -39,10 +40,12 @@ mod mail;
 mod mail_text;
 mod output;
 mod page;
+mod part;
 mod program;
 mod reasons;
 pub mod records;
 mod request;
+mod restore;
 mod serve;
 mod signals;
 pub mod state;
@@ -94,6 +97,8 @@ Look back:
 
 Run:
   serve      Run the daemon
+  backup     Copy the database, also while the daemon runs
+  restore    Put a copy in its place, and say what that ends
   config     Write, check or show the configuration
   mail       Send a sample mail and print the conversation
   token      Make a token for a caller or an operator
@@ -135,6 +140,8 @@ enum Command {
     Audit(audit::AuditArgs),
     Whoami(whoami::WhoamiArgs),
     Serve(serve::ServeArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
     Demo(demo::DemoArgs),
@@ -168,6 +175,8 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Audit(args) => audit::run(globals, args).await?,
         Command::Whoami(args) => whoami::run(globals, args).await?,
         Command::Serve(args) => serve::run(globals, args).await?,
+        Command::Backup(args) => backup::run(globals, args).await?,
+        Command::Restore(args) => restore::run(globals, args)?,
         Command::Doctor => doctor::run(globals).await?,
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,

@@ -32,7 +32,7 @@
 //! | `identical_to` | string or null | a live request for the same call |
 //! | `may_have_run` | array of strings | the same call, with an unknown outcome |
 //! | `denial_lifted`, `waited_on` | bool | |
-//! | `notices` | array | `operator`, `state`, `detail`, `attempts`, `at` of each mail |
+//! | `notices` | array | `operator`, `kind`, `state`, `detail`, `attempts`, `at`, `in_summary` of each mail |
 //!
 //! `watch` adds `event` (`pending` for what was there at the start, else what
 //! happened, as in the history's `kind`) and `sequence` to each request, and
@@ -145,10 +145,12 @@ fn clause(c: &proto::Clause) -> Json {
 fn notice(n: &proto::Notice) -> Json {
     Json::object([
         ("operator", n.operator.as_str().into()),
+        ("kind", n.kind.as_str().into()),
         ("state", n.state.as_str().into()),
         ("detail", n.detail.as_str().into()),
         ("attempts", n.attempts.into()),
         ("at", or_null(&n.at)),
+        ("in_summary", n.in_summary.into()),
     ])
 }
 

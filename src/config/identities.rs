@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use chrono_tz::Tz;
 
 use crate::call::time::Time;
+use crate::call::wants::Wants;
 
 use super::document::{Item, Section};
 use super::error::{Place, Problems};
+use super::mail_wishes::{self, QuietHours};
 use super::names::{alias_fault, certificate_name_fault, meant, name_fault, shortened};
 use super::time_zone::time_zone;
 use super::token::{self, TokenHash};
@@ -42,6 +44,10 @@ pub struct OperatorConfig {
     pub groups: BTreeSet<String>,
     /// What this person may do.
     pub roles: Roles,
+    /// Which mails they want beside those that ask: `follow_ups`, `reminders`.
+    pub wants: Wants,
+    /// When they want no reminders, in their time zone.
+    pub quiet_hours: Option<QuietHours>,
     /// One, or two while they are exchanged; none where certificates are enough.
     pub tokens: Vec<TokenConfig>,
     /// Names in client certificates that stand for this person.
@@ -98,10 +104,23 @@ pub(super) fn caller(section: &Section<'_>, problems: &mut Problems) -> Option<C
     })
 }
 
+/// What stands in `[[operators]]`.
+const OPERATOR_KEYS: &[&str] = &[
+    "name",
+    "email",
+    "time_zone",
+    "aliases",
+    "groups",
+    "roles",
+    "follow_ups",
+    "reminders",
+    "quiet_hours",
+    "tokens",
+    "certificate_names",
+];
+
 pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option<OperatorConfig> {
-    let known =
-        ["name", "email", "time_zone", "aliases", "groups", "roles", "tokens", "certificate_names"];
-    section.only(&known, problems);
+    section.only(OPERATOR_KEYS, problems);
     let email = section.text("email", problems);
     if let Some((text, place)) = &email {
         check_email(text, place, problems);
@@ -114,6 +133,7 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
     let groups = group_names("groups", section, problems);
     let roles = roles(section, problems);
     let certificate_names = certificate_names(section, problems);
+    let (wants, quiet_hours) = mail_wishes::read(section, problems);
     let tokens = tokens(section, problems);
     let name = name(section, "name = \"alice\"", problems)?;
     Some(OperatorConfig {
@@ -123,6 +143,8 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
         aliases: aliases.into_iter().map(|(alias, _)| alias.to_owned()).collect(),
         groups,
         roles,
+        wants,
+        quiet_hours,
         tokens,
         certificate_names,
         place: section.place.clone(),

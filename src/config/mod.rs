@@ -20,6 +20,7 @@ mod environment;
 mod error;
 mod identities;
 mod mail;
+mod mail_wishes;
 pub mod names;
 mod paths;
 mod routing;
@@ -45,6 +46,7 @@ pub use environment::Environment;
 pub(crate) use error::printable;
 pub use error::{ConfigError, Place, Problem};
 pub use identities::{CallerConfig, OperatorConfig, Roles, TokenConfig};
+pub use mail_wishes::QuietHours;
 pub use paths::{ConfigFile, StatePaths};
 pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
@@ -84,12 +86,16 @@ pub struct Config {
     pub from: Option<Mailbox>,
     /// Where answers to mails go; `None`: to `from`.
     pub reply_to: Option<Mailbox>,
+    /// How many mails one operator gets in a minute before they are gathered. 1 to 1,000.
+    pub mails_per_minute: u32,
     /// How long people have when neither caller nor route says.
     pub default_timeout: Duration,
     /// How long an approval may stay unused.
     pub lapse_after: Duration,
     /// How long a use runs before it has to be renewed.
     pub lease: Duration,
+    /// How long history and ended requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// What one caller, one client, and all together may have.
     pub limits: Limits,
     /// Programs that may ask.
@@ -187,9 +193,11 @@ impl Config {
             mail_folder_keep: given.mail_folder_keep(&mut problems),
             from: given.mailbox("from", &mut problems),
             reply_to: given.mailbox("reply_to", &mut problems),
+            mails_per_minute: given.mails_per_minute(&mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),
+            retention: given.retention(&mut problems),
             limits: given.limits(&mut problems),
             sources: given.places(),
             callers: parts.callers,

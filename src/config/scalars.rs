@@ -32,7 +32,7 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 23] = [
+const SETTINGS: [Setting; 25] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
@@ -47,9 +47,11 @@ const SETTINGS: [Setting; 23] = [
     ("mail_folder_keep", Kind::Count(1, 1_000_000), "10000"),
     ("from", Kind::Text, ""),
     ("reply_to", Kind::Text, ""),
+    ("mails_per_minute", Kind::Count(1, 1_000), "5"),
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
+    ("retention", Kind::Span(DAY, 3650 * DAY), ""),
     ("limits.max_arguments_bytes", Kind::Count(1_024, 1_048_576), "262144"),
     ("limits.max_pending_per_caller", Kind::Count(1, 1_000_000), "20000"),
     ("limits.max_pending_per_client", Kind::Count(1, 1_000_000), "2000"),
@@ -157,17 +159,18 @@ impl Given {
     }
 
     fn span(&self, name: &str, problems: &mut Problems) -> Duration {
+        let (_, _, default) = SETTINGS.iter().find(|(n, ..)| *n == name).expect("a setting");
+        let default = duration::parse(default).expect("the defaults are durations");
+        self.span_if_given(name, problems).unwrap_or(default)
+    }
+
+    fn span_if_given(&self, name: &str, problems: &mut Problems) -> Option<Duration> {
         let found = SETTINGS.iter().find(|(n, ..)| *n == name);
-        let Some((_, Kind::Span(least, most), default)) = found else {
+        let Some((_, Kind::Span(least, most), _)) = found else {
             unreachable!("{name} is a span in SETTINGS")
         };
-        let default = duration::parse(default).expect("the defaults are durations");
-        match self.text(name) {
-            Some((text, place)) => {
-                span_within(name, text, place, (*least, *most), problems).unwrap_or(default)
-            }
-            None => default,
-        }
+        let (text, place) = self.text(name)?;
+        span_within(name, text, place, (*least, *most), problems)
     }
 
     pub(super) fn count(&self, name: &str, problems: &mut Problems) -> usize {
@@ -225,6 +228,16 @@ impl Given {
     /// How long a use runs before it has to be renewed.
     pub fn lease(&self, problems: &mut Problems) -> Duration {
         self.span("lease", problems)
+    }
+
+    /// How long history and ended requests are kept.
+    pub fn retention(&self, problems: &mut Problems) -> Option<Duration> {
+        self.span_if_given("retention", problems)
+    }
+
+    /// How many mails one operator gets in a minute.
+    pub fn mails_per_minute(&self, problems: &mut Problems) -> u32 {
+        self.count("mails_per_minute", problems) as u32
     }
 
     /// The limits.

@@ -10,10 +10,11 @@ use crate::config::{CallerConfig, Config, OperatorConfig, RouteConfig, TokenConf
 use crate::store::change::{Change, Names};
 
 /// Settings that a running daemon takes over. All others wait for the next start.
-const TAKEN_OVER: [&str; 7] = [
+const TAKEN_OVER: [&str; 8] = [
     "default_timeout",
     "lapse_after",
     "lease",
+    "retention",
     "limits.max_arguments_bytes",
     "limits.max_pending_per_caller",
     "limits.max_pending_per_client",
@@ -38,9 +39,14 @@ pub fn between(before: &Config, next: &Config) -> Change {
 /// the next start.
 pub fn waiting(started: &Config, next: &Config) -> Vec<String> {
     let mut keys = settings(started, next, false);
-    // A password is not shown, so it cannot be seen to differ by what is.
+    // A password is not shown, so it cannot be seen to differ by what is. One in
+    // a file waits for nothing: it is read for each log-in.
     let server = |config: &Config| config.smtp.as_ref().map(ToString::to_string);
-    if started.smtp != next.smtp && server(started) == server(next) {
+    let in_url = |config: &Config| {
+        let smtp = config.smtp.clone().filter(|smtp| smtp.password_file.is_none());
+        smtp.and_then(|smtp| smtp.password)
+    };
+    if in_url(started) != in_url(next) && server(started) == server(next) {
         keys.push("the password for smtp_url".to_owned());
     }
     keys
@@ -153,5 +159,20 @@ mod tests {
         };
         let said = waiting(&mail("one"), &mail("two"));
         assert_eq!(said, ["the password for smtp_url"]);
+    }
+
+    #[test]
+    fn what_is_read_for_each_log_in_waits_for_no_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("password");
+        let mail = |password: &str, more: &str| {
+            std::fs::write(&file, password).expect("written");
+            let keys = format!("smtp_password_file = \"{}\"\n{more}", file.display());
+            let from = "from = \"h@example.com\"\nsmtp_url = \"smtps://u@mail\"\n";
+            config(&format!("{from}{keys}\n{}", team("")))
+        };
+        let before = mail("one", "");
+        assert_eq!(waiting(&before, &mail("two", "")), Vec::<String>::new());
+        assert_eq!(waiting(&before, &mail("one", "smtp_auth = \"login\"")), ["smtp_auth"]);
     }
 }

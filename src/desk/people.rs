@@ -14,9 +14,11 @@ use chrono_tz::Tz;
 use crate::call::model::Strength;
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
+use crate::call::wants::Wants;
 use crate::config::names::{fold, shortened};
 use crate::config::token::TokenHash;
-use crate::config::{CallerConfig, OperatorConfig, Roles, TokenConfig};
+use crate::config::{CallerConfig, OperatorConfig, QuietHours, Roles, TokenConfig};
+use crate::store::mail::MailTo;
 
 /// Who a token or a client certificate belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub struct Operator {
     pub groups: BTreeSet<String>,
     /// What they may do.
     pub roles: Roles,
+    /// Which mails they want beside those that ask.
+    pub wants: Wants,
+    /// When they want no reminders.
+    pub quiet_hours: Option<QuietHours>,
     /// How they were known when they came in.
     pub strength: Strength,
     /// The one person of local mode, who may decide what they asked for.
@@ -198,6 +204,8 @@ impl Operator {
             aliases: config.aliases.clone(),
             groups: config.groups.clone(),
             roles: config.roles,
+            wants: config.wants,
+            quiet_hours: config.quiet_hours,
             strength: Strength::Token,
             sole_local: false,
             known_as: BTreeSet::new(),
@@ -216,6 +224,17 @@ impl Operator {
         let addresses = |part: &str| part.split_whitespace().any(|w| w.contains('@') && known(w));
         let apart = |c: char| ",;:<>()[]{}\"|/\\".contains(c);
         known(who) || who.split(apart).any(|part| known(part) || addresses(part))
+    }
+
+    /// How they are told of requests.
+    pub fn mail_to(&self) -> MailTo {
+        MailTo { operator: self.name.clone(), wants: self.wants }
+    }
+
+    /// Until when they want no reminders, if that is so now.
+    pub fn quiet_until(&self, now: Time) -> Option<Time> {
+        let zone = self.time_zone.unwrap_or(Tz::UTC);
+        self.quiet_hours.and_then(|hours| hours.end(now, &zone))
     }
 
     /// Whether they may decide anything at all.
@@ -273,6 +292,8 @@ impl People {
             aliases: Vec::new(),
             groups: BTreeSet::new(),
             roles: Roles { operator: true, auditor: true, admin: true },
+            wants: Wants::default(),
+            quiet_hours: None,
             strength: Strength::Local,
             sole_local: true,
             known_as: BTreeSet::from([fold(user_name)]),

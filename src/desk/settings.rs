@@ -12,6 +12,8 @@ pub struct Settings {
     pub lapse_after: Duration,
     /// How long a use runs before it has to be renewed.
     pub lease: Duration,
+    /// How long history and ended requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// How many may be pending.
     pub pending: PendingLimits,
     /// How many calls may wait at once.
@@ -28,6 +30,7 @@ impl Settings {
         Settings {
             lapse_after: config.lapse_after,
             lease: config.lease,
+            retention: config.retention,
             pending: PendingLimits {
                 per_caller: narrow(limits.max_pending_per_caller),
                 per_client: narrow(limits.max_pending_per_client),

@@ -12,6 +12,7 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
     let settings = Settings {
         lapse_after: Duration::from_secs(900),
         lease: Duration::from_secs(600),
+        retention: None,
         pending: PendingLimits { per_caller: 10, per_client: 10 },
         max_held: 10,
         max_arguments: 1024,

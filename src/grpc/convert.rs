@@ -175,6 +175,8 @@ pub fn request(desk: &Desk, request: &Request) -> proto::Request {
                 detail: notice.detail.clone(),
                 attempts: notice.attempts,
                 at: time(notice.at),
+                kind: notice.kind.word().to_owned(),
+                in_summary: notice.in_summary,
             })
             .collect(),
     }

@@ -102,6 +102,8 @@ kinds! {
     CallDenied "call_denied",
     /// A mail was taken by its server.
     MailSent "mail_sent",
+    /// A mail could not be delivered for now; said once of each.
+    MailDeferred "mail_deferred",
     /// A mail will not be delivered.
     MailFailed "mail_failed",
     /// The wall clock was stepped.
@@ -114,6 +116,10 @@ kinds! {
     DaemonStarted "daemon_started",
     /// The daemon stopped in good order.
     DaemonStopped "daemon_stopped",
+    /// What old entries said is erased.
+    Erased "erased",
+    /// The daemon began from a copy; what was open in it ended.
+    Restored "restored",
 }
 
 /// An entry about to be appended: the columns that can be filtered, and more.
@@ -239,6 +245,14 @@ impl Entry {
         self.text("strength", decision.strength.word());
         if decision.own_call {
             self.member("own_call", &Json::Bool(true));
+        }
+    }
+
+    /// Adds for whom a queued mail has become pointless, if for anyone.
+    pub fn not_mailed(&mut self, operators: &[String]) {
+        if !operators.is_empty() {
+            let names = operators.iter().map(|name| Json::from(name.as_str())).collect();
+            self.member("mail_not_needed", &Json::Array(names));
         }
     }
 

@@ -76,7 +76,12 @@ pub fn step(tx: &mut Tx<'_>, by_ms: i64) -> Result<(), StoreError> {
         "UPDATE requests SET deadline = deadline + ?1 WHERE status = 3 AND deadline > ?2",
         params![by_ms, before.0],
     )?;
-    tx.conn.execute("UPDATE outbox SET due = due + ? WHERE state = 0", [by_ms])?;
+    tx.conn
+        .execute("UPDATE outbox SET due = due + ?1, go_by = go_by + ?1 WHERE state = 0", [by_ms])?;
+    tx.conn.execute(
+        "UPDATE outbox SET remind_at = remind_at + ? WHERE remind_at IS NOT NULL",
+        [by_ms],
+    )?;
     tx.shift_clock(by_ms);
     let mut entry = Entry::new(Kind::ClockStepped);
     entry.text("from", &before.rfc3339());

@@ -108,20 +108,24 @@ pub fn decide(
     };
     row::insert_decision(tx.conn, input.id, request.decisions.len(), &decision)?;
     request.decisions.push(decision.clone());
+    let mut not_mailed = Vec::new();
     let kind = match input.verdict {
         Verdict::Deny => {
-            ending::end(tx, &mut request, Status::Denied)?;
+            not_mailed = ending::end(tx, &mut request, Status::Denied)?;
             Kind::Denied
         }
         Verdict::Approve if satisfied(&request, entitled) => {
             request.use_ = Use::Unused;
             request.lapses = Some(tx.now + input.lapse_after);
-            ending::end(tx, &mut request, Status::Approved)?;
+            not_mailed = ending::end(tx, &mut request, Status::Approved)?;
             Kind::Approved
         }
         Verdict::Approve => Kind::ApprovalCounted,
     };
-    tx.record_request(kind, &request, |entry| entry.decision(&decision))?;
+    tx.record_request(kind, &request, |entry| {
+        entry.decision(&decision);
+        entry.not_mailed(&not_mailed);
+    })?;
     Ok(request)
 }
 

@@ -6,6 +6,7 @@ use rusqlite::params;
 use super::audit::Kind;
 use super::decide::not_pending;
 use super::error::{Refusal, StoreError};
+use super::mail;
 use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
@@ -15,14 +16,21 @@ use crate::call::model::{Outcome, Request, Status, Use};
 /// for decisions in between.
 pub const DUE_PER_TICK: usize = 500;
 
-/// Moves a pending request to its one final status and drops its queued mail.
-pub(super) fn end(tx: &mut Tx<'_>, request: &mut Request, to: Status) -> Result<(), StoreError> {
+/// Moves a pending request to its one final status, drops its queued mail, and
+/// queues what is told of the end.
+///
+/// Returns, for the history, who was not mailed and need not be any more.
+pub(super) fn end(
+    tx: &mut Tx<'_>,
+    request: &mut Request,
+    to: Status,
+) -> Result<Vec<String>, StoreError> {
     debug_assert_eq!(request.status, Status::Pending);
     tx.status_changed(&request.call.scope(), Some(request.status), to);
     request.status = to;
     request.ended = Some(tx.now);
     row::update(tx.conn, request)?;
-    super::mail::pointless(tx, request.id)
+    mail::ended(tx, request)
 }
 
 fn due(tx: &Tx<'_>, sql: &str, most: usize) -> Result<Vec<RequestId>, StoreError> {
@@ -50,8 +58,8 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let more = [&expired, &lapsed, &lost].iter().any(|ids| ids.len() == DUE_PER_TICK);
     for id in expired {
         if let Some(mut request) = row::load(tx.conn, id)? {
-            end(tx, &mut request, Status::Expired)?;
-            tx.record_request(Kind::Expired, &request, |_| {})?;
+            let not_mailed = end(tx, &mut request, Status::Expired)?;
+            tx.record_request(Kind::Expired, &request, |entry| entry.not_mailed(&not_mailed))?;
         }
     }
     for id in lapsed {
@@ -61,17 +69,23 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     }
     for id in lost {
         if let Some(mut request) = row::load(tx.conn, id)? {
-            request.lease_until = None;
-            request.outcome = Outcome::Unknown;
-            request.outcome_at = Some(tx.now);
-            "its caller was lost while it ran".clone_into(&mut request.outcome_detail);
+            outcome_unknown(tx, &mut request, "its caller was lost while it ran");
             row::update(tx.conn, &request)?;
+            mail::outcome_unknown(tx, &request)?;
             tx.record_request(Kind::OutcomeUnknown, &request, |entry| {
                 entry.text("detail", &request.outcome_detail);
             })?;
         }
     }
     Ok(more)
+}
+
+/// Nobody can tell any more how a call ended.
+pub(super) fn outcome_unknown(tx: &Tx<'_>, request: &mut Request, why: &str) {
+    request.lease_until = None;
+    request.outcome = Outcome::Unknown;
+    request.outcome_at = Some(tx.now);
+    why.clone_into(&mut request.outcome_detail);
 }
 
 /// An approval that was not used in time never will be.
@@ -93,8 +107,9 @@ pub fn withdraw(
     reason: &str,
 ) -> Result<Request, StoreError> {
     let mut request = owned(tx, caller, id)?;
+    let mut not_mailed = Vec::new();
     match (request.status, request.use_) {
-        (Status::Pending, _) => end(tx, &mut request, Status::Withdrawn)?,
+        (Status::Pending, _) => not_mailed = end(tx, &mut request, Status::Withdrawn)?,
         // The approval stays what it is; its use is given up.
         (Status::Approved, Use::Unused) => {
             request.use_ = Use::Lapsed;
@@ -105,7 +120,10 @@ pub fn withdraw(
         _ => return Err(not_pending(&request)),
     }
     let kind = if request.use_ == Use::Lapsed { Kind::UseLapsed } else { Kind::Withdrawn };
-    tx.record_request(kind, &request, |entry| entry.text("reason", reason))?;
+    tx.record_request(kind, &request, |entry| {
+        entry.text("reason", reason);
+        entry.not_mailed(&not_mailed);
+    })?;
     Ok(request)
 }
 

@@ -215,15 +215,21 @@ pub(super) fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision
 /// Who was told of a request by mail.
 pub(super) fn notices(conn: &Connection, id: RequestId) -> Result<Vec<Notice>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT operator, state, detail, attempts, at FROM outbox WHERE request = ? ORDER BY n",
+        // What stands for a mail within a summary until that ends is the summary's.
+        "SELECT o.kind, o.operator, o.state, coalesce(s.detail, o.detail),
+           coalesce(s.attempts, o.attempts), coalesce(s.at, o.at), o.summary
+         FROM outbox o LEFT JOIN outbox s ON s.n = o.summary
+         WHERE o.request = ? ORDER BY o.n",
     )?;
     let rows = statement.query_map([id.as_bytes()], |row| {
         Ok(Notice {
-            operator: row.get(0)?,
-            state: super::mail::state_word(row.get(1)?).to_owned(),
-            detail: row.get(2)?,
-            attempts: row.get(3)?,
-            at: row.get::<_, Option<i64>>(4)?.map(Time),
+            kind: super::mail::kind_of(row, 0)?,
+            operator: row.get(1)?,
+            state: super::mail::state_word(row.get(2)?).to_owned(),
+            detail: row.get(3)?,
+            attempts: row.get(4)?,
+            at: row.get::<_, Option<i64>>(5)?.map(Time),
+            in_summary: row.get::<_, Option<i64>>(6)?.is_some(),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::audit::Kind;
 use super::error::{Refusal, StoreError};
+use super::mail::{self, MailTo};
 use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
@@ -47,7 +48,7 @@ pub struct Submit {
     /// Who has to agree, by today's routes.
     pub requirement: Requirement,
     /// Who gets a mail.
-    pub mail_to: Vec<String>,
+    pub mail_to: Vec<MailTo>,
     /// How long people have.
     pub timeout: Duration,
     /// How many may be pending.
@@ -280,7 +281,7 @@ fn create(
         notices: Vec::new(),
     };
     row::insert(tx.conn, &request)?;
-    super::mail::queue(tx, request.id, &input.mail_to)?;
+    mail::queue(tx, &request, &input.mail_to)?;
     tx.status_changed(scope, None, Status::Pending);
     tx.record_request(Kind::Requested, &request, |entry| {
         entry.text("call_id", &request.call_id);

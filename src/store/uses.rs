@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::audit::Kind;
 use super::ending::owned;
 use super::error::{Refusal, StoreError};
+use super::mail;
 use super::row;
 use super::tx::Tx;
 use crate::call::digest::Digest;
@@ -125,6 +126,9 @@ pub fn report_outcome(tx: &mut Tx<'_>, input: &ReportOutcome) -> Result<Request,
         Outcome::Unknown => Kind::OutcomeUnknown,
         _ => Kind::OutcomeReported,
     };
+    if kind == Kind::OutcomeUnknown {
+        mail::outcome_unknown(tx, &request)?;
+    }
     tx.record_request(kind, &request, |entry| {
         entry.text("outcome", input.outcome.word());
         entry.text("detail", &input.detail);

@@ -3,6 +3,7 @@
 //!
 //! | module | what it tries |
 //! |---|---|
+//! | [`backup`] | copies under load, restores, a database replaced under a running daemon |
 //! | [`crash`] | kill -9 under load: the clients' log against the history |
 //! | [`steps`] | death at each named step of a commit (feature `faults`) |
 //! | [`model`] | what must follow from an acknowledgement |
@@ -47,6 +48,7 @@
 //!
 //! Progress while a call is held, and editing a call, are matters of the proxy.
 
+mod backup;
 mod crash;
 mod deciding;
 mod doors;

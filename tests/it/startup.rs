@@ -21,7 +21,9 @@ use holdpoint::call::ids::RequestId;
 use holdpoint::call::json::parse;
 use holdpoint::call::model::{Agent, Call, Category, Risk};
 use holdpoint::call::requirement::{Clause, Requirement};
+use holdpoint::call::wants::Wants;
 use holdpoint::store::clock::SystemClock;
+use holdpoint::store::mail::MailTo;
 use holdpoint::store::record::{Recorded, record_calls};
 use holdpoint::store::submit::{Attach, PendingLimits, Submit, submit};
 use holdpoint::store::{Store, StoreOptions, ending};
@@ -89,7 +91,7 @@ fn one(tx: &mut holdpoint::store::Tx<'_>, n: usize) -> Result<(), holdpoint::sto
             call_id: format!("call-{n}"),
             call: call(n),
             requirement: Requirement { clauses: vec![clause] },
-            mail_to: vec!["alice".to_owned()],
+            mail_to: vec![MailTo { operator: "alice".to_owned(), wants: Wants::default() }],
             timeout: Duration::from_secs(7 * 24 * 3600),
             limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
         },

@@ -222,7 +222,7 @@ fn a_file_may_be_a_credential_that_systemd_passed() {
     assert_eq!((&tls.cert_file, &tls.key_file), (&folder.path().join("key"), &tls.cert_file));
     refused(text, &["hp.toml:3:22", "CREDENTIALS_DIRECTORY is not set", "LoadCredential=hp.smtp"]);
     for name in ["", "..", "../../etc/passwd", "a/b", ".hidden", "a\\u0000"] {
-        let text = format!("tls_key_file = \"credential:{name}\"\n");
+        let text = format!("tls_cert_file = \"credential:{name}\"\n");
         let error = read_with(&text, &environment).expect_err(name).to_string();
         assert!(error.contains("make the name of one"), "{error}");
     }

@@ -30,6 +30,8 @@ fn operator(name: &str, groups: &[&str], roles: &[&str]) -> OperatorConfig {
             auditor: roles.contains(&"auditor"),
             admin: roles.contains(&"admin"),
         },
+        wants: Default::default(),
+        quiet_hours: None,
         tokens: vec![token(&format!("hp_{name}"), None)],
         certificate_names: Vec::new(),
         place: Default::default(),

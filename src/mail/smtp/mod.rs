@@ -133,7 +133,7 @@ impl Smtp {
             Err(broken) => {
                 let failure = broken.failure(&self.server);
                 self.pool.failed(&failure);
-                return Err(failure);
+                return Err(self.pool.rest().unwrap_or(failure));
             }
         };
         let ended = session.hand_over(letter, self.end_limit()).await;
@@ -179,8 +179,7 @@ impl Smtp {
                 match failure.fault {
                     // The next letter would be refused as this one is.
                     Fault::SetUp => self.pool.failed(&failure),
-                    Fault::Letter => self.pool.worked(),
-                    Fault::Passing => {}
+                    Fault::Letter | Fault::Passing => self.pool.worked(),
                 }
                 Err(failure)
             }

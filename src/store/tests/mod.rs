@@ -1,8 +1,11 @@
 //! Tests of the transitions as plain functions, without the writer thread.
 
 mod clock;
+mod copies;
 mod history;
 mod lives;
+mod outbox;
+mod retention;
 mod seeds;
 mod thread;
 
@@ -14,6 +17,7 @@ use rusqlite::Connection;
 
 use super::decide::{self, Counts, Decide, Entitled, NotEntitled};
 use super::error::StoreError;
+use super::mail::MailTo;
 use super::schema;
 use super::submit::{Attach, PendingLimits, Submit, Submitted, submit};
 use super::tx::{Event, State, Tx};
@@ -25,6 +29,7 @@ use crate::call::json::parse;
 use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Strength, Verdict};
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
+use crate::call::wants::Wants;
 
 /// A database, its time in our hands.
 pub struct Plain {
@@ -97,7 +102,7 @@ impl Plain {
             call_id: call_id.to_owned(),
             call,
             requirement,
-            mail_to: vec!["ann".to_owned()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
             limits: PendingLimits { per_caller: 100, per_client: 50 },
         };
@@ -201,6 +206,11 @@ impl Attach for Waiting {
     fn join(&self, id: RequestId) {
         self.0.borrow_mut().insert(id);
     }
+}
+
+/// Somebody who wants every kind of mail.
+pub fn mail_to(operator: &str) -> MailTo {
+    MailTo { operator: operator.to_owned(), wants: Wants::default() }
 }
 
 /// Operators and their groups.

@@ -4,10 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdpoint::call::ids::RequestId;
 use holdpoint::call::model::Strength;
+use holdpoint::call::wants::Wants;
 use holdpoint::desk::intake::{Incoming, Intake};
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
 use holdpoint::proto;
+use holdpoint::store::mail::MailTo;
 use holdpoint::store::submit::{PendingLimits, Submit};
 
 pub const CALLER: &str = "bench";
@@ -105,7 +107,7 @@ pub fn submit(n: u64) -> Submit {
         call_id: call_id(n),
         call,
         requirement,
-        mail_to: vec![OPERATOR.to_owned()],
+        mail_to: vec![MailTo { operator: OPERATOR.to_owned(), wants: Wants::default() }],
         timeout,
         limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
     }
