@@ -148,6 +148,7 @@ fn requests(tx: &Tx<'_>, run: Run) -> Result<Run, StoreError> {
     for (_, id, _) in found.iter().filter(|(.., may_go)| *may_go) {
         for sql in [
             "DELETE FROM decisions WHERE request = ?",
+            "DELETE FROM looks WHERE request = ?",
             "DELETE FROM outbox WHERE request = ?",
             "DELETE FROM former_call_ids WHERE request = ?",
             "DELETE FROM requests WHERE id = ?",

@@ -95,6 +95,7 @@ fn what_is_open_or_remembered_is_never_erased() {
             requirement: requirement(&[], 1),
             mail_to: Vec::new(),
             timeout: DAY * 7,
+            watch_reach: true,
             limits: PendingLimits { per_caller: 100, per_client: 100 },
         };
         plain.run(|tx| submit(tx, input, &waiting)).expect("held").request
@@ -257,8 +258,9 @@ async fn no_file_of_the_store_has_an_erased_word() {
                 ..call("client", "s", n)
             },
             requirement: requirement(&[], 1),
-            mail_to: vec!["ann".to_owned()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
         }
     };
@@ -316,8 +318,9 @@ fn measure_erasing() {
             call_id: format!("c{i}"),
             call: c,
             requirement: requirement(&[], 1),
-            mail_to: vec!["ann".into()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
         };
         let r = Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
@@ -415,8 +418,9 @@ fn measure_begin_anew() {
             call_id: format!("c{i}"),
             call: c,
             requirement: requirement(&[], 1),
-            mail_to: vec!["ann".into()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
         };
         Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
