@@ -5,6 +5,7 @@
 //! answers leave. The thread also ends what is due, notices a stepped clock, and
 //! indexes words when it has nothing better to do.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -50,6 +51,37 @@ const ERASE_EVERY: Duration = Duration::from_secs(3600);
 /// asks: 16 entries each time, so 160 a second; an idle one erases all the time.
 const ERASE_AT_LEAST: Duration = Duration::from_millis(100);
 
+/// Whose each pending request is. Answered by the index alone: to fetch the rows,
+/// all over the file, took seconds where there were a hundred thousand.
+pub(super) const PENDING: &str =
+    "SELECT caller, client FROM requests INDEXED BY requests_pending WHERE status = 1";
+
+/// How many requests each caller, and each client of a caller, has pending.
+fn pending(conn: &Connection) -> rusqlite::Result<PendingCounts> {
+    let mut counts: HashMap<String, HashMap<String, u32>> = HashMap::new();
+    let mut statement = conn.prepare(PENDING)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (caller, client) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+        // Names are copied once, not once a row.
+        if !counts.contains_key(caller) {
+            counts.insert(caller.to_owned(), HashMap::new());
+        }
+        let Some(clients) = counts.get_mut(caller) else { continue };
+        match clients.get_mut(client) {
+            Some(count) => *count += 1,
+            None => drop(clients.insert(client.to_owned(), 1)),
+        }
+    }
+    let mut pending = PendingCounts::default();
+    for (caller, clients) in &counts {
+        for (client, count) in clients {
+            pending.add(caller, client, *count);
+        }
+    }
+    Ok(pending)
+}
+
 /// What the writer knows, read from the database.
 pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
     let mut fresh = [0u8; 16];
@@ -60,17 +92,7 @@ pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite
     let log_id =
         conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?;
     let head = audit::head(conn)?;
-    let mut pending = PendingCounts::default();
-    let mut counts = conn.prepare(
-        "SELECT caller, client, count(*) FROM requests INDEXED BY requests_pending
-         WHERE status = 1 GROUP BY caller, client",
-    )?;
-    let mut rows = counts.query([])?;
-    while let Some(row) = rows.next()? {
-        let (caller, client, count): (String, String, u32) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
-        pending.add(&caller, &client, count);
-    }
+    let pending = pending(conn)?;
     let clock_doubt = clock::doubt_at_start(conn, head.at, wall)?;
     Ok(State { log_id, head, pending, offset_ms, clock_doubt })
 }
