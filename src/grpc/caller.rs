@@ -5,7 +5,7 @@ use tonic_types::StatusExt;
 
 use super::auth::{self, Door};
 use super::convert;
-use super::errors::{bad_field, status};
+use super::errors::{self, bad_field, status};
 use crate::call::model::{Outcome, Status as CallStatus};
 use crate::desk::intake::{Check, Intake, NAME, REASON};
 use crate::desk::people::Caller;
@@ -220,5 +220,7 @@ fn within(place: &str, error: &Status) -> Status {
         });
         details.set_bad_request(named.collect::<Vec<_>>());
     }
-    Status::with_error_details(error.code(), format!("{place}: {}", error.message()), details)
+    let reason = errors::reason(error).unwrap_or_default();
+    let message = format!("{place}: {}", error.message());
+    errors::with_details(error.code(), reason, &message, details)
 }

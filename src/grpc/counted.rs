@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use tonic::Status;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
-use tonic_types::StatusExt;
 
+use super::errors;
 use crate::desk::Desk;
 use crate::metrics::Metrics;
 
@@ -47,11 +47,12 @@ where
         let (answer, metrics) = (self.inner.call(request), self.metrics.clone());
         Box::pin(async move {
             let answer = answer.await?;
-            // An error without a message before it stands in the headers. Whatever
-            // else is said of the call comes after its answer, and is none of these.
-            if let Some(status) = Status::from_header_map(answer.headers()) {
-                let info = status.get_details_error_info();
-                metrics.refused(&info.map(|info| info.reason).unwrap_or_default());
+            // An error that comes instead of an answer. Whatever else is said of the
+            // call comes after its answer, and is none of these.
+            if let Some(status) = answer.extensions().get::<Status>() {
+                metrics.refused(errors::reason(status).unwrap_or_default());
+            } else if answer.headers().contains_key("grpc-status") {
+                metrics.refused("");
             }
             Ok(answer)
         })

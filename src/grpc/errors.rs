@@ -1,6 +1,8 @@
 //! The one table that maps what the desk says to gRPC: code and reason.
 
 use std::collections::HashMap;
+use std::error::Error as _;
+use std::sync::Arc;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -16,12 +18,35 @@ pub const DOMAIN: &str = "holdpoint";
 /// A longer message is cut: it travels in a header.
 const LONGEST_MESSAGE: usize = 1024;
 
+/// Why a call was refused, beside the status that says so: whoever counts need not
+/// decode what was just encoded, ten thousand times when the daemon stops.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Reason(&'static str);
+
+/// The reason of a status that was made here.
+pub fn reason(status: &Status) -> Option<&'static str> {
+    status.source()?.downcast_ref::<Reason>().map(|reason| reason.0)
+}
+
 /// Makes a status with a machine-readable reason.
-pub fn refuse(code: Code, reason: &str, message: impl AsRef<str>) -> Status {
+pub fn refuse(code: Code, reason: &'static str, message: impl AsRef<str>) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    with_details(code, reason, message.as_ref(), details)
+}
+
+/// A status with these details; the reason is in them.
+pub fn with_details(
+    code: Code,
+    reason: &'static str,
+    message: &str,
+    details: ErrorDetails,
+) -> Status {
     // Names from outside may stand in a message; a header takes no control characters.
-    let message = SafeText::cut_line(message.as_ref(), LONGEST_MESSAGE).0;
-    Status::with_error_details(code, message.as_str(), details)
+    let message = SafeText::cut_line(message, LONGEST_MESSAGE).0;
+    let mut status = Status::with_error_details(code, message.as_str(), details);
+    status.set_source(Arc::new(Reason(reason)));
+    status
 }
 
 /// Known, but not as somebody who may do this.
@@ -43,20 +68,18 @@ pub fn status(error: DeskError) -> Status {
     let message = error.to_string();
     let (code, reason) = match &error {
         DeskError::BadFields(fields) => {
-            let mut details =
-                ErrorDetails::with_error_info("INVALID_FIELD", DOMAIN, HashMap::new());
+            let reason = "INVALID_FIELD";
+            let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
             for field in fields {
                 details.add_bad_request_violation(&field.field, &field.why);
             }
-            let message = SafeText::cut_line(&message, LONGEST_MESSAGE).0;
-            return Status::with_error_details(Code::InvalidArgument, message.as_str(), details);
+            return with_details(Code::InvalidArgument, reason, &message, details);
         }
         DeskError::BadArguments { field, why } => {
-            let mut details =
-                ErrorDetails::with_error_info("INVALID_ARGUMENTS", DOMAIN, HashMap::new());
+            let reason = "INVALID_ARGUMENTS";
+            let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
             details.add_bad_request_violation(*field, why);
-            let message = SafeText::cut_line(&message, LONGEST_MESSAGE).0;
-            return Status::with_error_details(Code::InvalidArgument, message.as_str(), details);
+            return with_details(Code::InvalidArgument, reason, &message, details);
         }
         DeskError::NotOnBehalf(NotOnBehalf::NotAllowed { .. } | NotOnBehalf::Unsaid { .. }) => {
             (Code::PermissionDenied, "NOT_ON_BEHALF")

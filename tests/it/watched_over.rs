@@ -65,6 +65,9 @@ async fn what_is_counted_is_what_the_history_says() {
     let mut nobody = clients.operator_without_token();
     let refused = nobody.get_request(proto::GetRequestRequest::default()).await;
     assert_eq!(reason_of(&refused.expect_err("no token")), "NO_TOKEN");
+    let bad = proto::RecordCallsRequest { calls: vec![proto::RecordedCall::default()] };
+    let refused = caller.record_calls(bad).await.expect_err("nothing in it");
+    assert_eq!(reason_of(&refused), "INVALID_FIELD");
     let also = &operator;
     wait_for("one to expire", || async {
         let found = get(&mut also.clone(), &expires).await;
@@ -107,6 +110,8 @@ async fn what_is_counted_is_what_the_history_says() {
         ("holdpoint_time_to_decision_seconds_count", kinds["approved"] + kinds["denied"]),
         ("holdpoint_refusals_total{reason=\"OUTCOME_RECORDED\"}", 1.0),
         ("holdpoint_refusals_total{reason=\"NO_TOKEN\"}", 1.0),
+        ("holdpoint_refusals_total{reason=\"INVALID_FIELD\"}", 1.0),
+        ("holdpoint_refusals_total{reason=\"TRANSPORT\"}", 0.0),
         ("holdpoint_refusals_total{reason=\"NOT_FOUND\"}", 0.0),
         ("holdpoint_store_failing", 0.0),
         ("holdpoint_clock_in_doubt", 0.0),
