@@ -104,7 +104,7 @@ fn listed(names: &[String]) -> String {
     const SHOWN: usize = 3;
     match names.len() {
         0 => "it has no DNS name, URI or mail address".to_owned(),
-        ..=SHOWN => names.join(", "),
+        1..=SHOWN => names.join(", "),
         many => format!("{} and {} more", names[..SHOWN].join(", "), many - SHOWN),
     }
 }
