@@ -16,6 +16,9 @@ pub fn start() {
         Err(error) => (EnvFilter::new(USUAL), Some(error)),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is no reason to end: to say so, on the same
+    // broken stderr, would panic.
+    let builder = builder.log_internal_errors(false);
     // A second start (tests) keeps the first one's settings.
     let _ = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()

@@ -50,6 +50,37 @@ const ERASE_EVERY: Duration = Duration::from_secs(3600);
 /// asks: 16 entries each time, so 160 a second; an idle one erases all the time.
 const ERASE_AT_LEAST: Duration = Duration::from_millis(100);
 
+/// Whose each pending request is. Answered by the index alone: to fetch the rows,
+/// all over the file, took seconds where there were a hundred thousand.
+pub(super) const PENDING: &str =
+    "SELECT caller, client FROM requests INDEXED BY requests_pending WHERE status = 1";
+
+/// How many requests each caller, and each client of a caller, has pending.
+fn pending(conn: &Connection) -> rusqlite::Result<HashMap<(String, Option<String>), u32>> {
+    let mut counts: HashMap<String, HashMap<String, u32>> = HashMap::new();
+    let mut statement = conn.prepare(PENDING)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (caller, client) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+        // Names are copied once, not once a row.
+        if !counts.contains_key(caller) {
+            counts.insert(caller.to_owned(), HashMap::new());
+        }
+        let Some(clients) = counts.get_mut(caller) else { continue };
+        match clients.get_mut(client) {
+            Some(count) => *count += 1,
+            None => drop(clients.insert(client.to_owned(), 1)),
+        }
+    }
+    let mut pending = HashMap::new();
+    for (caller, clients) in counts {
+        pending.insert((caller.clone(), None), clients.values().sum());
+        let named = clients.into_iter().filter(|(client, _)| !client.is_empty());
+        pending.extend(named.map(|(client, n)| ((caller.clone(), Some(client)), n)));
+    }
+    Ok(pending)
+}
+
 /// What the writer knows, read from the database.
 pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
     let mut fresh = [0u8; 16];
@@ -60,20 +91,7 @@ pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite
     let log_id =
         conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?;
     let head = audit::head(conn)?;
-    let mut pending: HashMap<(String, Option<String>), u32> = HashMap::new();
-    let mut counts = conn.prepare(
-        "SELECT caller, client, count(*) FROM requests INDEXED BY requests_pending
-         WHERE status = 1 GROUP BY caller, client",
-    )?;
-    let mut rows = counts.query([])?;
-    while let Some(row) = rows.next()? {
-        let (caller, client, count): (String, String, u32) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
-        *pending.entry((caller.clone(), None)).or_default() += count;
-        if !client.is_empty() {
-            pending.insert((caller, Some(client)), count);
-        }
-    }
+    let pending = pending(conn)?;
     let clock_doubt = clock::doubt_at_start(conn, head.at, wall)?;
     Ok(State { log_id, head, pending, offset_ms, clock_doubt })
 }

@@ -377,6 +377,7 @@ async fn who_tries_tokens_has_to_connect_anew_for_each_hundred() {
     wait_for("the connection to be closed", || async { (open() == 0).then_some(()) }).await;
     assert_eq!(given_up(), 1);
     // Who is known, a gateway with a wrong setting perhaps, is only refused.
+    let clients = Clients::over(plain(address).connect().await.expect("made"), &home.state);
     asks(&clients, "known").await;
     tries(&clients, 200).await;
     assert_eq!((given_up(), open()), (1, 1));
