@@ -31,7 +31,7 @@ use crate::call::wants::Wants;
 
 pub use begin::{Begin, begin, members};
 pub use outcome::{MailOutcome, MailResult, result};
-pub(super) use queue::{all_pointless, ended, outcome_unknown, queue};
+pub(super) use queue::{all_pointless, ended, erase, outcome_unknown, queue};
 pub use remind::{any_reminder, knows, remind};
 pub use waiting::{MINUTE, Queue, Waiting, queues};
 

@@ -257,7 +257,7 @@ async fn no_file_of_the_store_has_an_erased_word() {
                 ..call("client", "s", n)
             },
             requirement: requirement(&[], 1),
-            mail_to: vec!["ann".to_owned()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
             limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
         }
@@ -302,7 +302,7 @@ fn measure_erasing() {
     let mut plain = Plain::new();
     plain.conn.pragma_update(None, "synchronous", "full").unwrap();
     let waiting = Waiting::default();
-    let n = 20_000;
+    let n = 4_000;
     plain.conn.execute_batch("BEGIN").unwrap();
     for i in 0..n {
         let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
@@ -316,7 +316,7 @@ fn measure_erasing() {
             call_id: format!("c{i}"),
             call: c,
             requirement: requirement(&[], 1),
-            mail_to: vec!["ann".into()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
             limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
         };
@@ -415,7 +415,7 @@ fn measure_begin_anew() {
             call_id: format!("c{i}"),
             call: c,
             requirement: requirement(&[], 1),
-            mail_to: vec!["ann".into()],
+            mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
             limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
         };
