@@ -298,7 +298,7 @@ pub struct Notice {
     pub kind: MailKind,
     /// To whom.
     pub operator: String,
-    /// `queued`, `sent`, `failed` or `pointless`.
+    /// `queued`, `deferred`, `sent`, `failed` or `pointless`.
     pub state: String,
     /// The server's answer or the last error.
     pub detail: String,
@@ -306,8 +306,28 @@ pub struct Notice {
     pub attempts: u32,
     /// When it was sent, or last tried; `None` before the first attempt.
     pub at: Option<Time>,
+    /// Not before then it is tried again, while it is deferred.
+    pub next_attempt: Option<Time>,
     /// It goes, or went, within a summary.
     pub in_summary: bool,
+}
+
+/// Somebody who may decide a request looked at it, whole, while it was pending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Who.
+    pub operator: String,
+    /// The first time.
+    pub at: Time,
+}
+
+/// Nobody who is asked could be reached by mail in time, and nobody had looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreached {
+    /// When that was found.
+    pub since: Time,
+    /// What stood in the way.
+    pub why: String,
 }
 
 /// The daemon's durable record of a held call.
@@ -357,6 +377,13 @@ pub struct Request {
     pub outcome_detail: String,
     /// When it was reported or became unknown.
     pub outcome_at: Option<Time>,
+    /// Who looked at it, oldest first.
+    pub looked: Vec<Look>,
+    /// By when somebody should have been reached; `None` once that is settled, or
+    /// where nobody is told by a mail server.
+    pub reach_by: Option<Time>,
+    /// Nobody was reached by then, and nobody has been since.
+    pub unreached: Option<Unreached>,
     /// Who was told by mail.
     pub notices: Vec<Notice>,
 }

@@ -185,6 +185,11 @@ fn explain(hold: &Hold, ending: Ending) -> Failure {
             )
             .with_exit(exit::DENIED)
         }
+        Ending::Expired if answer.nobody_reached => Failure::new(
+            "expired: nobody answered in time; nobody could be reached by mail, and nobody looked",
+            "Have the daemon's mail looked at (`holdpoint mail queue`), then ask again.",
+        )
+        .with_exit(exit::EXPIRED),
         Ending::Expired => Failure::new(
             "expired: nobody answered in time, and nobody said no",
             "Ask again, with a longer --timeout or when the operators are there.",
@@ -219,6 +224,8 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
         ("decisions", records::decisions(&a.decisions)),
         ("resumed", (hold.continued && hold.answer.is_some()).into()),
         ("remembered", a.remembered.into()),
+        ("looked_count", a.looked_count.into()),
+        ("nobody_reached", a.nobody_reached.into()),
         ("error", failure.map_or(Json::Null, |f| f.what.as_str().into())),
         ("reason", failure.map_or(Json::Null, |f| records::or_null(&f.reason))),
     ])

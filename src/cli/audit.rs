@@ -94,7 +94,7 @@ struct QueryArgs {
     /// The request's status after the entry
     #[arg(long, value_name = "STATUS", value_parser = look::status)]
     status: Option<Status>,
-    /// Who decided, lifted or confirmed
+    /// Who decided, looked, lifted or confirmed
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     operator: String,
     /// Words that all occur, in any order

@@ -10,9 +10,11 @@ use unicode_width::UnicodeWidthStr;
 use super::output::View;
 use super::page::{Wanted, page};
 use super::zone::Zone;
-use super::{audit, listing, records};
+use super::{audit, listing, mail_queue, records};
 use crate::call::time::Time;
-use crate::proto::{Agent, AuditEntry, Clause, Decision, GetRequestResponse, Notice, Request};
+use crate::proto::{
+    Agent, AuditEntry, Clause, Decision, GetRequestResponse, Look, Mail, Notice, Request,
+};
 
 fn view(width: usize, terminal: bool, colour: bool) -> View {
     let now = Time::parse("2026-11-22T12:53:00Z").expect("valid");
@@ -74,8 +76,35 @@ fn usual() -> Request {
             own_call: false,
         }],
         waited_on: true,
+        notices: notices(),
+        looked: vec![
+            Look { operator: "carl".to_owned(), at: "2026-11-22T12:51:00.000Z".to_owned() },
+            Look { operator: "ana".to_owned(), at: "2026-11-22T12:51:30.000Z".to_owned() },
+        ],
         ..Request::default()
     }
+}
+
+/// Mails as they go on an ordinary day.
+fn notices() -> Vec<Notice> {
+    let notice = |operator: &str, state: &str, detail: &str| Notice {
+        operator: operator.to_owned(),
+        kind: "asked".to_owned(),
+        state: state.to_owned(),
+        detail: detail.to_owned(),
+        attempts: 1,
+        at: "2026-11-22T12:50:02.000Z".to_owned(),
+        ..Notice::default()
+    };
+    vec![
+        notice("ana", "sent", "250 2.0.0 Ok: queued as 4bXk2Q"),
+        Notice {
+            next_attempt_at: "2026-11-22T12:54:10.000Z".to_owned(),
+            attempts: 3,
+            ..notice("carl", "deferred", "450 4.2.0 greylisted, try again later")
+        },
+        notice("dora", "failed", "550 5.1.1 no such user"),
+    ]
 }
 
 /// One whose every text wants to be something else.
@@ -106,6 +135,8 @@ fn hostile() -> Request {
         deadline: "2026-11-25T13:05:00.000Z".to_owned(),
         time_left_ms: 259_920_000,
         asked: vec!["local".to_owned()],
+        unreached_at: "2026-11-22T12:51:00.000Z".to_owned(),
+        unreached_why: format!("550 {nasty}"),
         clauses: vec![Clause { route: "built-in".to_owned(), approvals: 1, ..Clause::default() }],
         notices: vec![Notice {
             operator: "local".to_owned(),
@@ -179,6 +210,35 @@ fn golden_lists() {
     same("pending_plain.txt", &listing::pending(&all, "ana", &view(80, false, false)));
     let lines: String = all.iter().map(|r| records::request(r).to_text() + "\n").collect();
     same("pending.jsonl", &lines);
+}
+
+#[test]
+fn golden_mail_queue() {
+    let mail = |id, notice: Notice| Mail {
+        id,
+        notice: Some(notice),
+        request_id: usual().id,
+        ..Mail::default()
+    };
+    let mut mails: Vec<Mail> = (101..).zip(notices()).map(|(id, n)| mail(id, n)).collect();
+    let nasty = Notice { attempts: 0, at: String::new(), ..hostile().notices.remove(0) };
+    let state = "queued".to_owned();
+    mails.push(mail(104, Notice { kind: "reminder".to_owned(), state, ..nasty }));
+    let summary = Notice {
+        operator: "ana".to_owned(),
+        kind: "summary".to_owned(),
+        state: "queued".to_owned(),
+        ..Notice::default()
+    };
+    mails.push(Mail { id: 105, notice: Some(summary), gathers: 12, ..Mail::default() });
+    for width in [60, 100] {
+        let text = mail_queue::render(&mails, &view(width, true, false));
+        assert!(text.lines().all(|line| line.width() <= width), "{text}");
+        same(&format!("mail_queue_{width}.txt"), &text);
+    }
+    same("mail_queue_plain.txt", &mail_queue::render(&mails, &view(80, false, false)));
+    let lines: String = mails.iter().map(|m| records::mail(m).to_text() + "\n").collect();
+    same("mail_queue.jsonl", &lines);
 }
 
 #[test]

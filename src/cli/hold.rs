@@ -16,6 +16,7 @@
 mod tests;
 mod using;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -39,6 +40,11 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 const TICK: Duration = Duration::from_secs(1);
 /// Blocking for this long is not waiting.
 const GLANCE_MS: i64 = 1;
+/// How often it is looked up how the request stands while it is held.
+const GLANCE_EVERY: Duration = Duration::from_secs(60);
+/// The first time when the daemon knows whether anybody was reached: after this
+/// part of the time that people have, and a moment more.
+const REACHED: (u32, Duration) = (5, Duration::from_millis(500));
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(2);
 /// The contract's default, for a daemon that never told us its deadline.
@@ -64,8 +70,13 @@ pub struct Hold {
     /// Whether it was an earlier request's from the start. Every answer but the
     /// first says so, because asking again continues; the first knows.
     pub continued: bool,
+    /// When it is next looked up how the request stands, on [`when::boot`]'s clock.
+    next_glance: Duration,
     waiting: Waiting,
 }
+
+/// A question that does not wait for people, while another one does.
+type Glance = Pin<Box<dyn Future<Output = Result<proto::ApprovalAnswer, Answer>> + Send>>;
 
 /// How a held call ended.
 #[derive(Debug)]
@@ -108,6 +119,7 @@ impl Hold {
             until,
             sent: false,
             continued: true,
+            next_glance: Duration::MAX,
             waiting,
         }
     }
@@ -195,23 +207,21 @@ impl Hold {
     /// needs to know at once what is waited for. So the first time it is asked
     /// twice, the second time without waiting. One question after the other
     /// would leave a moment in which nobody waits, and in that moment an
-    /// identical call of the same session may take the request over.
+    /// identical call of the same session may take the request over. Later ones
+    /// tell whether anybody was reached, and has looked.
     async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
         self.sent = true;
-        let (mut service, mut other) = (self.client.caller(), self.client.caller());
+        let mut service = self.client.caller();
         let asking = service.request_approval(self.question.clone());
-        let glance =
-            proto::RequestApprovalRequest { max_wait_ms: GLANCE_MS, ..self.question.clone() };
-        let glancing = other.request_approval(glance);
-        tokio::pin!(asking, glancing);
-        let mut unknown = self.answer.is_none();
+        tokio::pin!(asking);
+        let mut glance = self.answer.is_none().then(|| self.glance());
         loop {
             tokio::select! {
                 answer = &mut asking => return answer.map(tonic::Response::into_inner),
-                answer = &mut glancing, if unknown => {
-                    unknown = false;
+                answer = seen(&mut glance) => {
+                    glance = None;
                     // Whatever else it says, the other answer says too.
-                    if let Ok(answer) = answer.map(tonic::Response::into_inner)
+                    if let Ok(answer) = answer
                         && answer.status == Status::Pending.number()
                         && answer.digest == self.digest.to_string()
                     {
@@ -219,12 +229,33 @@ impl Hold {
                     }
                 }
                 () = sleep(TICK) => {
+                    if glance.is_none() && self.next_glance <= when::boot() {
+                        self.next_glance = when::boot() + GLANCE_EVERY;
+                        self.waiting.late = true;
+                        glance = Some(self.glance());
+                    }
                     if let Some(answer) = &self.answer {
                         self.waiting.held(answer, self.until.saturating_sub(when::boot()));
                     }
                 }
             }
         }
+    }
+
+    /// Asks how the request stands.
+    fn glance(&self) -> Glance {
+        let mut service = self.client.caller();
+        let Some(id) = self.id() else {
+            let question =
+                proto::RequestApprovalRequest { max_wait_ms: GLANCE_MS, ..self.question.clone() };
+            return Box::pin(async move {
+                service.request_approval(brief(question)).await.map(tonic::Response::into_inner)
+            });
+        };
+        let question = proto::AwaitApprovalRequest { id: id.to_owned(), max_wait_ms: GLANCE_MS };
+        Box::pin(async move {
+            service.await_approval(brief(question)).await.map(tonic::Response::into_inner)
+        })
     }
 
     /// Takes note of an answer; the ending, if it is one.
@@ -248,7 +279,11 @@ impl Hold {
             ))),
         };
         if ending.is_none() {
-            self.until = when::boot() + Duration::from_millis(answer.time_left_ms.max(0) as u64);
+            let left = Duration::from_millis(answer.time_left_ms.max(0).cast_unsigned());
+            self.until = when::boot() + left;
+            if self.next_glance == Duration::MAX {
+                self.next_glance = when::boot() + left / REACHED.0 + REACHED.1;
+            }
             self.waiting.held(&answer, self.left());
         }
         self.answer = Some(answer);
@@ -328,6 +363,14 @@ impl Hold {
 
 fn id_of(answer: &Option<proto::ApprovalAnswer>) -> Option<&str> {
     answer.as_ref().map(|answer| answer.id.as_str())
+}
+
+/// What a glance shows; never, if there is none.
+async fn seen(glance: &mut Option<Glance>) -> Result<proto::ApprovalAnswer, Answer> {
+    match glance {
+        Some(glance) => glance.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits before the next attempt, but not beyond `end` (on [`when::boot`]'s

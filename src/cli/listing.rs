@@ -2,14 +2,16 @@
 //!
 //! The columns of the lines for programs, with tabs between them, are: id,
 //! digest, status, deadline, category, risk, server, tool, caller, agent, on
-//! behalf of, arguments (JSON, masked). Columns are only ever added at the end.
+//! behalf of, arguments (JSON, masked), who looked (commas between names), since
+//! when it is known that nobody was reached by mail. Columns are only ever added at the end.
 
 use super::output::{Tone, View};
 use super::records;
 use super::table::{self, Cell, cell, fixed, flexible, toned};
 use super::text::{safe, short};
-use super::words;
+use super::{when, words};
 use crate::call::model::{Status, Verdict};
+use crate::call::time::Time;
 use crate::proto::Request;
 
 /// What waits for a decision of the operator `me`.
@@ -74,6 +76,9 @@ pub fn pending(requests: &[Request], me: &str, view: &View) -> String {
         if let Some(said) = own_answer(r, me) {
             below(Tone::Good, &said);
         }
+        if let Some((tone, said)) = who_knows(r, view) {
+            below(tone, &said);
+        }
     }
     if !hidden.is_empty() {
         let hint =
@@ -84,6 +89,27 @@ pub fn pending(requests: &[Request], me: &str, view: &View) -> String {
         }
     }
     out
+}
+
+/// "ana looked 2 min ago", or that nobody did although it is time. Somebody should
+/// have been reached when a fifth of the time is over; before, nobody need wonder.
+fn who_knows(r: &Request, view: &View) -> Option<(Tone, String)> {
+    let at = |text: &str| Time::parse(text);
+    let ago = |look: &crate::proto::Look| {
+        let ago = at(&look.at).map(|at| when::duration(view.now.left(at)));
+        format!("{} looked {} ago", safe(&look.operator), ago.unwrap_or_default())
+    };
+    if !r.looked.is_empty() {
+        let all: Vec<String> = r.looked.iter().map(ago).collect();
+        return Some((Tone::Faint, all.join(", ")));
+    }
+    if !r.unreached_at.is_empty() {
+        let why = safe(&r.unreached_why);
+        return Some((Tone::Caution, format!("nobody could be reached by mail: {why}")));
+    }
+    let (created, deadline) = (at(&r.created_at)?, at(&r.deadline)?);
+    let late = created + deadline.left(created) / 5 <= view.now;
+    late.then(|| (Tone::Faint, "nobody has looked yet".to_owned()))
 }
 
 /// "you approved; 1 more needed", where that is so.
@@ -193,7 +219,8 @@ fn lines(requests: &[Request]) -> String {
     requests.iter().map(|r| table::plain(&fields(r)) + "\n").collect()
 }
 
-fn fields(r: &Request) -> [String; 12] {
+fn fields(r: &Request) -> [String; 14] {
+    let looked: Vec<String> = r.looked.iter().map(|look| safe(&look.operator)).collect();
     let agent = r.agent.clone().unwrap_or_default();
     [
         safe(&r.id),
@@ -208,5 +235,7 @@ fn fields(r: &Request) -> [String; 12] {
         safe(&agent.name),
         safe(&agent.on_behalf_of),
         safe(&r.arguments),
+        looked.join(","),
+        safe(&r.unreached_at),
     ]
 }

@@ -69,7 +69,8 @@ pub struct WithdrawArgs {
 
 const PLAIN_COLUMNS: &str = "\
 Off a terminal: columns with tabs between them: id, digest, status, deadline, category,
-risk, server, tool, caller, agent, on behalf of, arguments (JSON, masked).";
+risk, server, tool, caller, agent, on behalf of, arguments (JSON, masked), who looked,
+since when nobody could be reached by mail.";
 
 /// The largest pages that fit the largest answer: 50 requests of 256 KiB.
 const PAGE: u32 = 50;

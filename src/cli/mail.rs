@@ -1,4 +1,5 @@
-//! `holdpoint mail`: see for oneself that mail goes out.
+//! `holdpoint mail`: see for oneself that mail goes out; what waits stands in
+//! [`mail_queue`].
 //!
 //! Promises: what is printed is what was said, but for secrets, and harmless to
 //! a terminal; success means that a mail server has taken the mail.
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::errors::{Done, Failure};
+use super::mail_queue::{self, QueueArgs, RetryArgs};
 use super::output::{Output, note};
 use super::state::Globals;
 use super::text::safe;
@@ -17,7 +19,7 @@ use crate::mail::letter::{About, Recipient};
 use crate::mail::sample;
 use crate::mail::transport::{Fault, MailConfig, Said, Transport};
 
-/// Try mail out
+/// Mail to the operators: try it out; what waits or failed
 #[derive(Debug, Clone, Subcommand)]
 pub enum MailCommand {
     /// Send a sample mail and print the conversation with the mail server
@@ -28,11 +30,15 @@ pub enum MailCommand {
         /// Where the sample goes, name@example.com
         address: String,
     },
+    Queue(QueueArgs),
+    Retry(RetryArgs),
 }
 
 /// Runs the command.
 pub async fn run(globals: &Globals, command: MailCommand) -> Done {
     match command {
+        MailCommand::Queue(args) => mail_queue::queue(globals, args).await,
+        MailCommand::Retry(args) => mail_queue::retry(globals, args).await,
         MailCommand::Test { address } => test(globals, &address).await,
     }
 }

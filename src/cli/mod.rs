@@ -37,6 +37,7 @@ mod hold;
 mod listing;
 mod look;
 mod mail;
+mod mail_queue;
 mod mail_text;
 mod output;
 mod page;
@@ -100,7 +101,7 @@ Run:
   backup     Copy the database, also while the daemon runs
   restore    Put a copy in its place, and say what that ends
   config     Write, check or show the configuration
-  mail       Send a sample mail and print the conversation
+  mail       Send a sample mail; what waits or failed; try one again
   token      Make a token for a caller or an operator
   whoami     Who you are to the daemon, and what you may do
   doctor     What is reachable, writable and configured, and what to mend

@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::output::{Tone, View};
 use super::text::{count, indented, safe, short};
-use super::{records, words};
+use super::{mail_queue, records, words};
 use crate::call::json;
 use crate::call::model::{Status, Strength};
 use crate::call::present::{self, Limits};
@@ -249,6 +249,18 @@ impl Page<'_> {
         self.gap();
         let names: Vec<String> = r.asked.iter().map(|name| safe(name)).collect();
         self.field("asked", &names.join(", "));
+        let looks: Vec<String> = r
+            .looked
+            .iter()
+            .map(|look| format!("{}, {}", safe(&look.operator), self.view.time(&look.at)))
+            .collect();
+        let pending = r.status == Status::Pending.number();
+        let nobody = if looks.is_empty() && pending { "nobody yet" } else { "" };
+        self.field("looked", &format!("{}{nobody}", looks.join("; ")));
+        if !r.unreached_at.is_empty() {
+            let why = format!("nobody could be reached: {}", safe(&r.unreached_why));
+            self.toned(Tone::Caution, &format!("  {:<LABEL$}{why}", "mail"));
+        }
         for clause in &r.clauses {
             let groups: Vec<String> = clause.groups.iter().map(|group| safe(group)).collect();
             let whom =
@@ -282,10 +294,8 @@ impl Page<'_> {
         if r.denial_lifted {
             self.field("", "the denial was lifted: the same call may be asked again");
         }
-        for n in r.notices.iter().filter(|n| n.state != "sent") {
-            let detail =
-                if n.detail.is_empty() { String::new() } else { format!(": {}", safe(&n.detail)) };
-            self.field("mail", &format!("to {} {}{detail}", safe(&n.operator), safe(&n.state)));
+        for line in mail_queue::notices(&r.notices, self.view) {
+            self.field("mail", &line);
         }
     }
 

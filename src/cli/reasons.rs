@@ -48,6 +48,7 @@ const REASONS: &[(&str, &str)] = &[
     ("NOT_TAKEN", "There is no use to renew or to report on."),
     ("OUTCOME_RECORDED", "Another outcome is recorded already; `holdpoint show` has it."),
     ("NOT_DENIED", "Nothing was changed; `holdpoint show` has the whole story."),
+    ("MAIL_NOT_RETRYABLE", "Nothing was changed; `holdpoint mail queue` has what can be tried again."),
     ("CLOCK_IN_DOUBT", "Mend the clock of the daemon's machine, or have an admin confirm it."),
     ("TOO_MANY_PENDING", "Wait until some are decided, or withdraw some (`holdpoint mine`)."),
     ("TOO_MANY_HELD", "The daemon holds as many calls as it is allowed to; try again later."),

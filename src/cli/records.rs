@@ -32,7 +32,9 @@
 //! | `identical_to` | string or null | a live request for the same call |
 //! | `may_have_run` | array of strings | the same call, with an unknown outcome |
 //! | `denial_lifted`, `waited_on` | bool | |
-//! | `notices` | array | `operator`, `kind`, `state`, `detail`, `attempts`, `at`, `in_summary` of each mail |
+//! | `looked` | array | `operator`, `at` of each who may decide and has read it; not told to callers |
+//! | `unreached_at`, `unreached_why` | string or null, string | when and why nobody could be reached by mail; the reason is not told to callers |
+//! | `notices` | array | `operator`, `kind`, `state`, `detail`, `attempts`, `at`, `in_summary`, `next_attempt_at` of each mail |
 //!
 //! `watch` adds `event` (`pending` for what was there at the start, else what
 //! happened, as in the history's `kind`) and `sequence` to each request, and
@@ -50,7 +52,12 @@
 //! | `deadline` | string or null | |
 //! | `decisions` | array | as above |
 //! | `resumed`, `remembered` | bool | continued an earlier request; told a remembered denial |
+//! | `looked_count` | number | how many of those who are asked looked at it |
+//! | `nobody_reached` | bool | nobody could be reached by mail, and nobody looked |
 //! | `error`, `reason` | string or null | what was wrong, and the daemon's reason |
+//!
+//! A mail (`mail queue`): `id`, `request_id`, `gathers` (how many mails a summary
+//! stands for), and what stands in `notices` above.
 //!
 //! An entry of the history (`audit`): `sequence`, `at`, `kind`, `request_id`,
 //! `caller`, `client`, `agent`, `session`, `server`, `tool`, `category`,
@@ -121,6 +128,9 @@ fn request_members(r: &proto::Request) -> Vec<(String, Json)> {
         ("may_have_run", Json::array(r.may_have_run.iter().map(String::as_str))),
         ("denial_lifted", r.denial_lifted.into()),
         ("waited_on", r.waited_on.into()),
+        ("looked", Json::array(r.looked.iter().map(look))),
+        ("unreached_at", or_null(&r.unreached_at)),
+        ("unreached_why", r.unreached_why.as_str().into()),
         ("notices", Json::array(r.notices.iter().map(notice))),
     ];
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -142,6 +152,23 @@ fn clause(c: &proto::Clause) -> Json {
     ])
 }
 
+fn look(l: &proto::Look) -> Json {
+    Json::object([("operator", l.operator.as_str().into()), ("at", or_null(&l.at))])
+}
+
+/// A mail of the outbox.
+pub fn mail(m: &proto::Mail) -> Json {
+    let mut members = vec![
+        ("id".to_owned(), m.id.into()),
+        ("request_id".to_owned(), or_null(&m.request_id)),
+        ("gathers".to_owned(), m.gathers.into()),
+    ];
+    if let Json::Object(went) = notice(&m.notice.clone().unwrap_or_default()) {
+        members.extend(went);
+    }
+    Json::Object(members)
+}
+
 fn notice(n: &proto::Notice) -> Json {
     Json::object([
         ("operator", n.operator.as_str().into()),
@@ -151,6 +178,7 @@ fn notice(n: &proto::Notice) -> Json {
         ("attempts", n.attempts.into()),
         ("at", or_null(&n.at)),
         ("in_summary", n.in_summary.into()),
+        ("next_attempt_at", or_null(&n.next_attempt_at)),
     ])
 }
 

@@ -19,6 +19,8 @@ pub struct Waiting {
     terminal: bool,
     /// "write_file on fs".
     call: String,
+    /// So much time has passed that it is news if nobody has looked yet.
+    pub late: bool,
     /// What the line said last, without the time, so that a change is noticed.
     said: String,
     /// On [`when::boot`]'s clock.
@@ -34,6 +36,7 @@ impl Waiting {
         Waiting {
             terminal: io::stderr().is_terminal() && output::colours_wanted(),
             call: format!("{} on {}", safe(tool), safe(server)),
+            late: false,
             said: String::new(),
             said_at: Duration::ZERO,
             standing: String::new(),
@@ -42,15 +45,18 @@ impl Waiting {
 
     /// The call is held; so much time is left.
     pub fn held(&mut self, answer: &ApprovalAnswer, left: Duration) {
-        let (what, how) = (holding(&self.call, answer), decide_with(&answer.id));
+        let (call, how) = (holding(&self.call, answer), decide_with(&answer.id));
         let left = format!("{} left", when::duration(left));
+        let reach = reach(answer, self.late);
+        let comma = if reach.is_empty() { "" } else { ", " };
+        let what = format!("{call}{comma}{reach}");
         if self.terminal {
             if self.said != what {
                 self.clear();
                 note(&how);
             }
-            // The time first: a narrow terminal cuts the end.
-            self.in_place(&format!("{left}, {what}"));
+            // Time and news first: a narrow terminal cuts the end.
+            self.in_place(&format!("{left}{comma}{reach}, {call}"));
         } else if self.said != what || when::boot() > self.said_at + REMIND_EVERY {
             note(&format!("{what}, {left}; {how}"));
             self.said_at = when::boot();
@@ -109,6 +115,21 @@ fn holding(call: &str, answer: &ApprovalAnswer) -> String {
     format!("holding: {call} [{}] waits for {asked}{people}{so_far}", short(&answer.id))
 }
 
+/// Whether those who are asked know of it: "1 of 2 people has looked". Empty while
+/// it is too early to wonder.
+fn reach(answer: &ApprovalAnswer, late: bool) -> String {
+    match (answer.looked_count, answer.asked_count) {
+        (0, _) if answer.nobody_reached => "nobody could be reached by mail yet".to_owned(),
+        (0, _) if late => "nobody has looked yet".to_owned(),
+        (0, _) => String::new(),
+        (1, ..=1) => "1 person has looked".to_owned(),
+        (1, asked) => format!("1 of {asked} people has looked"),
+        (looked, asked) if looked <= asked => format!("{looked} of {asked} people have looked"),
+        // Some who looked may not be asked any more.
+        (looked, _) => format!("{looked} people have looked"),
+    }
+}
+
 fn decide_with(id: &str) -> String {
     format!("decide with: holdpoint approve {}", short(id))
 }
@@ -133,5 +154,23 @@ mod tests {
         assert_eq!(decide_with(&answer.id), "decide with: holdpoint approve 1a2b3c4d");
         answer.decisions.push(Decision { operator: "ana".to_owned(), ..Default::default() });
         assert!(holding("x", &answer).ends_with(", approved so far by ana"));
+    }
+
+    #[test]
+    fn the_waiting_line_says_whether_anybody_knows_of_it() {
+        let said = |looked_count, nobody_reached, late| {
+            let asked_count = 2;
+            let answer =
+                ApprovalAnswer { looked_count, nobody_reached, asked_count, ..Default::default() };
+            reach(&answer, late)
+        };
+        assert_eq!(said(0, false, false), "");
+        assert_eq!(said(0, false, true), "nobody has looked yet");
+        assert_eq!(said(0, true, true), "nobody could be reached by mail yet");
+        assert_eq!(said(1, false, true), "1 of 2 people has looked");
+        assert_eq!(said(2, false, false), "2 of 2 people have looked");
+        assert_eq!(said(3, false, false), "3 people have looked");
+        let alone = ApprovalAnswer { looked_count: 1, asked_count: 1, ..Default::default() };
+        assert_eq!(reach(&alone, true), "1 person has looked");
     }
 }

@@ -138,9 +138,16 @@ fn line(event: &WatchEvent, view: &View) -> Option<String> {
 
 fn for_person(kind: &str, r: &Request, view: &View) -> String {
     let clock = view.paint(Tone::Faint, &when::clock(view.now, view.now, &view.zone));
-    let kind = view.paint(words::status(r.status), &safe(&kind.replace('_', " ")));
+    let said = view.paint(words::status(r.status), &safe(&kind.replace('_', " ")));
     let call = format!("{} on {}", safe(&r.tool), safe(&r.server));
     let more = match (Status::from_number(r.status), r.decisions.last()) {
+        (Some(Status::Pending), _) if kind == "looked" => match r.looked.last() {
+            Some(look) => format!(", by {}", safe(&look.operator)),
+            None => String::new(),
+        },
+        (Some(Status::Pending), _) if kind == "nobody_reached" => {
+            format!(" by mail: {}", safe(&r.unreached_why))
+        }
         (Some(Status::Pending), _) => {
             let category = view.paint(words::category(r.category), records::category(r.category));
             format!(", {category}, expires {}", view.deadline(&r.deadline, r.time_left_ms))
@@ -152,5 +159,5 @@ fn for_person(kind: &str, r: &Request, view: &View) -> String {
         }
         _ => String::new(),
     };
-    format!("{clock}  {kind} [{}] {call}{more}", short(&r.id))
+    format!("{clock}  {said} [{}] {call}{more}", short(&r.id))
 }

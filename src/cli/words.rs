@@ -41,7 +41,9 @@ pub fn entry(kind: &str) -> Tone {
     match kind {
         "approved" | "use_granted" => Tone::Good,
         "denied" | "call_denied" | "denial_repeated" | "outcome_unknown" => Tone::Alarm,
-        "expired" | "use_lapsed" | "mail_failed" | "clock_stepped" => Tone::Caution,
+        "expired" | "use_lapsed" | "mail_failed" | "clock_stepped" | "nobody_reached" => {
+            Tone::Caution
+        }
         "requested" | "approval_counted" => Tone::Strong,
         _ => Tone::Plain,
     }

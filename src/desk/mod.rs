@@ -44,12 +44,13 @@ use crate::call::time::Time;
 use crate::store::audit::Kind;
 use crate::store::change::{self, Change};
 use crate::store::clock::{self, Clock};
-use crate::store::decide::{self, Decide, Lift};
+use crate::store::decide::{self, Decide, Entitled, Lift};
+use crate::store::mail::{self, ListedMail};
 use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
 use crate::store::submit::{self, Submit, Submitted, Taken};
 use crate::store::uses::{self, ReportOutcome, TakeUse};
-use crate::store::{Event, Store, StoreError, StoreOptions, Tx, ending, read};
+use crate::store::{Event, Refusal, Store, StoreError, StoreOptions, Tx, ending, reach, read};
 use entitlement::Entitlement;
 use error::DeskError;
 use in_force::{Current, InForce};
@@ -127,6 +128,12 @@ impl Desk {
                     if event.kind == Kind::OutcomeUnknown {
                         let request = event.request.id;
                         tracing::warn!(%request, "nobody knows whether this call ran; somebody should look");
+                    }
+                    if let (Kind::NobodyReached, Some(unreached)) =
+                        (event.kind, &event.request.unreached)
+                    {
+                        let (request, why) = (event.request.id, &unreached.why);
+                        tracing::warn!(%request, why, "nobody who is asked could be reached by mail, and nobody has looked");
                     }
                     // Nobody watching is not an error.
                     let _ = tell.send(event);
@@ -253,6 +260,7 @@ impl Desk {
             requirement,
             mail_to: asked.iter().map(|operator| operator.mail_to()).collect(),
             timeout: timeout.clamp(*TIMEOUT.start(), *TIMEOUT.end()),
+            watch_reach: settings.watch_reach,
             limits: settings.pending,
         };
         Ok((submit, room))
@@ -442,6 +450,29 @@ impl Desk {
     pub async fn visible(&self, operator: &Operator, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
+    }
+
+    /// Notes that somebody who may decide this pending request has read it, whole.
+    /// Nobody waits for it: what cannot be written down now (a full disk, say) is
+    /// when they look again.
+    pub fn looked(&self, operator: &Operator, request: &Request) {
+        let (name, id) = (operator.name.clone(), request.id);
+        let entitled = self.entitlement();
+        let known = request.looked.iter().any(|look| look.operator == name);
+        if known || request.status != Status::Pending || entitled.counts(&name, request).is_err() {
+            return;
+        }
+        self.store.post(move |tx| reach::look(tx, id, &name, &entitled));
+    }
+
+    /// An admin wants a mail to be tried again now; it as it stands then.
+    pub async fn retry_mail(&self, admin: &Operator, id: i64) -> Result<ListedMail, DeskError> {
+        let name = admin.name.clone();
+        self.write(move |tx| mail::retry(tx, id, &name)).await?;
+        // No event of a request rings for it.
+        self.mail.notify_one();
+        let found = self.store.read(move |conn| mail::one(conn, id)).await?;
+        found.ok_or_else(|| StoreError::from(Refusal::NoSuchMail(id)).into())
     }
 
     /// An admin vouches for the clock.

@@ -14,6 +14,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long history and ended requests are kept; `None`: for ever.
     pub retention: Option<Duration>,
+    /// Mails go to a server: then it is noticed when nobody can be reached.
+    pub watch_reach: bool,
     /// How many may be pending.
     pub pending: PendingLimits,
     /// How many calls may wait at once.
@@ -31,6 +33,7 @@ impl Settings {
             lapse_after: config.lapse_after,
             lease: config.lease,
             retention: config.retention,
+            watch_reach: config.smtp.is_some(),
             pending: PendingLimits {
                 per_caller: narrow(limits.max_pending_per_caller),
                 per_client: narrow(limits.max_pending_per_client),

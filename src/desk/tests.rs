@@ -13,6 +13,7 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
         lapse_after: Duration::from_secs(900),
         lease: Duration::from_secs(600),
         retention: None,
+        watch_reach: false,
         pending: PendingLimits { per_caller: 10, per_client: 10 },
         max_held: 10,
         max_arguments: 1024,

@@ -161,7 +161,7 @@ impl CallerService for CallerDoor {
             .await
             .map_err(|e| status(e.into()))?;
         Ok(Response::new(proto::ListMyRequestsResponse {
-            requests: found.iter().map(|request| convert::request(desk, request)).collect(),
+            requests: found.iter().map(|request| convert::own_request(desk, request)).collect(),
             next_page_token: next.map(|n| format!("{n:x}")).unwrap_or_default(),
         }))
     }

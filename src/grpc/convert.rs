@@ -6,12 +6,13 @@ use tonic::Status;
 
 use super::errors::bad_field;
 use crate::call::ids::RequestId;
-use crate::call::model::{Agent, Decision, Request, Status as CallStatus};
+use crate::call::model::{Agent, Decision, Notice, Request, Status as CallStatus};
 use crate::call::time::Time;
 use crate::desk::intake::Incoming;
 use crate::desk::people::{People, who_is_asked};
 use crate::desk::{Answer, Desk, TIMEOUT};
 use crate::proto;
+use crate::store::mail::ListedMail;
 
 /// Reads a full id.
 pub fn request_id(field: &str, text: &str) -> Result<RequestId, Status> {
@@ -117,6 +118,29 @@ fn clauses(request: &Request, people: &People) -> Vec<proto::Clause> {
     request.requirement.clauses.iter().zip(counted).map(convert).collect()
 }
 
+fn notice(notice: &Notice) -> proto::Notice {
+    proto::Notice {
+        operator: notice.operator.clone(),
+        state: notice.state.clone(),
+        detail: notice.detail.clone(),
+        attempts: notice.attempts,
+        at: time(notice.at),
+        kind: notice.kind.word().to_owned(),
+        in_summary: notice.in_summary,
+        next_attempt_at: time(notice.next_attempt),
+    }
+}
+
+/// A mail of the outbox.
+pub fn mail(mail: &ListedMail) -> proto::Mail {
+    proto::Mail {
+        id: mail.id,
+        notice: Some(notice(&mail.notice)),
+        request_id: mail.request.map(|id| id.to_string()).unwrap_or_default(),
+        gathers: mail.gathers,
+    }
+}
+
 /// A request, as the contract shows it.
 pub fn request(desk: &Desk, request: &Request) -> proto::Request {
     let people = desk.people();
@@ -166,20 +190,21 @@ pub fn request(desk: &Desk, request: &Request) -> proto::Request {
         outcome: request.outcome.number(),
         outcome_detail: request.outcome_detail.clone(),
         outcome_at: time(request.outcome_at),
-        notices: request
-            .notices
+        looked: request
+            .looked
             .iter()
-            .map(|notice| proto::Notice {
-                operator: notice.operator.clone(),
-                state: notice.state.clone(),
-                detail: notice.detail.clone(),
-                attempts: notice.attempts,
-                at: time(notice.at),
-                kind: notice.kind.word().to_owned(),
-                in_summary: notice.in_summary,
-            })
+            .map(|look| proto::Look { operator: look.operator.clone(), at: look.at.rfc3339() })
             .collect(),
+        unreached_at: time(request.unreached.as_ref().map(|unreached| unreached.since)),
+        unreached_why: request.unreached.as_ref().map(|u| u.why.clone()).unwrap_or_default(),
+        notices: request.notices.iter().map(notice).collect(),
     }
+}
+
+/// A request as its caller may see it: not who looked, nor what servers said.
+pub fn own_request(desk: &Desk, own: &Request) -> proto::Request {
+    let (looked, unreached_why) = Default::default();
+    proto::Request { looked, unreached_why, ..request(desk, own) }
 }
 
 /// What a caller is told.
@@ -203,6 +228,8 @@ pub fn answer(desk: &Desk, answer: &Answer) -> proto::ApprovalAnswer {
         asked: clauses.join(" and "),
         resumed: request.resumed > 0,
         remembered: answer.remembered,
+        looked_count: u32::try_from(request.looked.len()).unwrap_or(u32::MAX),
+        nobody_reached: request.unreached.is_some(),
     }
 }
 

@@ -97,6 +97,8 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::NotTaken { .. } => (FailedPrecondition, "NOT_TAKEN"),
         Refusal::OutcomeRecorded { .. } => (FailedPrecondition, "OUTCOME_RECORDED"),
         Refusal::NotDenied(_) => (FailedPrecondition, "NOT_DENIED"),
+        Refusal::NoSuchMail(_) => (NotFound, "NOT_FOUND"),
+        Refusal::MailNotRetryable { .. } => (FailedPrecondition, "MAIL_NOT_RETRYABLE"),
         Refusal::ClockInDoubt(_) => (FailedPrecondition, "CLOCK_IN_DOUBT"),
         Refusal::TooManyPending { .. } => (ResourceExhausted, "TOO_MANY_PENDING"),
     }

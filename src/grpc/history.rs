@@ -29,7 +29,7 @@ const TEXT: usize = 200;
 #[derive(Debug, Clone)]
 pub struct HistoryDoor(pub Door);
 
-fn time(field: &str, text: &str) -> Result<Option<Time>, Status> {
+pub(super) fn time(field: &str, text: &str) -> Result<Option<Time>, Status> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -11,6 +11,7 @@ pub mod errors;
 mod for_all;
 mod history;
 mod operator;
+mod outbox;
 pub mod server;
 
 use tonic::{Code, Status};

@@ -180,7 +180,10 @@ impl OperatorService for OperatorDoor {
         let why = match entitled {
             _ if found.status != CallStatus::Pending => crate::store::decide::how_it_ended(&found),
             Err(no) => no.to_string(),
-            Ok(()) => String::new(),
+            Ok(()) => {
+                desk.looked(&operator, &found);
+                String::new()
+            }
         };
         Ok(Response::new(proto::GetRequestResponse {
             request: Some(convert::request(desk, &found)),
@@ -311,6 +314,22 @@ impl OperatorService for OperatorDoor {
         }
         let now = self.0.desk.confirm_clock(&operator).await.map_err(status)?;
         Ok(Response::new(proto::ConfirmClockResponse { now: now.rfc3339() }))
+    }
+
+    async fn list_mail(
+        &self,
+        request: Request<proto::ListMailRequest>,
+    ) -> Result<Response<proto::ListMailResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        super::outbox::list(&self.0.desk, &operator, request.into_inner()).await
+    }
+
+    async fn retry_mail(
+        &self,
+        request: Request<proto::RetryMailRequest>,
+    ) -> Result<Response<proto::RetryMailResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        super::outbox::retry(&self.0.desk, &operator, request.into_inner()).await
     }
 
     async fn who_am_i(

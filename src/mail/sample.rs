@@ -68,6 +68,9 @@ fn request(now: Time) -> Request {
         outcome: Outcome::None,
         outcome_detail: String::new(),
         outcome_at: None,
+        looked: Vec::new(),
+        reach_by: None,
+        unreached: None,
         notices: Vec::new(),
     }
 }

@@ -93,6 +93,9 @@ pub(super) fn request() -> Request {
         outcome: Outcome::None,
         outcome_detail: String::new(),
         outcome_at: None,
+        looked: Vec::new(),
+        reach_by: None,
+        unreached: None,
         notices: Vec::new(),
     }
 }

@@ -106,6 +106,14 @@ kinds! {
     MailDeferred "mail_deferred",
     /// A mail will not be delivered.
     MailFailed "mail_failed",
+    /// An admin wanted a mail to be tried again.
+    MailRetried "mail_retried",
+    /// Somebody who may decide looked at it for the first time.
+    Looked "looked",
+    /// No mail about it could be delivered in time, and nobody looked.
+    NobodyReached "nobody_reached",
+    /// Somebody was reached after all.
+    Reached "reached",
     /// The wall clock was stepped.
     ClockStepped "clock_stepped",
     /// An admin vouched for the clock.

@@ -71,6 +71,10 @@ pub fn step(tx: &mut Tx<'_>, by_ms: i64) -> Result<(), StoreError> {
         "UPDATE requests SET lease_until = lease_until + ? WHERE lease_until IS NOT NULL",
         [by_ms],
     )?;
+    tx.conn.execute(
+        "UPDATE requests SET reach_by = reach_by + ? WHERE reach_by IS NOT NULL",
+        [by_ms],
+    )?;
     // A remembered denial lasts until its request's deadline.
     tx.conn.execute(
         "UPDATE requests SET deadline = deadline + ?1 WHERE status = 3 AND deadline > ?2",

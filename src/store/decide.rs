@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::audit::Kind;
 use super::ending;
 use super::error::{Refusal, StoreError};
+use super::reach;
 use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
@@ -122,10 +123,15 @@ pub fn decide(
         }
         Verdict::Approve => Kind::ApprovalCounted,
     };
+    // Whoever decides knows of it. An ending has settled that already.
+    let found = if kind == Kind::ApprovalCounted { reach::found(tx, &mut request)? } else { false };
     tx.record_request(kind, &request, |entry| {
         entry.decision(&decision);
         entry.not_mailed(&not_mailed);
     })?;
+    if found {
+        reach::say_reached(tx, &request, &format!("{} decided", input.operator))?;
+    }
     Ok(request)
 }
 

@@ -7,6 +7,7 @@ use super::audit::Kind;
 use super::decide::not_pending;
 use super::error::{Refusal, StoreError};
 use super::mail;
+use super::reach;
 use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
@@ -29,6 +30,7 @@ pub(super) fn end(
     tx.status_changed(&request.call.scope(), Some(request.status), to);
     request.status = to;
     request.ended = Some(tx.now);
+    reach::settle(request);
     row::update(tx.conn, request)?;
     mail::ended(tx, request)
 }
@@ -41,7 +43,7 @@ fn due(tx: &Tx<'_>, sql: &str, most: usize) -> Result<Vec<RequestId>, StoreError
 }
 
 /// Ends what is due: pending past the deadline, approvals unused in time, uses
-/// whose lease was lost. Returns whether more may be due.
+/// whose lease was lost. Notes where nobody was reached in time. Returns whether more may be due.
 pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let expired = due(
         tx,
@@ -55,7 +57,13 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         "SELECT id FROM requests WHERE lease_until IS NOT NULL AND lease_until <= ? LIMIT ?",
         DUE_PER_TICK,
     )?;
-    let more = [&expired, &lapsed, &lost].iter().any(|ids| ids.len() == DUE_PER_TICK);
+    let unreached = due(
+        tx,
+        "SELECT id FROM requests WHERE reach_by IS NOT NULL AND reach_by <= ?
+         ORDER BY reach_by LIMIT ?",
+        DUE_PER_TICK,
+    )?;
+    let more = [&expired, &lapsed, &lost, &unreached].iter().any(|ids| ids.len() == DUE_PER_TICK);
     for id in expired {
         if let Some(mut request) = row::load(tx.conn, id)? {
             let not_mailed = end(tx, &mut request, Status::Expired)?;
@@ -75,6 +83,14 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
             tx.record_request(Kind::OutcomeUnknown, &request, |entry| {
                 entry.text("detail", &request.outcome_detail);
             })?;
+        }
+    }
+    for id in unreached {
+        // Read again: it may have expired a moment ago.
+        if let Some(mut request) = row::load(tx.conn, id)?
+            && request.reach_by.is_some()
+        {
+            reach::nobody_reached(tx, &mut request)?;
         }
     }
     Ok(more)

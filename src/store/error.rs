@@ -87,6 +87,17 @@ pub enum Refusal {
     /// The wall clock stands before the newest audit entry.
     #[error("the daemon's clock is in doubt: it stands before {}, the time of the newest audit entry; mend the clock, or let an admin run `holdpoint confirm-clock`", .0.rfc3339())]
     ClockInDoubt(Time),
+    /// Nothing of that number in the outbox.
+    #[error("there is no mail {0}")]
+    NoSuchMail(i64),
+    /// Trying it again would help nobody.
+    #[error("mail {id} is not tried again: {why}")]
+    MailNotRetryable {
+        /// Which.
+        id: i64,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// A limit on pending requests.
     #[error(
         "{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some"

@@ -288,17 +288,35 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        // The thread drops jobs unanswered only when it has stopped.
+        self.queue(function)?.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Runs a transition that nobody waits for, behind everything that is queued
+    /// by now. It may fail, and nobody hears of it.
+    pub fn post<T, F>(&self, function: F)
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _ = self.queue(function);
+    }
+
+    fn queue<T, F>(
+        &self,
+        function: F,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
         if self.shared.queued.fetch_add(1, Ordering::Relaxed) >= QUEUE {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreError::Overloaded);
         }
         let (job, answer) = Transition::new(function);
         let sent = self.queue.send(Message::Job(Box::new(job)));
-        if sent.is_err() {
-            return Err(StoreError::Stopped);
-        }
-        // The thread drops jobs unanswered only when it has stopped.
-        answer.await.unwrap_or(Err(StoreError::Stopped))
+        sent.map(|()| answer).map_err(|_| StoreError::Stopped)
     }
 
     /// Asks a question on a read-only connection, off the async threads.

@@ -35,6 +35,7 @@ mod handle;
 pub mod mail;
 mod place;
 pub mod query;
+pub mod reach;
 pub mod read;
 pub mod record;
 pub mod restored;

@@ -88,8 +88,7 @@ pub fn pending(
             return Ok((page, true));
         }
         let n = row.get(n_column)?;
-        let mut request = row::request_of(row)?;
-        request.decisions = row::decisions(conn, request.id)?;
+        let request = row::whole(conn, row)?;
         bytes += request.call.arguments.len();
         page.push((PendingAfter { deadline: request.deadline.0, n }, request));
     }
@@ -128,14 +127,16 @@ pub fn of_caller(
     Ok((requests, last.filter(|_| examined == examine)))
 }
 
-/// When the next request, approval or lease ends by itself.
+/// When the next request, approval or lease ends by itself, or somebody should
+/// have been reached.
 pub fn next_due(conn: &Connection) -> Result<Option<Time>, StoreError> {
     let next: Option<i64> = conn
         .prepare_cached(
             "SELECT min(at) FROM (
                SELECT min(deadline) AS at FROM requests WHERE status = 1
                UNION ALL SELECT min(lapses) FROM requests WHERE use = 1
-               UNION ALL SELECT min(lease_until) FROM requests WHERE lease_until IS NOT NULL)",
+               UNION ALL SELECT min(lease_until) FROM requests WHERE lease_until IS NOT NULL
+               UNION ALL SELECT min(reach_by) FROM requests WHERE reach_by IS NOT NULL)",
         )?
         .query_row([], |row| row.get(0))?;
     Ok(next.map(Time))

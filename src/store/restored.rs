@@ -45,6 +45,7 @@ pub fn begin_anew(tx: &mut Tx<'_>) -> Result<Option<Restored>, StoreError> {
     let expired = each(tx, "SELECT id FROM requests WHERE status = 1 LIMIT ?", |tx, request| {
         request.status = Status::Expired;
         request.ended = Some(tx.now);
+        request.reach_by = None;
         record(tx, Kind::Expired, request, &why)
     })?;
     let lapsed = each(tx, "SELECT id FROM requests WHERE use = 1 LIMIT ?", |tx, request| {

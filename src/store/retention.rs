@@ -150,6 +150,7 @@ fn requests(tx: &Tx<'_>, run: Run) -> Result<Run, StoreError> {
         mail::erase(tx, RequestId::from_bytes(*id))?;
         for sql in [
             "DELETE FROM decisions WHERE request = ?",
+            "DELETE FROM looks WHERE request = ?",
             "DELETE FROM former_call_ids WHERE request = ?",
             "DELETE FROM requests WHERE id = ?",
         ] {

@@ -6,11 +6,13 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::audit::stored_json;
 use super::error::StoreError;
+use super::mail;
 use crate::call::digest::Digest;
 use crate::call::ids::RequestId;
 use crate::call::json::Json;
 use crate::call::model::{
-    Agent, Call, Category, Decision, Notice, Outcome, Request, Risk, Status, Strength, Use, Verdict,
+    Agent, Call, Category, Decision, Look, Notice, Outcome, Request, Risk, Status, Strength,
+    Unreached, Use, Verdict,
 };
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
@@ -20,7 +22,11 @@ pub(super) const COLUMNS: &str = "id, status, digest, caller, client, session, o
      server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule, \
      policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement, created, \
      deadline, ended, asked_again, denial_lifted, resumed, identical_to, may_have_run, use, lapses, \
-     used, outcome_expected, outcome, outcome_detail, outcome_at, lease_until";
+     used, outcome_expected, outcome, outcome_detail, outcome_at, lease_until, \
+     reach_by, unreached, unreached_why, looks";
+
+/// Where in [`COLUMNS`] it says how many looked.
+const LOOKS: usize = 42;
 
 fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("requests.{what}"))
@@ -76,11 +82,12 @@ pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreEr
         "INSERT INTO requests (id, status, digest, caller, client, session, on_behalf_of, call_id,
            server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule,
            policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement,
-           created, deadline, identical_to, may_have_run)
+           created, deadline, identical_to, may_have_run, reach_by)
          VALUES (:id, :status, :digest, :caller, :client, :session, :on_behalf_of, :call_id,
            :server, :tool, :category, :risk, :agent_name, :agent_version, :arguments,
            :hidden_values, :rule, :policy_revision, :tool_definition_hash, :explanation, :labels,
-           :not_covered, :requirement, :created, :deadline, :identical_to, :may_have_run)",
+           :not_covered, :requirement, :created, :deadline, :identical_to, :may_have_run,
+           :reach_by)",
     )?
     .execute(named_params! {
         ":id": request.id.as_bytes(),
@@ -110,6 +117,7 @@ pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreEr
         ":deadline": request.deadline.0,
         ":identical_to": request.identical_to.map(|id| *id.as_bytes()),
         ":may_have_run": may_have_run,
+        ":reach_by": request.reach_by.map(|t| t.0),
     })?;
     Ok(())
 }
@@ -121,7 +129,8 @@ pub(super) fn update(conn: &Connection, request: &Request) -> Result<(), StoreEr
            asked_again = :asked_again, denial_lifted = :denial_lifted, resumed = :resumed,
            use = :use, lapses = :lapses, used = :used, outcome_expected = :outcome_expected,
            lease_until = :lease_until, outcome = :outcome, outcome_detail = :outcome_detail,
-           outcome_at = :outcome_at
+           outcome_at = :outcome_at, reach_by = :reach_by, unreached = :unreached,
+           unreached_why = :unreached_why
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -140,6 +149,9 @@ pub(super) fn update(conn: &Connection, request: &Request) -> Result<(), StoreEr
         ":outcome": request.outcome.number(),
         ":outcome_detail": request.outcome_detail,
         ":outcome_at": request.outcome_at.map(|t| t.0),
+        ":reach_by": request.reach_by.map(|t| t.0),
+        ":unreached": request.unreached.as_ref().map(|u| u.since.0),
+        ":unreached_why": request.unreached.as_ref().map_or("", |u| u.why.as_str()),
     })?;
     Ok(())
 }
@@ -173,16 +185,35 @@ pub(super) fn insert_decision(
 pub(super) fn load(conn: &Connection, id: RequestId) -> Result<Option<Request>, StoreError> {
     let found = conn
         .prepare_cached(&format!("SELECT {COLUMNS} FROM requests WHERE id = ?"))?
-        .query_row([id.as_bytes()], |row| Ok(request_of(row)))
+        .query_row([id.as_bytes()], |row| Ok(whole(conn, row)))
         .optional()?;
-    let Some(request) = found else { return Ok(None) };
-    let mut request = request?;
-    request.decisions = decisions(conn, id)?;
-    Ok(Some(request))
+    found.transpose()
+}
+
+/// Reads a row of [`COLUMNS`] with what stands in other tables: who decided, and
+/// who looked. Notices are read apart.
+pub(super) fn whole(conn: &Connection, row: &Row<'_>) -> Result<Request, StoreError> {
+    let mut request = request_of(row)?;
+    request.decisions = decisions(conn, request.id)?;
+    // Nearly all that pass here under load were never looked at by themselves.
+    if row.get::<_, u32>(LOOKS)? > 0 {
+        request.looked = looks(conn, request.id)?;
+    }
+    Ok(request)
+}
+
+/// Who looked at a request, oldest first.
+fn looks(conn: &Connection, id: RequestId) -> Result<Vec<Look>, StoreError> {
+    let mut statement = conn
+        .prepare_cached("SELECT operator, at FROM looks WHERE request = ? ORDER BY at, operator")?;
+    let rows = statement.query_map([id.as_bytes()], |row| {
+        Ok(Look { operator: row.get(0)?, at: Time(row.get(1)?) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The decisions on a request, oldest first.
-pub(super) fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision>, StoreError> {
+fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT operator, verdict, reason, at, digest, strength, own_call
          FROM decisions WHERE request = ? ORDER BY n",
@@ -214,29 +245,13 @@ pub(super) fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision
 
 /// Who was told of a request by mail.
 pub(super) fn notices(conn: &Connection, id: RequestId) -> Result<Vec<Notice>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        // What stands for a mail within a summary until that ends is the summary's.
-        "SELECT o.kind, o.operator, o.state, coalesce(s.detail, o.detail),
-           coalesce(s.attempts, o.attempts), coalesce(s.at, o.at), o.summary
-         FROM outbox o LEFT JOIN outbox s ON s.n = o.summary
-         WHERE o.request = ? ORDER BY o.n",
-    )?;
-    let rows = statement.query_map([id.as_bytes()], |row| {
-        Ok(Notice {
-            kind: super::mail::kind_of(row, 0)?,
-            operator: row.get(1)?,
-            state: super::mail::state_word(row.get(2)?).to_owned(),
-            detail: row.get(3)?,
-            attempts: row.get(4)?,
-            at: row.get::<_, Option<i64>>(5)?.map(Time),
-            in_summary: row.get::<_, Option<i64>>(6)?.is_some(),
-        })
-    })?;
+    let sql = format!("SELECT {} WHERE o.request = ? ORDER BY o.n", mail::NOTICE);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map([id.as_bytes()], |row| mail::notice_of(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Reads a row of [`COLUMNS`]; decisions and notices are read apart.
-pub(super) fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
+fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
     let number = |column: usize| row.get::<_, i32>(column);
     let time =
         |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Time));
@@ -296,6 +311,12 @@ pub(super) fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
         outcome_detail: row.get(36)?,
         outcome_at: time(37)?,
         lease_until: time(38)?,
+        looked: Vec::new(),
+        reach_by: time(39)?,
+        unreached: match time(40)? {
+            Some(since) => Some(Unreached { since, why: row.get(41)? }),
+            None => None,
+        },
         notices: Vec::new(),
     })
 }

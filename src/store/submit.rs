@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::audit::Kind;
 use super::error::{Refusal, StoreError};
 use super::mail::{self, MailTo};
+use super::reach;
 use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
@@ -49,6 +50,8 @@ pub struct Submit {
     pub requirement: Requirement,
     /// Who gets a mail.
     pub mail_to: Vec<MailTo>,
+    /// Whether to notice that nobody could be reached: mails go to a server.
+    pub watch_reach: bool,
     /// How long people have.
     pub timeout: Duration,
     /// How many may be pending.
@@ -278,6 +281,9 @@ fn create(
         outcome: Outcome::None,
         outcome_detail: String::new(),
         outcome_at: None,
+        looked: Vec::new(),
+        reach_by: input.watch_reach.then(|| reach::by(tx.now, input.timeout)),
+        unreached: None,
         notices: Vec::new(),
     };
     row::insert(tx.conn, &request)?;

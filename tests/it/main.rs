@@ -10,6 +10,7 @@
 //! | [`trouble`] | disk, database, clock, files, a second daemon |
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
+//! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
 //! | [`doors`] | TLS: certificates of both sides, their exchange and their end |
@@ -40,7 +41,7 @@
 //! | validity not checked again at dispatch | `held::an_approval_is_for_these_arguments_and_for_once` (another digest), `held::a_request_is_resumed_only_while_its_route_is_no_stricter`, `deciding::an_operator_removed_between_opening_and_deciding_does_not_decide` |
 //! | an upstream error gives the approval back | `held::an_approval_is_for_these_arguments_and_for_once` |
 //! | the approval came seconds too late, or the held call died | `held::a_caller_that_vanishes_between_approval_and_use_resumes_the_approval`, `held::max_wait_answers_pending_with_the_time_left` |
-//! | armed, and nobody notified | `deciding::a_call_that_nobody_could_approve_is_refused_at_once`, `deciding::every_operator_gets_every_mail` |
+//! | armed, and nobody notified | `deciding::a_call_that_nobody_could_approve_is_refused_at_once`, `deciding::every_operator_gets_every_mail`, `reach::nobody_is_coming_is_said_to_everyone` |
 //! | a time-out told as a denial | `held::what_nobody_answers_expires_and_is_not_called_a_denial` |
 //! | a restart drops what is pending, or leaves it pending for ever | `trouble::a_daemon_that_stops_sends_waiters_away_and_they_resume`, `trouble::a_clock_put_forward_an_hour_over_a_restart_ends_what_is_due`, `crash` |
 //! | mail dropped because another was sent within the minute | `deciding::every_operator_gets_every_mail` |
@@ -58,6 +59,7 @@ mod hostile;
 mod limits;
 mod mail;
 mod model;
+mod reach;
 mod reload;
 mod startup;
 #[cfg(feature = "faults")]

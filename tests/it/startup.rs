@@ -92,6 +92,7 @@ fn one(tx: &mut holdpoint::store::Tx<'_>, n: usize) -> Result<(), holdpoint::sto
             call: call(n),
             requirement: Requirement { clauses: vec![clause] },
             mail_to: vec![MailTo { operator: "alice".to_owned(), wants: Wants::default() }],
+            watch_reach: true,
             timeout: Duration::from_secs(7 * 24 * 3600),
             limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
         },

@@ -103,6 +103,8 @@ impl OperatorService for Fake {
         decide(DecideRequest) -> DecideResponse;
         lift_denial(LiftDenialRequest) -> LiftDenialResponse;
         watch_requests(WatchRequestsRequest) -> Self::WatchRequestsStream;
+        list_mail(ListMailRequest) -> ListMailResponse;
+        retry_mail(RetryMailRequest) -> RetryMailResponse;
         confirm_clock(ConfirmClockRequest) -> ConfirmClockResponse;
     }
 }

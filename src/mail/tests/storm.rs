@@ -54,6 +54,7 @@ impl Post {
             requirement: requirement(&[], 1),
             mail_to: PEOPLE.map(mail_to).to_vec(),
             timeout,
+            watch_reach: true,
             limits: PendingLimits { per_caller: 20_000, per_client: 20_000 },
         };
         self.plain.run(|tx| submit(tx, input, &Waiting::default())).expect("held");

@@ -94,6 +94,7 @@ async fn ask(store: &Store, operators: &[&str]) -> RequestId {
         requirement: Requirement { clauses },
         mail_to: operators.iter().map(|name| mail_to(name)).collect(),
         timeout: Duration::from_secs(900),
+        watch_reach: true,
         limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
     };
     store.write(move |tx| submit(tx, input, &Nobody)).await.expect("submitted");

@@ -17,9 +17,12 @@
 //! nobody wants to be told, or decide when to send: that is `mail::schedule`.
 
 mod begin;
+mod list;
 mod outcome;
 mod queue;
+mod reached;
 mod remind;
+mod retry;
 mod waiting;
 
 use rusqlite::Row;
@@ -30,25 +33,19 @@ use crate::call::time::Time;
 use crate::call::wants::Wants;
 
 pub use begin::{Begin, begin, members};
+pub use list::{ListedMail, MailList, MailPlace, MailQuestion, list, one};
+pub(super) use list::{NOTICE, notice_of};
 pub use outcome::{MailOutcome, MailResult, result};
 pub(super) use queue::{all_pointless, ended, erase, outcome_unknown, queue};
+pub(super) use reached::{Reached, reached};
 pub use remind::{any_reminder, knows, remind};
+pub use retry::retry;
 pub use waiting::{MINUTE, Queue, Waiting, queues};
 
 const QUEUED: i64 = 0;
 const SENT: i64 = 1;
 const FAILED: i64 = 2;
 const POINTLESS: i64 = 3;
-
-/// The word for a mail's state.
-pub(super) fn state_word(state: i64) -> &'static str {
-    match state {
-        QUEUED => "queued",
-        SENT => "sent",
-        FAILED => "failed",
-        _ => "pointless",
-    }
-}
 
 /// Somebody who is asked, and what else they want to hear.
 #[derive(Debug, Clone, PartialEq, Eq)]

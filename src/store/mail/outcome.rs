@@ -12,8 +12,8 @@ use crate::call::model::{MailKind, Request};
 use crate::call::wants::Wants;
 use crate::store::audit::{Entry, Kind};
 use crate::store::error::StoreError;
-use crate::store::row;
 use crate::store::tx::Tx;
+use crate::store::{reach, row};
 
 /// After so many attempts of which the end is not known, a mail counts as sent:
 /// one duplicate, which its `Message-ID` reveals, is better than none at all, and
@@ -167,12 +167,11 @@ fn follows(
         None => None,
     };
     record(tx, kind, mail, becomes, result, request.as_ref(), within)?;
-    match request {
-        Some(request) if becomes.state == SENT && mail.kind == MailKind::Asked => {
-            asked(tx, mail, &request)
-        }
-        _ => Ok(()),
+    let Some(mut request) = request.filter(|_| becomes.state == SENT) else { return Ok(()) };
+    if mail.kind.asks() {
+        reach::mail_sent(tx, &mut request, &mail.operator)?;
     }
+    if mail.kind == MailKind::Asked { asked(tx, mail, &request) } else { Ok(()) }
 }
 
 fn record(

@@ -5,6 +5,8 @@ mod copies;
 mod history;
 mod lives;
 mod outbox;
+mod queue;
+mod reach;
 mod retention;
 mod seeds;
 mod thread;
@@ -104,6 +106,7 @@ impl Plain {
             requirement,
             mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 100, per_client: 50 },
         };
         self.run(|tx| submit(tx, input, waiting))
@@ -189,6 +192,11 @@ impl Plain {
     }
 }
 
+/// One who wants to hear all there is.
+pub fn mail_to(operator: &str) -> MailTo {
+    MailTo { operator: operator.to_owned(), wants: Wants::default() }
+}
+
 #[allow(non_snake_case)]
 pub fn MINUTES(n: u64) -> Duration {
     Duration::from_secs(n * 60)
@@ -206,11 +214,6 @@ impl Attach for Waiting {
     fn join(&self, id: RequestId) {
         self.0.borrow_mut().insert(id);
     }
-}
-
-/// Somebody who wants every kind of mail.
-pub fn mail_to(operator: &str) -> MailTo {
-    MailTo { operator: operator.to_owned(), wants: Wants::default() }
 }
 
 /// Operators and their groups.

@@ -95,6 +95,7 @@ fn what_is_open_or_remembered_is_never_erased() {
             requirement: requirement(&[], 1),
             mail_to: Vec::new(),
             timeout: DAY * 7,
+            watch_reach: true,
             limits: PendingLimits { per_caller: 100, per_client: 100 },
         };
         plain.run(|tx| submit(tx, input, &waiting)).expect("held").request
@@ -259,6 +260,7 @@ async fn no_file_of_the_store_has_an_erased_word() {
             requirement: requirement(&[], 1),
             mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
         }
     };
@@ -302,7 +304,7 @@ fn measure_erasing() {
     let mut plain = Plain::new();
     plain.conn.pragma_update(None, "synchronous", "full").unwrap();
     let waiting = Waiting::default();
-    let n = 4_000;
+    let n = 3_000;
     plain.conn.execute_batch("BEGIN").unwrap();
     for i in 0..n {
         let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
@@ -318,6 +320,7 @@ fn measure_erasing() {
             requirement: requirement(&[], 1),
             mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
         };
         let r = Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
@@ -407,7 +410,7 @@ fn measure_begin_anew() {
     let mut plain = Plain::new();
     let waiting = Waiting::default();
     plain.conn.execute_batch("BEGIN").unwrap();
-    for i in 0..100_000 {
+    for i in 0..20_000 {
         let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
         c.arguments = format!(r#"{{"note":"{}"}}"#, "lorem ipsum dolor sit amet ".repeat(36));
         let input = Submit {
@@ -417,6 +420,7 @@ fn measure_begin_anew() {
             requirement: requirement(&[], 1),
             mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
+            watch_reach: true,
             limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
         };
         Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {

@@ -52,6 +52,7 @@ fn hold(n: u64) -> Submit {
         requirement: requirement(&[], 1),
         mail_to: Vec::new(),
         timeout: MINUTES(15),
+        watch_reach: true,
         limits: PendingLimits { per_caller: 1000, per_client: 1000 },
     }
 }

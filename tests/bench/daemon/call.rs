@@ -108,6 +108,7 @@ pub fn submit(n: u64) -> Submit {
         call,
         requirement,
         mail_to: vec![MailTo { operator: OPERATOR.to_owned(), wants: Wants::default() }],
+        watch_reach: true,
         timeout,
         limits: PendingLimits { per_caller: u32::MAX, per_client: u32::MAX },
     }

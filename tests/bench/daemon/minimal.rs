@@ -199,6 +199,20 @@ impl OperatorService for Minimal {
         none()
     }
 
+    async fn list_mail(
+        &self,
+        _: Request<proto::ListMailRequest>,
+    ) -> Answer<proto::ListMailResponse> {
+        none()
+    }
+
+    async fn retry_mail(
+        &self,
+        _: Request<proto::RetryMailRequest>,
+    ) -> Answer<proto::RetryMailResponse> {
+        none()
+    }
+
     async fn get_request(
         &self,
         _: Request<proto::GetRequestRequest>,

@@ -262,6 +262,14 @@ pub fn cli_with(home: &Home, variables: &[(&str, &str)], arguments: &[&str]) -> 
     command.args(arguments).stdin(Stdio::null()).output().expect("the command runs")
 }
 
+/// A command of the command line as a configured identity.
+pub fn cli_as(home: &Home, name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
+    clean(&mut command, home);
+    command.env("HOLDPOINT_TOKEN", token(name)).args(arguments).stdin(Stdio::null());
+    command
+}
+
 /// A daemon's process. Killed when dropped.
 #[derive(Debug)]
 pub struct Daemon<'a> {
