@@ -84,6 +84,8 @@ pub struct Config {
     pub from: Option<Mailbox>,
     /// Where answers to mails go; `None`: to `from`.
     pub reply_to: Option<Mailbox>,
+    /// How many mails one operator gets in a minute before they are gathered. 1 to 1,000.
+    pub mails_per_minute: u32,
     /// How long people have when neither caller nor route says.
     pub default_timeout: Duration,
     /// How long an approval may stay unused.
@@ -192,6 +194,7 @@ impl Config {
             mail_folder_keep: given.mail_folder_keep(&mut problems),
             from: given.mailbox("from", &mut problems),
             reply_to: given.mailbox("reply_to", &mut problems),
+            mails_per_minute: given.mails_per_minute(&mut problems),
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),

@@ -32,7 +32,7 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 19] = [
+const SETTINGS: [Setting; 20] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
@@ -45,6 +45,7 @@ const SETTINGS: [Setting; 19] = [
     ("mail_folder_keep", Kind::Count(1, 1_000_000), "10000"),
     ("from", Kind::Text, ""),
     ("reply_to", Kind::Text, ""),
+    ("mails_per_minute", Kind::Count(1, 1_000), "5"),
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
@@ -220,6 +221,11 @@ impl Given {
     /// How long a use runs before it has to be renewed.
     pub fn lease(&self, problems: &mut Problems) -> Duration {
         self.span("lease", problems)
+    }
+
+    /// How many mails one operator gets in a minute.
+    pub fn mails_per_minute(&self, problems: &mut Problems) -> u32 {
+        self.count("mails_per_minute", problems) as u32
     }
 
     /// The limits.

@@ -34,6 +34,7 @@ impl Config {
             ("mail_folder_keep", number(self.mail_folder_keep)),
             ("from", self.from.as_ref().map(|from| quoted(&from.to_string()))),
             ("reply_to", self.reply_to.as_ref().map(|to| quoted(&to.to_string()))),
+            ("mails_per_minute", number(self.mails_per_minute as usize)),
             ("default_timeout", span(self.default_timeout)),
             ("lapse_after", span(self.lapse_after)),
             ("lease", span(self.lease)),

@@ -22,14 +22,14 @@ pub fn start(
         Transport::new(&MailConfig::new(config, paths)).map_err(CannotStart::because)?;
     let goes = transport.describe();
     let sender = mail_sender(config).map_err(CannotStart::because)?;
-    let (desk, bell) = (desk.clone(), desk.mail_bell());
+    let (desk, bell, per_minute) = (desk.clone(), desk.mail_bell(), config.mails_per_minute);
     let worker = tokio::spawn(async move {
         let mut closing = desk.closing();
         let stop = async move {
             let _ = closing.wait_for(|closing| *closing).await;
         };
         let people = || desk.people();
-        worker::run(desk.store().clone(), transport, sender, people, &bell, stop).await;
+        worker::run(desk.store().clone(), transport, sender, per_minute, people, &bell, stop).await;
     });
     Ok((worker, goes))
 }

@@ -205,7 +205,8 @@ impl Operator {
 
     /// Until when they want no reminders, if that is so now.
     pub fn quiet_until(&self, now: Time) -> Option<Time> {
-        self.quiet_hours.and_then(|hours| hours.end(now, &chrono::Utc))
+        let zone = self.time_zone.unwrap_or(Tz::UTC);
+        self.quiet_hours.and_then(|hours| hours.end(now, &zone))
     }
 
     /// Whether they may decide anything at all.

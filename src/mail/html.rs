@@ -5,7 +5,7 @@
 //! few borders and shades that read on both. All text from outside passes
 //! through `SafeText::html`.
 
-use super::content::{Body, Command, Content, Section};
+use super::content::{Body, Command, Content, Entry, Section, Tone};
 use super::plain::WHOSE_WORDS;
 use crate::call::safe_text::SafeText;
 
@@ -13,6 +13,9 @@ use crate::call::safe_text::SafeText;
 const SANS: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
 /// For what is read letter by letter.
 const MONO: &str = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace";
+/// At least the bytes of markup of a row, and of a fact.
+pub(super) const ROW: usize = 60;
+pub(super) const FACT: usize = 340;
 /// Long words break rather than widen the page beyond a phone.
 const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
 
@@ -23,9 +26,9 @@ pub(super) fn render(content: &Content) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"supported-color-schemes\" content=\"light dark\">\n\
          <meta name=\"format-detection\" \
-         content=\"telephone=no, date=no, address=no, email=no, url=no\">\n\
-         <title>Approval needed</title>\n</head>\n",
+         content=\"telephone=no, date=no, address=no, email=no, url=no\">\n",
     );
+    out.push_str(&format!("<title>{}</title>\n</head>\n", SafeText::line(content.title).html()));
     out.push_str(&format!(
         "<body style=\"margin:0;padding:0\">\n\
          <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
@@ -34,21 +37,19 @@ pub(super) fn render(content: &Content) -> String {
          border=\"0\" style=\"max-width:640px;text-align:left;{SANS};font-size:16px;\
          line-height:1.5;{BREAK}\">\n"
     ));
-    let sentence = content.sentence.html();
-    row(
-        &mut out,
-        "font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap",
-        &sentence,
-    );
-    row(&mut out, "padding-top:4px", &content.needs.html());
-    for warning in &content.warnings {
-        let style = "padding-top:10px";
-        let marked = format!(
-            "<div style=\"border-left:4px solid #d9822b;padding:4px 0 4px 10px;\
-             white-space:pre-wrap\">{}</div>",
-            warning.html()
+    row(&mut out, &format!("border-left:6px solid {};padding-left:12px", colour(content.tone)), &{
+        let mut first = format!(
+            "<div style=\"font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap\">\
+             {}</div>",
+            content.headline.html()
         );
-        row(&mut out, style, &marked);
+        for line in &content.under {
+            first.push_str(&format!("<div style=\"padding-top:4px\">{}</div>", line.html()));
+        }
+        first
+    });
+    for warning in &content.warnings {
+        row(&mut out, "padding-top:10px", &marked(warning));
     }
     for section in &content.sections {
         render_section(&mut out, section);
@@ -60,6 +61,27 @@ pub(super) fn render(content: &Content) -> String {
     );
     out.push_str("</table>\n</td></tr></table>\n</body>\n</html>\n");
     out
+}
+
+/// Beside the words that say the same. Each stands out from white and from
+/// black by more than 3 to 1, which WCAG 2.2, 1.4.11 asks of what is not text.
+fn colour(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Asks => "#c8741f",
+        Tone::Good => "#2e9e5b",
+        Tone::Refused => "#d64545",
+        Tone::Over => "#888888",
+        Tone::Unsure => "#9060d8",
+    }
+}
+
+/// A warning.
+fn marked(warning: &SafeText) -> String {
+    format!(
+        "<div style=\"border-left:4px solid #c8741f;padding:4px 0 4px 10px;\
+         white-space:pre-wrap\">{}</div>",
+        warning.html()
+    )
 }
 
 /// One row of the letter's only column.
@@ -97,16 +119,53 @@ fn render_section(out: &mut String, section: &Section) {
             );
             row(out, "padding-top:8px", &quote);
         }
-        Body::Words(words) => row(out, "padding-top:2px", &words.html()),
+        Body::Words(words) => {
+            for words in words {
+                row(out, "padding-top:2px", &words.html());
+            }
+        }
         Body::Commands(commands) => {
             for (what_for, command) in commands {
                 row(out, "padding-top:12px", &with_command(what_for, command));
             }
         }
+        Body::Calls(entries) => {
+            for entry in entries {
+                row(out, "padding-top:18px", &self::entry(entry));
+            }
+        }
     }
 }
 
-fn fact_table(facts: &[(&'static str, SafeText)]) -> String {
+/// One call of many. Little markup, since there may be a hundred of them and
+/// Gmail hides what is beyond 102 KB.
+pub(super) fn entry(entry: &Entry) -> String {
+    let mut out = format!(
+        "<div style=\"border-top:1px solid #888;padding-top:10px\"><b>{}</b></div>\n",
+        entry.head.html()
+    );
+    let mut line = |style: &str, html: &str| {
+        out.push_str(&format!("<div style=\"{style}\">{html}</div>\n"));
+    };
+    for warning in &entry.warnings {
+        line("border-left:4px solid #c8741f;margin:5px 0;padding-left:10px", &warning.html());
+    }
+    line("white-space:pre-wrap", &entry.sentence.html());
+    for who in &entry.who {
+        line("font-size:14px;opacity:.8", &who.html());
+    }
+    for (what_for, command) in &entry.commands {
+        let command: Vec<String> = command.0.iter().map(SafeText::html).collect();
+        line("padding-top:6px;font-size:14px", &format!("{what_for}:"));
+        line(
+            "border-left:3px solid #888;padding-left:9px",
+            &format!("<code>{}</code>", command.join(" ")),
+        );
+    }
+    out
+}
+
+fn fact_table(facts: &[(String, SafeText)]) -> String {
     let rows = facts.iter().map(|(label, value)| {
         format!(
             "<tr><td width=\"100\" valign=\"top\" style=\"width:100px;padding:2px 10px 2px 0;\

@@ -5,9 +5,9 @@ use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 
-use super::content::Content;
-use super::subject::{header_text, subject};
-use super::thread::{domain, file_name, first_of_thread};
+use super::content::{Clock, Content};
+use super::subject::{base, header_text, subject};
+use super::thread::{self, domain, file_name, first_of_thread};
 use super::{html, plain};
 use crate::call::model::Request;
 use crate::call::safe_text::SafeText;
@@ -52,7 +52,7 @@ pub struct Summary {
     pub id: i64,
     /// What it tells, in any order. What does not fit the letter is counted there.
     pub items: Vec<Item>,
-    /// How many the sender left out of `items`.
+    /// How many calls that wait the sender left out of `items`.
     pub more: usize,
 }
 
@@ -76,7 +76,40 @@ pub enum What {
     FollowUp(FollowUp),
 }
 
+impl FollowUp {
+    /// The word for it, in message ids, file names and headers.
+    pub fn word(self) -> &'static str {
+        match self {
+            FollowUp::Approved => "approved",
+            FollowUp::Denied => "denied",
+            FollowUp::Expired => "expired",
+            FollowUp::Withdrawn => "withdrawn",
+            FollowUp::OutcomeUnknown => "outcome-unknown",
+        }
+    }
+}
+
 impl<'a> Matter<'a> {
+    /// The word for it, likewise.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Matter::Asked(_) => "asked",
+            Matter::Reminder(_) => "reminder",
+            Matter::FollowUp(how, _) => how.word(),
+            Matter::Summary(_) => "summary",
+        }
+    }
+
+    /// The one request that it is about.
+    pub(super) fn request(&self) -> Option<&'a Request> {
+        match self {
+            Matter::Asked(request) | Matter::Reminder(request) | Matter::FollowUp(_, request) => {
+                Some(request)
+            }
+            Matter::Summary(_) => None,
+        }
+    }
+
     /// The request that an earlier letter told of.
     pub(super) fn continued(&self) -> Option<&'a Request> {
         match self {
@@ -161,38 +194,92 @@ pub fn sender(configured: Option<&str>, host: &str) -> Result<Mailbox, ComposeEr
 
 /// Writes a letter.
 pub fn compose(matter: &Matter<'_>, to: &Recipient, about: &About) -> Result<Letter, ComposeError> {
-    let content = Content::new(matter, to, about);
-    let message_id = message_id(matter, to, &about.host);
-    let parent = first_of_thread(matter, to, about);
-    let message = headers(to, about)?
-        .raw_header(own_header("Subject", subject(matter).as_str()))
-        .message_id(Some(message_id.clone()));
-    let message = match parent {
-        Some(parent) => message.in_reply_to(parent.clone()).references(parent),
-        None => message,
-    };
+    assemble(
+        Parts {
+            kind: matter.kind(),
+            request: matter.request(),
+            subject: subject(matter, &Clock::of(to, about)),
+            message_id: message_id(matter, to, &about.host),
+            parent: first_of_thread(matter, to, about),
+            file_name: file_name(matter, to),
+            content: Content::new(matter, to, about),
+        },
+        to,
+        about,
+    )
+}
+
+/// Writes a letter that only shows that mail arrives, and what it looks like.
+pub fn sample(to: &Recipient, about: &About) -> Result<Letter, ComposeError> {
+    assemble(
+        Parts {
+            kind: "test",
+            request: None,
+            subject: SafeText::line("Test: mail from Holdpoint reaches you, nothing waits"),
+            message_id: thread::sample_id(to, about),
+            parent: None,
+            file_name: thread::sample_file(to, about),
+            content: Content::sample(to, about),
+        },
+        to,
+        about,
+    )
+}
+
+/// What differs between letters.
+struct Parts<'a> {
+    kind: &'static str,
+    /// The one request that it is about.
+    request: Option<&'a Request>,
+    subject: SafeText,
+    message_id: String,
+    /// The letter that this one continues.
+    parent: Option<String>,
+    file_name: String,
+    content: Content,
+}
+
+fn assemble(parts: Parts<'_>, to: &Recipient, about: &About) -> Result<Letter, ComposeError> {
+    let mut message = headers(to, about)?;
+    if let Some(request) = parts.request {
+        // Before the subject: see there.
+        message = message
+            .raw_header(own_header("Thread-Topic", base(request).as_str()))
+            .raw_header(own_header("X-Holdpoint-Request", &request.id.to_string()));
+    }
+    message = message
+        .raw_header(own_header("X-Holdpoint-Kind", parts.kind))
+        .raw_header(own_header("Subject", parts.subject.as_str()))
+        .message_id(Some(parts.message_id.clone()));
+    if let Some(parent) = parts.parent {
+        message = message.in_reply_to(parent.clone()).references(parent);
+    }
     let message = message
         .multipart(
-            // "=_" cannot occur in quoted-printable text, so no text ends a part.
             MultiPart::alternative()
-                .boundary(format!("=_holdpoint_{}", boundary(&message_id)))
-                .singlepart(part(ContentType::TEXT_PLAIN, plain::render(&content))?)
-                .singlepart(part(ContentType::TEXT_HTML, html::render(&content))?),
+                .boundary(thread::boundary(&parts.message_id))
+                .singlepart(part(ContentType::TEXT_PLAIN, plain::render(&parts.content))?)
+                .singlepart(part(ContentType::TEXT_HTML, html::render(&parts.content))?),
         )
         .map_err(|error| ComposeError::Message(error.to_string()))?;
     Ok(Letter {
-        message_id,
+        message_id: parts.message_id,
         envelope: message.envelope().clone(),
-        file_name: file_name(matter, to),
+        file_name: parts.file_name,
         bytes: message.formatted(),
     })
 }
 
 /// The headers that all letters have.
+///
+/// No `Precedence`: RFC 3834, 3.1.8 recommends none, and servers that read it
+/// put bulk mail last. No `List-Unsubscribe`: nobody leaves this list but by the
+/// configuration. No `Importance`: that everything is important says nothing.
 fn headers(to: &Recipient, about: &About) -> Result<MessageBuilder, ComposeError> {
     let address = to.email.trim().parse().map_err(|e: lettre::address::AddressError| {
         ComposeError::Address { name: to.name.clone(), reason: e.to_string() }
     })?;
+    let list = format!("Holdpoint requests <requests.{}>", domain(&about.host));
     Ok(Message::builder()
         .from(about.from.clone())
         .to(Mailbox::new(Some(SafeText::line(&header_text(&to.name)).as_str().to_owned()), address))
@@ -200,16 +287,13 @@ fn headers(to: &Recipient, about: &About) -> Result<MessageBuilder, ComposeError
         .date(about.now.max(Time(0)).utc().into())
         // RFC 3834: no out-of-office notes; the second is what Exchange heeds.
         .raw_header(own_header("Auto-Submitted", "auto-generated"))
-        .raw_header(own_header("X-Auto-Response-Suppress", "All")))
+        .raw_header(own_header("X-Auto-Response-Suppress", "All"))
+        // RFC 2919: what people and servers sort by.
+        .raw_header(own_header("List-Id", &list)))
 }
 
 fn own_header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
-}
-
-/// The left side of the `Message-ID`, without what a boundary must not hold.
-fn boundary(message_id: &str) -> &str {
-    message_id.trim_start_matches('<').split('@').next().unwrap_or_default()
 }
 
 /// Quoted-printable always, even for ASCII: see the boundary, and servers may

@@ -1,5 +1,7 @@
 //! How much of anything a letter shows. Whatever is cut is counted.
 
+use super::content::Entry;
+use super::html;
 use crate::call::json::Json;
 use crate::call::present::{self, Limits, Rendered};
 use crate::call::safe_text::SafeText;
@@ -9,6 +11,19 @@ pub(super) const LISTED: usize = 8;
 
 /// Columns of a name or another short value.
 pub(super) const VALUE: usize = 120;
+
+/// Columns of a name among words of ours.
+pub(super) const NAME: usize = 40;
+
+/// Different people, clients and agents behind identical calls.
+pub(super) const ASKERS: usize = 3;
+
+/// Bytes of the calls of a summary in the HTML part: see [`ARGUMENT_HTML_BYTES`].
+/// About 80 calls; nobody reads more of them in a mail.
+pub(super) const SUMMARY_HTML_BYTES: usize = 76 * 1024;
+
+/// Bytes of what a summary tells as ended. About 30 lines.
+pub(super) const ENDED_HTML_BYTES: usize = 14 * 1024;
 
 /// Columns of a list of names or a sentence of the caller's.
 pub(super) const LONG_VALUE: usize = 300;
@@ -80,6 +95,16 @@ pub(super) fn arguments(masked: &Json) -> Rendered {
 fn html_cost(line: &SafeText) -> usize {
     let markup = 60;
     markup + line.html().len()
+}
+
+/// Bytes of a summary's entry in the HTML part.
+pub(super) fn entry_cost(entry: &Entry) -> usize {
+    html::entry(entry).len() + html::ROW
+}
+
+/// Bytes of a summary's line about what has ended, rather more than less.
+pub(super) fn ended_cost(line: &SafeText) -> usize {
+    html_cost(line) + html::FACT
 }
 
 /// Somebody's words as the first lines that fit, and how many characters do not.

@@ -11,11 +11,14 @@
 //! or an error, decide what happens to a request.
 
 mod back_off;
+mod breaker;
 mod content;
 mod folder;
 mod html;
 mod limits;
 mod plain;
+mod prepare;
+mod schedule;
 mod smtp;
 mod subject;
 mod thread;

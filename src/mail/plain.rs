@@ -8,7 +8,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use super::content::{Body, Command, Content, Section};
+use super::content::{Body, Command, Content, Entry, Section};
 
 /// The widest line, in columns, except where a word of ours is longer.
 const WIDTH: usize = 78;
@@ -17,13 +17,16 @@ const WIDTH: usize = 78;
 const VALUES: usize = 16;
 
 /// Said last, for whoever wonders what in the letter to believe.
-pub(super) const WHOSE_WORDS: &str = "What is indented or quoted comes from the agent or its \
-caller. Holdpoint's own mails hold no links: a link in this one is somebody else's.";
+pub(super) const WHOSE_WORDS: &str = "What is indented or quoted is somebody else's text: the \
+agent's, its caller's or an operator's. Holdpoint's own mails hold no links: a link in this one is somebody else's. \
+Answering by mail decides nothing.";
 
 pub(super) fn render(content: &Content) -> String {
     let mut out = String::new();
-    wrapped(&mut out, "", "  ", content.sentence.as_str());
-    wrapped(&mut out, "", "", content.needs.as_str());
+    wrapped(&mut out, "", "  ", content.headline.as_str());
+    for line in &content.under {
+        wrapped(&mut out, "", "  ", line.as_str());
+    }
     if !content.warnings.is_empty() {
         out.push('\n');
     }
@@ -70,16 +73,43 @@ fn render_section(out: &mut String, section: &Section) {
                 wrapped(out, "> ", "> ", line.as_str());
             }
         }
-        Body::Words(words) => wrapped(out, "", "", words.as_str()),
+        Body::Words(words) => {
+            for words in words {
+                wrapped(out, "", "  ", words.as_str());
+            }
+        }
         Body::Commands(commands) => {
             for (what_for, command) in commands {
                 out.push('\n');
-                out.push_str(what_for);
-                out.push_str(":\n");
-                render_command(out, command);
+                with_command(out, what_for, command);
+            }
+        }
+        Body::Calls(entries) => {
+            for entry in entries {
+                out.push('\n');
+                render_entry(out, entry);
             }
         }
     }
+}
+
+fn render_entry(out: &mut String, entry: &Entry) {
+    wrapped(out, "", "   ", entry.head.as_str());
+    for warning in &entry.warnings {
+        wrapped(out, "!  ", "   ", warning.as_str());
+    }
+    wrapped(out, "    ", "    ", entry.sentence.as_str());
+    for who in &entry.who {
+        wrapped(out, "    ", "    ", who.as_str());
+    }
+    for (what_for, command) in &entry.commands {
+        with_command(out, what_for, command);
+    }
+}
+
+fn with_command(out: &mut String, what_for: &str, command: &Command) {
+    wrapped(out, "", "  ", &format!("{what_for}:"));
+    render_command(out, command);
 }
 
 /// Continued as shells do, so that it can be copied from any reader.

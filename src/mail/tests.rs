@@ -4,9 +4,11 @@
 mod certificates;
 mod folder;
 mod hostile;
+mod kinds;
 mod pool;
 mod reading;
 mod server;
+mod storm;
 mod transport;
 mod worker;
 
@@ -165,30 +167,13 @@ fn golden(name: &str, actual: &str) {
     assert_eq!(actual, expected, "{name} differs; UPDATE_GOLDEN=1 writes it anew");
 }
 
-#[test]
-fn letters_read_as_the_golden_files_do() {
-    for (name, request) in [("full", request()), ("bare", bare()), ("long", long())] {
-        let read = read(&letter(&request).bytes);
-        let headers: String = read.headers.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
-        golden(&format!("{name}.headers.txt"), &headers);
-        golden(&format!("{name}.plain.txt"), &read.plain);
-        golden(&format!("{name}.html.txt"), &text_of(&read.html));
-    }
-}
-
-/// For readers other than ours: `tests/mail/parse_mail.py`, browsers, people.
+/// For readers other than ours: `tests/mail/parse_mail.py`, `tests/mail/render`, people.
 #[test]
 fn letters_are_written_for_other_readers() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mail-samples");
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("target is writable");
-    let mut samples = vec![
-        ("full".to_owned(), request()),
-        ("bare".to_owned(), bare()),
-        ("long".to_owned(), long()),
-    ];
-    samples.extend(hostile::requests().into_iter().map(|(name, r)| (format!("hostile-{name}"), r)));
-    for (name, request) in samples {
-        let letter = letter(&request);
+    for (name, letter) in kinds::letters().into_iter().chain(hostile::letters()) {
         std::fs::write(folder.join(format!("{name}.eml")), &letter.bytes).expect("writable");
         std::fs::write(folder.join(format!("{name}.html")), read(&letter.bytes).html)
             .expect("writable");

@@ -18,13 +18,23 @@ const LONGEST_ID: usize = 900;
 /// The `Message-ID` of a letter, with its angle brackets: derived from what the
 /// letter is about and whom it tells.
 pub fn message_id(matter: &Matter<'_>, to: &Recipient, host: &str) -> String {
-    let (what, about) = match matter {
-        Matter::Asked(request) => (request.id.to_string(), "asked"),
-        Matter::Reminder(request) => (request.id.to_string(), "reminder"),
-        Matter::FollowUp(how, request) => (request.id.to_string(), how.word()),
-        Matter::Summary(summary) => (summary.id.to_string(), "summary"),
+    let what = match (matter.request(), matter) {
+        (Some(request), _) => request.id.to_string(),
+        (None, Matter::Summary(summary)) => summary.id.to_string(),
+        (None, _) => unreachable!("only a summary is about no one request"),
     };
-    format!("<{what}.{about}.{}@{}>", fingerprint(&to.name), domain(host))
+    let kind = matter.kind();
+    format!("<{what}.{kind}.{}@{}>", fingerprint(&to.name), domain(host))
+}
+
+/// A test letter's: every one is another.
+pub(super) fn sample_id(to: &Recipient, about: &About) -> String {
+    format!("<{}.test.{}@{}>", about.now.0, fingerprint(&to.name), domain(&about.host))
+}
+
+/// A test letter's file.
+pub(super) fn sample_file(to: &Recipient, about: &About) -> String {
+    format!("{}-test-{}.eml", about.now.utc().format("%Y%m%dT%H%M%S%3fZ"), tame(&to.name))
 }
 
 /// The letter in which the recipient first heard of the request, if this one
@@ -37,6 +47,13 @@ pub(super) fn first_of_thread(
     let request = matter.continued()?;
     let told = about.thread.clone().filter(|id| is_message_id(id));
     Some(told.unwrap_or_else(|| message_id(&Matter::Asked(request), to, &about.host)))
+}
+
+/// What stands between the parts of the letter: "=_" cannot occur in
+/// quoted-printable text, so no text ends a part; and it is no longer than the
+/// 70 characters of RFC 2046, 5.1.1.
+pub(super) fn boundary(message_id: &str) -> String {
+    format!("=_holdpoint_{}", fingerprint(message_id))
 }
 
 /// Whether it can stand in a header as it is: one word in angle brackets.
@@ -71,7 +88,7 @@ pub(super) fn file_name(matter: &Matter<'_>, to: &Recipient) -> String {
 }
 
 /// An operator's name as part of a file name.
-pub(super) fn tame(name: &str) -> String {
+fn tame(name: &str) -> String {
     let of_a_file = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '@' | '.');
     let mut operator: String = name.chars().filter(of_a_file).take(40).collect();
     if operator != name {
@@ -82,7 +99,7 @@ pub(super) fn tame(name: &str) -> String {
     operator
 }
 
-pub(super) fn fingerprint(name: &str) -> String {
+fn fingerprint(name: &str) -> String {
     let hash = Sha256::digest(name.as_bytes());
     hex(&hash[..8])
 }

@@ -111,12 +111,17 @@ pub struct Failure {
     /// How long to wait at least before the next attempt, where that is known:
     /// the server asked us to be slower, or cannot be used for now.
     pub wait: Option<Duration>,
+    /// Any other letter would have met it too: it was not about this letter or
+    /// its recipient.
+    pub meets_all: bool,
 }
 
 impl Failure {
-    /// A failure that passes by itself and left the letter where it was.
+    /// A failure that passes by itself, left the letter where it was, and would
+    /// have met any other letter too.
     pub fn passing(text: impl Into<String>) -> Failure {
-        Failure { fault: Fault::Passing, text: text.into(), unknown_end: false, wait: None }
+        let (fault, text) = (Fault::Passing, text.into());
+        Failure { fault, text, unknown_end: false, wait: None, meets_all: true }
     }
 }
 

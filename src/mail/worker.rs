@@ -1,172 +1,207 @@
-//! The outbox worker: takes what is due from the store, composes, delivers, and
-//! writes down how it went.
+//! The outbox worker: asks the store what waits, lets the schedule say what goes
+//! next, composes, delivers, and writes down how it went.
 //!
 //! ```text
-//! store ── due ──> run ── compose ──> up to 8 deliveries at once ──> server or folder
-//!   ^                                          │
-//!   └────────────── result <───────────────────┘
+//!  store ── queues ──> schedule ── begin ──> compose ──> up to 8 deliveries ──> server or folder
+//!    ^                                                        │
+//!    └────────────────────────── result <─────────────────────┘
 //! ```
 //!
 //! Promises: a letter counts as sent only once the store has recorded it, and
 //! is not sent again while that is being tried; a server that hangs costs eight
-//! letters' memory and nothing else; when the daemon is told to stop, deliveries
-//! under way get a short while to end, and what is not recorded goes out again
-//! after the restart under the same `Message-ID`.
+//! letters' memory and nothing else, one that is away a letter now and then; one
+//! operator's storm takes no other's turn; when the daemon is told to stop,
+//! deliveries under way get a short while to end, and what is not recorded goes
+//! out again after the restart under the same `Message-ID`.
 //! Must never: hold up a decision.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lettre::message::Mailbox;
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::back_off;
-use super::letter::{About, Letter, Matter, Recipient, compose};
+use super::breaker::{Breaker, Change};
+pub use super::prepare::Sender;
+use super::prepare::{Desk, Prepared};
+use super::schedule;
 use super::transport::{Delivered, Failure, Fault, Transport};
-use crate::call::model::{Request, Status};
 use crate::desk::people::People;
-use crate::store::mail::{self, DueMail, MailOutcome, MailResult};
-use crate::store::{Store, StoreError, read};
+use crate::store::mail::{self, Begin, DueMail, MailOutcome, MailResult, Queue};
+use crate::store::{Store, StoreError};
 
 /// Deliveries at the same time. Enough to clear a burst within seconds with a
 /// server that takes a tenth of a second, few enough for any server's limits.
 pub const AT_ONCE: usize = 8;
 
+/// Deliveries to one operator at the same time, so that there is always room for
+/// another operator's.
+pub const EACH_AT_ONCE: usize = 4;
+
 /// How often the outbox is looked at unasked: new letters announce themselves,
-/// so this only finds those whose back-off has passed.
+/// so this only finds those whose time has come.
 pub const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long commits that may have queued mail are gathered into one look: a busy
+/// daemon commits a thousand times a second, and mail takes longer than this.
+pub const GATHER_FOR: Duration = Duration::from_millis(50);
 
 /// How long deliveries under way may take once the daemon stops.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// What stands in every letter.
-#[derive(Debug, Clone)]
-pub struct Sender {
-    /// The sender's address.
-    pub from: Mailbox,
-    /// Where answers go; `None`: to the sender.
-    pub reply_to: Option<Mailbox>,
-    /// How `holdpoint` is called where operators type.
-    pub command_prefix: String,
-    /// The right side of `Message-ID`s.
-    pub host: String,
-}
-
 /// Works until `stop` ends. `wake` is notified whenever the store has recorded
-/// new mail; `people` are those of the newest configuration.
+/// new mail; `people` are those of the newest configuration; `per_minute` is how
+/// many mails one operator gets in a minute.
 pub async fn run(
     store: Store,
     transport: Transport,
     sender: Sender,
+    per_minute: u32,
     people: impl Fn() -> Arc<People>,
     wake: &Notify,
     stop: impl Future<Output = ()>,
 ) {
-    let desk = Desk { store, transport, sender, people };
+    let worker = Worker { store, transport, sender, per_minute, people };
     let mut work = Work::default();
     tokio::pin!(stop);
     loop {
-        if let Err(error) = desk.fill(&mut work).await {
-            tracing::warn!(%error, "the outbox cannot be read; trying again");
+        if let Err(error) = worker.fill(&mut work).await {
+            tracing::warn!(%error, "the outbox cannot be read or written; trying again");
         }
-        tokio::select! {
-            () = &mut stop => break,
-            () = wake.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            Some(ended) = work.deliveries.join_next_with_id() => work.landed(ended),
+        let looked = Instant::now();
+        let mut look_again = looked + LOOK_EVERY;
+        // Until it is time to look again.
+        loop {
+            tokio::select! {
+                () = &mut stop => return worker.stop(work).await,
+                () = wake.notified() => look_again = looked + GATHER_FOR,
+                () = tokio::time::sleep_until(look_again) => break,
+                Some(ended) = work.deliveries.join_next_with_id() => {
+                    work.landed(ended, &worker.store);
+                    break;
+                }
+            }
         }
     }
-    let _ = tokio::time::timeout(GRACE, async {
-        while let Some(ended) = work.deliveries.join_next_with_id().await {
-            work.landed(ended);
-        }
-    })
-    .await;
-    work.record(&desk.store).await;
 }
 
 /// What the worker works with.
-struct Desk<P> {
+struct Worker<P> {
     store: Store,
     transport: Transport,
     sender: Sender,
+    per_minute: u32,
     people: P,
 }
 
-impl<P: Fn() -> Arc<People>> Desk<P> {
+impl<P: Fn() -> Arc<People>> Worker<P> {
     /// Starts deliveries until enough are under way or nothing more is due.
     async fn fill(&self, work: &mut Work) -> Result<(), StoreError> {
+        self.remind().await?;
         // What is not recorded is not forgotten, and nothing new begins before it is.
-        while work.record(&self.store).await && work.underway.len() < AT_ONCE {
-            // Rows under way are still due to the store, so that a crash
-            // forgets none: look past them.
-            let (now, most) = (self.store.now(), work.underway.len() + AT_ONCE);
-            let underway: BTreeSet<i64> = work.underway.keys().copied().collect();
-            let read = move |conn: &_| mail::queues(conn, now, &underway, u32::MAX, most);
-            let queues = self.store.read(read).await?;
-            let mut ids: Vec<mail::Begin> = (queues.iter())
-                .flat_map(|queue| queue.again.iter().chain(&queue.waiting))
-                .map(|one| mail::Begin::One(one.id))
-                .collect();
-            ids.truncate(AT_ONCE - work.underway.len());
-            if ids.is_empty() {
+        while work.record(&self.store).await {
+            let room = work.breaker.room(self.store.now(), AT_ONCE);
+            let room = room.saturating_sub(work.underway.len());
+            if room == 0 {
                 break;
             }
-            let due = self.store.write(move |tx| mail::begin(tx, &ids)).await?;
-            if due.is_empty() {
+            let wanted = self.next(work, room).await?;
+            if wanted.is_empty() {
                 break;
             }
-            for mail in due {
-                let Some(id) = mail.request else { continue };
-                let request = self.store.read(move |conn| read::request(conn, id)).await?;
-                let letter = self.letter(request, &mail.operator);
-                work.start(mail, letter, &self.transport);
+            let begun = self.store.write(move |tx| mail::begin(tx, &wanted)).await?;
+            if begun.is_empty() {
+                break;
             }
+            // What cannot be prepared for want of the store has begun on disk, and is
+            // tried again.
+            let mut ended = Ok(());
+            for mail in begun {
+                match self.prepare(&mail).await {
+                    Ok(letter) => work.start(mail, letter, &self.transport),
+                    Err(error) => ended = Err(error),
+                }
+            }
+            ended?;
         }
         Ok(())
     }
 
-    /// The letter, or what to write down instead.
-    fn letter(&self, request: Option<Request>, operator: &str) -> Result<Letter, MailOutcome> {
-        let now = self.store.now();
-        let waits = |r: &Request| r.status == Status::Pending && r.deadline > now;
-        let Some(request) = request.filter(waits) else {
-            return Err(MailOutcome::Pointless);
-        };
+    /// What begins next: by turns of one, of those first who have least under way.
+    async fn next(&self, work: &Work, room: usize) -> Result<Vec<Begin>, StoreError> {
+        let (now, per_minute) = (self.store.now(), self.per_minute);
+        let underway: BTreeSet<i64> = work.underway.keys().copied().collect();
+        let look =
+            move |conn: &_| mail::queues(conn, now, &underway, per_minute, schedule::LOOKED_AT);
+        let queues = self.store.read(look).await?;
         let people = (self.people)();
-        let failed = |error: String| MailOutcome::Failed { error };
-        let to = recipient(&people, operator, &self.transport).map_err(failed)?;
-        let asked = people.asked(&request.requirement, &request.call.agent.on_behalf_of);
-        let about = About {
-            from: self.sender.from.clone(),
-            reply_to: self.sender.reply_to.clone(),
-            asked: asked.iter().map(|operator| operator.name.clone()).collect(),
-            looked: Vec::new(),
-            thread: None,
-            now,
-            command_prefix: self.sender.command_prefix.clone(),
-            host: self.sender.host.clone(),
+        let plan = |queue: &Queue| {
+            let operator = people.operator(&queue.operator);
+            let quiet = operator.is_some_and(|operator| operator.quiet_until(now).is_some());
+            schedule::plan(queue, now, per_minute, quiet)
         };
-        compose(&Matter::Asked(&request), &to, &about).map_err(|error| failed(error.to_string()))
+        let plans = queues.iter().map(|queue| {
+            let theirs = |mail: &&DueMail| mail.operator == queue.operator;
+            (work.underway.values().filter(theirs).count(), plan(queue))
+        });
+        Ok(by_turns(plans.collect(), room))
+    }
+
+    /// The letter, or what to write down instead.
+    async fn prepare(&self, mail: &DueMail) -> Result<Result<Prepared, MailOutcome>, StoreError> {
+        let people = (self.people)();
+        let (store, sender, transport) = (&self.store, &self.sender, &self.transport);
+        Desk { store, people: &people, sender, transport }.prepare(mail).await
+    }
+
+    /// Queues the reminders that are due.
+    async fn remind(&self) -> Result<(), StoreError> {
+        let now = self.store.now();
+        if !self.store.read(move |conn| mail::any_reminder(conn, now)).await? {
+            return Ok(());
+        }
+        loop {
+            let people = (self.people)();
+            let more = self.store.write(move |tx| {
+                let now = tx.now;
+                mail::remind(tx, &|operator| people.operator(operator)?.quiet_until(now))
+            });
+            if !more.await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn stop(&self, mut work: Work) {
+        let _ = tokio::time::timeout(GRACE, async {
+            while let Some(ended) = work.deliveries.join_next_with_id().await {
+                work.landed(ended, &self.store);
+            }
+        })
+        .await;
+        work.record(&self.store).await;
+        self.transport.close().await;
     }
 }
 
-/// Where an operator's letters go, or why they go nowhere.
-fn recipient(people: &People, operator: &str, by: &Transport) -> Result<Recipient, String> {
-    let Some(operator) = people.operator(operator) else {
-        return Err("this operator is no longer configured".to_owned());
-    };
-    let email = match (&operator.email, by) {
-        (Some(email), _) => email.clone(),
-        // A file needs no address, but its header does.
-        (None, Transport::Folder(_)) => "operator@localhost".to_owned(),
-        (None, Transport::Smtp(_)) => {
-            return Err("this operator has no `email` in the configuration".to_owned());
-        }
-    };
-    Ok(Recipient { name: operator.name.clone(), email, time_zone: operator.time_zone })
+/// Takes from the plans, each with how many of its operator's are under way, one
+/// at a time from where least is, until there is no more room.
+fn by_turns(plans: Vec<(usize, Vec<Begin>)>, room: usize) -> Vec<Begin> {
+    let mut plans: Vec<_> =
+        plans.into_iter().map(|(underway, plan)| (underway, plan.into_iter())).collect();
+    let mut taken = Vec::new();
+    while taken.len() < room {
+        let open = plans
+            .iter_mut()
+            .filter(|(underway, plan)| *underway < EACH_AT_ONCE && !plan.as_slice().is_empty());
+        let Some((underway, plan)) = open.min_by_key(|(underway, _)| *underway) else { break };
+        *underway += 1;
+        taken.extend(plan.next());
+    }
+    taken
 }
 
 /// What is under way. An entry leaves `underway` only when its result is
@@ -177,67 +212,86 @@ struct Work {
     underway: BTreeMap<i64, DueMail>,
     deliveries: JoinSet<Result<Delivered, Failure>>,
     /// Which delivery is which row's.
-    rows: HashMap<Id, i64>,
+    letters: HashMap<Id, Underway>,
     /// At most one for each entry of `underway`.
     unrecorded: VecDeque<MailResult>,
-    /// Whether the newest letter was put off.
-    failing: bool,
+    breaker: Breaker,
+}
+
+/// A letter on its way.
+struct Underway {
+    row: i64,
+    message_id: String,
+    told: Vec<i64>,
+    /// See [`Breaker::mark`].
+    mark: u32,
 }
 
 impl Work {
-    fn start(&mut self, mail: DueMail, letter: Result<Letter, MailOutcome>, by: &Transport) {
+    fn start(&mut self, mail: DueMail, letter: Result<Prepared, MailOutcome>, by: &Transport) {
         let row = mail.id;
         self.underway.insert(row, mail);
         match letter {
-            Ok(letter) => {
-                let by = by.clone();
+            Ok(Prepared { letter, told }) => {
+                let (by, message_id) = (by.clone(), letter.message_id.clone());
                 let delivery = self.deliveries.spawn(async move { by.deliver(&letter).await });
-                self.rows.insert(delivery.id(), row);
+                let mark = self.breaker.mark();
+                self.letters.insert(delivery.id(), Underway { row, message_id, told, mark });
             }
-            Err(outcome) => self.unrecorded.push_back(MailResult {
-                id: row,
-                outcome,
-                message_id: String::new(),
-                told: Vec::new(),
-            }),
+            Err(outcome) => {
+                if let MailOutcome::Failed { error } = &outcome {
+                    tracing::warn!(error, "a mail cannot be delivered");
+                }
+                let (message_id, told) = (String::new(), Vec::new());
+                self.unrecorded.push_back(MailResult { id: row, outcome, message_id, told });
+            }
         }
     }
 
-    fn landed(&mut self, ended: Result<(Id, Result<Delivered, Failure>), JoinError>) {
+    fn landed(
+        &mut self,
+        ended: Result<(Id, Result<Delivered, Failure>), JoinError>,
+        store: &Store,
+    ) {
         let (task, result) = match ended {
             Ok((task, result)) => (task, result),
             Err(error) => {
                 let text = "the delivery broke off, a defect of Holdpoint";
-                (error.id(), Err(Failure::passing(text)))
+                let failure = Failure { meets_all: false, ..Failure::passing(text) };
+                (error.id(), Err(failure))
             }
         };
-        let Some(row) = self.rows.remove(&task) else {
+        let Some(Underway { row, message_id, told, mark }) = self.letters.remove(&task) else {
             return;
         };
-        let attempts = self.underway.get(&row).map_or(0, |mail| mail.attempts);
-        let outcome = outcome(result, attempts);
-        self.say(&outcome);
-        self.unrecorded.push_back(MailResult {
-            id: row,
-            outcome,
-            message_id: String::new(),
-            told: Vec::new(),
-        });
+        let roll = getrandom::u32().unwrap_or_default();
+        self.notice(&result, mark, store, roll);
+        let attempts = self.underway.get(&row).map_or(1, |mail| mail.attempts);
+        let outcome = outcome(result, attempts, roll);
+        self.unrecorded.push_back(MailResult { id: row, outcome, message_id, told });
     }
 
-    /// Logs that mail stopped or goes again: each change once, not each letter.
-    fn say(&mut self, outcome: &MailOutcome) {
-        match outcome {
-            MailOutcome::Retry { error, .. } if !self.failing => {
-                self.failing = true;
-                tracing::warn!(error, "mail does not go out; it is tried again until it does");
+    /// Keeps the breaker, and logs that mail stopped or goes again: each change
+    /// once, not each letter.
+    fn notice(&mut self, result: &Result<Delivered, Failure>, mark: u32, store: &Store, roll: u32) {
+        let change = match result {
+            Err(failure) if failure.meets_all => {
+                self.breaker.failed(mark, store.now(), failure.wait, roll)
             }
-            MailOutcome::Failed { error } => tracing::warn!(error, "a mail cannot be delivered"),
-            MailOutcome::Sent { .. } if self.failing => {
-                self.failing = false;
-                tracing::info!("mail goes out again");
+            _ => self.breaker.worked(),
+        };
+        match (change, result) {
+            (Some(Change::Broke), Err(Failure { fault: Fault::SetUp, text, .. })) => {
+                tracing::error!(error = text, "mail does not go out until somebody mends this");
             }
+            (Some(Change::Broke), Err(Failure { text, .. })) => {
+                tracing::warn!(error = text, "mail does not go out; it is tried until it does");
+            }
+            (Some(Change::Mended), _) => tracing::info!("mail goes out again"),
             _ => {}
+        }
+        if let Err(Failure { fault: Fault::Letter, text, .. }) = result {
+            tracing::warn!(error = text, "a mail cannot be delivered");
         }
     }
 
@@ -256,13 +310,45 @@ impl Work {
     }
 }
 
-fn outcome(result: Result<Delivered, Failure>, attempts: u32) -> MailOutcome {
-    match result {
-        Ok(Delivered { answer }) => MailOutcome::Sent { answer },
-        Err(Failure { fault: Fault::Letter, text, .. }) => MailOutcome::Failed { error: text },
-        Err(Failure { text, wait, .. }) => {
-            let after = back_off::delay(attempts, getrandom::u32().unwrap_or_default());
-            MailOutcome::Retry { error: text, after: wait.map_or(after, |wait| wait.max(after)) }
-        }
+fn outcome(result: Result<Delivered, Failure>, attempts: u32, roll: u32) -> MailOutcome {
+    let failure = match result {
+        Ok(Delivered { answer }) => return MailOutcome::Sent { answer },
+        Err(failure) => failure,
+    };
+    let wait = failure.wait.unwrap_or_default();
+    // What meets all is no fault of this letter's: the breaker says when.
+    let own = if failure.meets_all && !failure.unknown_end {
+        Duration::ZERO
+    } else {
+        back_off::delay(attempts, roll)
+    };
+    let (error, after) = (failure.text, own.max(wait));
+    match failure.fault {
+        _ if failure.unknown_end => MailOutcome::Unknown { error, after },
+        Fault::Letter => MailOutcome::Failed { error },
+        Fault::Passing | Fault::SetUp => MailOutcome::Retry { error, after },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ones(ids: std::ops::Range<i64>) -> Vec<Begin> {
+        ids.map(Begin::One).collect()
+    }
+
+    #[test]
+    fn one_operators_storm_takes_no_others_turn() {
+        let storm = || ones(0..100);
+        let taken = by_turns(vec![(0, storm()), (0, ones(100..102)), (0, ones(200..201))], AT_ONCE);
+        let ids: Vec<i64> =
+            taken.iter().map(|b| if let Begin::One(id) = b { *id } else { -1 }).collect();
+        assert_eq!(ids, [0, 100, 200, 1, 101, 2, 3]);
+        // However many of theirs are due, there is room for somebody else's.
+        assert_eq!(by_turns(vec![(0, storm())], AT_ONCE).len(), EACH_AT_ONCE);
+        assert!(by_turns(vec![(EACH_AT_ONCE, storm())], AT_ONCE).is_empty());
+        let others = by_turns(vec![(EACH_AT_ONCE, storm()), (0, ones(7..9))], 4);
+        assert_eq!(others, ones(7..9));
     }
 }

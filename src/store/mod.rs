@@ -44,7 +44,7 @@ pub mod uses;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{Refusal, StoreError};
 pub use handle::{Health, Store, StoreOptions};

@@ -223,6 +223,46 @@ mod tests {
         assert_eq!(before, fs::read(&path).expect("read"));
     }
 
+    /// Mails of the first version keep their rows and their states, and go on.
+    #[test]
+    fn a_database_of_the_first_version_keeps_its_mails() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("holdpoint.db");
+        let conn = Connection::open(&path).expect("open");
+        conn.execute_batch(&format!(
+            "{} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
+             INSERT INTO outbox (n, request, operator, state, attempts, due, at, detail) VALUES
+               (7, x'01', 'ann', 0, 0, 5000, NULL, ''), (8, x'01', 'bob', 1, 2, 5000, 6000, '250 ok');",
+            MIGRATIONS[0]
+        ))
+        .expect("the first version");
+        drop(conn);
+        let conn = open_writer(&path).expect("migrated");
+        let mut rows = conn
+            .prepare(
+                "SELECT n, kind, operator, state, attempts, due, go_by, at, detail FROM outbox",
+            )
+            .expect("the new columns");
+        let rows = rows.query_map([], |row| {
+            let numbers =
+                [row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?];
+            let (operator, detail): (String, String) = (row.get(2)?, row.get(8)?);
+            Ok((numbers, operator, detail, row.get::<_, Option<i64>>(7)?))
+        });
+        let rows = rows.and_then(Iterator::collect::<Result<Vec<_>, _>>).expect("rows");
+        let said = |text: &str| text.to_owned();
+        assert_eq!(
+            rows,
+            [
+                ([7_i64, 1, 0, 0, 5000, 5000], said("ann"), said(""), None),
+                ([8, 1, 1, 2, 5000, 5000], said("bob"), said("250 ok"), Some(6000)),
+            ]
+        );
+        let version: i64 =
+            conn.pragma_query_value(None, "user_version", |row| row.get(0)).expect("version");
+        assert_eq!(version as usize, MIGRATIONS.len());
+    }
+
     #[test]
     fn a_database_of_another_program_is_refused() {
         let dir = tempfile::tempdir().expect("temp dir");

@@ -12,22 +12,49 @@ import email
 import email.policy
 import html.parser
 import pathlib
+import re
 import sys
 import unicodedata
 
+# In order. Those in brackets are not in every kind of letter.
 HEADERS = [
     "From",
     "To",
     "Reply-To",
-    "Subject",
     "Date",
-    "Message-ID",
     "Auto-Submitted",
     "X-Auto-Response-Suppress",
+    "List-Id",
+    "[Thread-Topic]",
+    "[X-Holdpoint-Request]",
+    "X-Holdpoint-Kind",
+    "Subject",
+    "Message-ID",
+    "[In-Reply-To]",
+    "[References]",
     "MIME-Version",
     "Content-Type",
 ]
-TAGS = {"html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br", "span"}
+ABOUT_ONE = {"Thread-Topic", "X-Holdpoint-Request"}
+CONTINUES = {"In-Reply-To", "References"}
+# Which of these each kind has, and how its subject begins.
+KINDS = {
+    "asked": (ABOUT_ONE, r"\[Approve\?\] "),
+    "reminder": (ABOUT_ONE | CONTINUES, r"Re: \[Still waiting, until [^]]*\] "),
+    "approved": (ABOUT_ONE | CONTINUES, r"Re: \[Approved by [^]]*\] "),
+    "denied": (ABOUT_ONE | CONTINUES, r"Re: \[Denied by [^]]*\] "),
+    "expired": (ABOUT_ONE | CONTINUES, r"Re: \[Expired, did not run\] "),
+    "withdrawn": (ABOUT_ONE | CONTINUES, r"Re: \[Withdrawn\] "),
+    "outcome-unknown": (ABOUT_ONE | CONTINUES, r"Re: \[Outcome unknown, please look\] "),
+    "summary": (set(), r"\d+ (calls? waits? for you|requests? ended)"),
+    "test": (set(), "Test: "),
+}
+# What the parts must say.
+ASKS = ["holdpoint approve 019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f", "a5" * 32, " left", "until "]
+OVER = ["holdpoint show 019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f"]
+TAGS = {
+    "html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br", "span", "b", "code",
+}
 ATTRIBUTES = {
     "align", "border", "cellpadding", "cellspacing", "charset", "content", "lang", "name",
     "role", "style", "valign", "width",
@@ -76,16 +103,26 @@ def problems_of(path):
     for name, value in message.items():
         problems += [f"defect in {name}: {defect!r}" for defect in value.defects]
         problems += [f"{name} holds {c!r}" for c in invisible(str(value))]
-    if message.keys() != HEADERS:
+    kind = str(message["X-Holdpoint-Kind"])
+    has, begins = KINDS[kind]
+    wanted = [name for name in HEADERS if name[0] != "[" or name[1:-1] in has]
+    if message.keys() != [name.strip("[]") for name in wanted]:
         problems.append(f"headers {message.keys()}")
     if len(message["To"].addresses) != 1 or len(message["From"].addresses) != 1:
         problems.append("not one sender and one recipient")
+    if len(message["Reply-To"].addresses) != 1:
+        problems.append("not one address to answer to")
     if message["Date"].datetime is None:
         problems.append("no date")
-    if not str(message["Subject"]).startswith("Approve? "):
-        problems.append(f"subject {message['Subject']}")
-    if len(str(message["Subject"])) > 95:
-        problems.append(f"long subject {message['Subject']}")
+    if message["List-Id"] != "Holdpoint requests <requests.mail.example.com>":
+        problems.append(f"list {message['List-Id']}")
+    subject = str(message["Subject"])
+    if not re.match(begins, subject):
+        problems.append(f"subject {subject}")
+    if len(subject) > 150:
+        problems.append(f"long subject {subject}")
+    if "Thread-Topic" in message and not subject.endswith("] " + str(message["Thread-Topic"])):
+        problems.append(f"subject {subject} is not about {message['Thread-Topic']}")
     kinds = [part.get_content_type() for part in message.walk()]
     if kinds != ["multipart/alternative", "text/plain", "text/html"]:
         return problems + [f"parts {kinds}"]
@@ -94,13 +131,33 @@ def problems_of(path):
     markup.feed(page)
     markup.close()
     problems += markup.problems + [f"left open: {tag}" for tag in markup.open]
-    for kind, text in (("plain", plain), ("html", "".join(markup.text))):
-        problems += [f"{kind} holds {c!r}" for c in invisible(text)]
-        for needed in ("holdpoint approve 019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f", "a5" * 32, " left, until "):
-            if needed not in text:
-                problems.append(f"{kind} lacks {needed!r}")
-    if not plain.startswith("Run "):
-        problems.append("the first line is not the sentence")
+    for part, text in (("plain", plain), ("html", "".join(markup.text))):
+        problems += [f"{part} holds {c!r}" for c in invisible(text)]
+        asks = kind in ("asked", "reminder")
+        needs = {"summary": [], "test": []}.get(kind, ASKS if asks else OVER)
+        problems += [f"{part} lacks {words!r}" for words in needs if words not in text]
+        if not asks and kind not in ("summary", "test") and ASKS[0] in text:
+            problems.append(f"{part} asks for a decision about what is over")
+    return problems
+
+
+def threads(letters):
+    """What continues another letter names one that is there, to the same person,
+    about the same request."""
+    by_id = {}
+    for path, message in letters:
+        by_id.setdefault(str(message["Message-ID"]), (path, message))
+    problems = []
+    for path, message in letters:
+        parents = {str(message[name]) for name in CONTINUES if name in message}
+        for parent in parents:
+            _, first = by_id.get(parent, (None, None))
+            if first is None:
+                problems.append((path, f"continues {parent}, which is not there"))
+            elif any(first[name] != message[name] for name in ("To", "X-Holdpoint-Request")):
+                problems.append((path, f"continues {parent}, which is about something else"))
+        if len(parents) > 1:
+            problems.append((path, f"continues several: {parents}"))
     return problems
 
 
@@ -108,6 +165,13 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     letters = sorted(folder.glob("*.eml"))
     bad = 0
+    parsed = [
+        (path, email.message_from_bytes(path.read_bytes(), policy=email.policy.default))
+        for path in letters
+    ]
+    for path, problem in threads(parsed):
+        bad += 1
+        print(f"{path.name}: {problem}")
     for path in letters:
         for problem in problems_of(path):
             bad += 1

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::call::model::MailKind;
+use crate::call::wants::Wants;
 use crate::cli::text::count;
 use crate::config::{Config, OperatorConfig, Place, TokenConfig, duration, printable, quoted};
 
@@ -115,6 +117,7 @@ pub(super) fn shown(config: &Config) -> String {
         lines.extend(operator.email.iter().map(|email| format!("email = {}", quoted(email))));
         let zone = operator.time_zone.map(|zone| format!("time_zone = {}", quoted(zone.name())));
         lines.extend(zone);
+        lines.extend(mail_wishes(operator));
         list("aliases", &operator.aliases, &mut lines);
         list("groups", &operator.groups, &mut lines);
         list("roles", operator.roles.words(), &mut lines);
@@ -133,6 +136,24 @@ pub(super) fn shown(config: &Config) -> String {
         lines.extend(timeout.map(|timeout| format!("timeout = {}", quoted(&timeout))));
     }
     lines.join("\n") + "\n"
+}
+
+/// Which mails an operator wants, where that is not the default.
+fn mail_wishes(operator: &OperatorConfig) -> Vec<String> {
+    let mut lines = Vec::new();
+    let follow_ups = Wants::ALL.iter().filter(|kind| **kind != MailKind::Reminder);
+    if !follow_ups.clone().all(|kind| operator.wants.has(*kind)) {
+        let wanted = follow_ups.filter(|kind| operator.wants.has(**kind));
+        let words: Vec<String> = wanted.map(|kind| quoted(kind.word())).collect();
+        lines.push(format!("follow_ups = [{}]", words.join(", ")));
+    }
+    if !operator.wants.has(MailKind::Reminder) {
+        lines.push("reminders = false".to_owned());
+    }
+    lines.extend(
+        operator.quiet_hours.map(|hours| format!("quiet_hours = {}", quoted(&hours.to_string()))),
+    );
+    lines
 }
 
 /// A list as TOML writes it, unless it is empty.
@@ -176,6 +197,9 @@ tokens = [{ sha256 = "0000000000000000000000000000000000000000000000000000000000
 [[operators]]
 name = "eve"
 email = "e@example.com"
+follow_ups = ["expired", "denied"]
+reminders = false
+quiet_hours = "22:00-07:00"
 roles = ["auditor"]
 groups = ["ops"]
 tokens = [{ sha256 = "0000000000000000000000000000000000000000000000000000000000000003" }]
@@ -219,6 +243,9 @@ timeout = "10m"
         assert!(text.contains("holdpoint.toml:2:12\n"), "{text}");
         assert!(text.contains("default_timeout = \"15m\"\n"), "{text}");
         assert!(text.contains("time_zone = \"Europe/Berlin\"\n"), "{text}");
+        let wishes = "follow_ups = [\"denied\", \"expired\"]\nreminders = false\n\
+                      quiet_hours = \"22:00-07:00\"\n";
+        assert!(text.contains(wishes), "{text}");
         text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 }

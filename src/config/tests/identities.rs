@@ -102,6 +102,12 @@ fn roles_emails_and_time_zones_are_checked() {
     ] {
         refused(&with(&format!("time_zone = \"{zone}\"")), &["`time_zone` is", says]);
     }
+    refused(
+        &with("follow_ups = [\"denied\", \"aproved\"]"),
+        &["unknown follow-up \"aproved\"", "did you mean \"approved\"?"],
+    );
+    refused(&with("reminders = \"no\""), &["`reminders` must be true or false"]);
+    refused(&with("quiet_hours = \"22-7\""), &["`quiet_hours` is \"22-7\"", "22:00-07:00"]);
     let silent = "smtp_url = \"smtps://h\"\nfrom = \"a@b.c\"\n";
     warned(&format!("{silent}{}", team()), &["\"bob\" may decide but has no `email`"]);
 }

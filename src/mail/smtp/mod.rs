@@ -133,7 +133,7 @@ impl Smtp {
             Err(broken) => {
                 let failure = broken.failure(&self.server);
                 self.pool.failed(&failure);
-                return Err(failure);
+                return Err(self.pool.rest().unwrap_or(failure));
             }
         };
         let ended = session.hand_over(letter, self.end_limit()).await;

@@ -146,6 +146,15 @@ impl Broken {
         }
     }
 
+    /// Whether any other letter would have met it too.
+    fn meets_all(&self) -> bool {
+        match self.fault() {
+            Fault::SetUp => true,
+            Fault::Letter => false,
+            Fault::Passing => self.step < Step::Recipient || !self.is_in_sync(),
+        }
+    }
+
     /// How long to wait at least, if the server wants us to be slower.
     fn wait(&self) -> Option<Duration> {
         let Trouble::Refused(reply) = &self.trouble else {
@@ -167,8 +176,8 @@ impl Broken {
             text.push_str("; ");
             text.push_str(&remedy);
         }
-        let (unknown_end, wait) = (self.is_unknown_end(), self.wait());
-        Failure { fault: self.fault(), text, unknown_end, wait }
+        let (unknown_end, wait, meets_all) = (self.is_unknown_end(), self.wait(), self.meets_all());
+        Failure { fault: self.fault(), text, unknown_end, wait, meets_all }
     }
 
     /// What happened, and what to do about it.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use unicode_width::UnicodeWidthStr;
 
+use super::kinds::{FOLLOW_UPS, ended};
 use super::reading::{Read, read, tags, text_of, value};
-use super::{about, letter, request, to};
+use super::{about, id, letter, request, to};
+use crate::call::digest::Digest;
 use crate::call::json::Json;
 use crate::call::model::Request;
 use crate::call::safe_text::is_hidden;
-use crate::mail::letter::{Matter, compose};
+use crate::mail::letter::{Item, Letter, Matter, Summary, What, compose};
 
 /// What has worked against somebody's mails, terminals and pages.
 const CORPUS: &[(&str, &str)] = &[
@@ -53,11 +55,52 @@ const CORPUS: &[(&str, &str)] = &[
 /// All that a letter is made of.
 const TAGS: &[&str] = &[
     "!doctype", "html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br", "span",
+    "b", "code",
 ];
 
 /// One request for each text, which stands in every field that takes text.
-pub fn requests() -> Vec<(&'static str, Request)> {
+fn requests() -> Vec<(&'static str, Request)> {
     CORPUS.iter().map(|(name, text)| (*name, with(text))).collect()
+}
+
+/// A letter of every kind about each of them.
+pub fn letters() -> Vec<(String, Letter)> {
+    let mut letters = Vec::new();
+    for (name, request) in requests() {
+        for (kind, letter) in of_every_kind(&request) {
+            letters.push((format!("hostile-{name}-{kind}"), letter));
+        }
+    }
+    letters
+}
+
+/// The request in letters of every kind; whoever decided it wrote what its agent did.
+fn of_every_kind(request: &Request) -> Vec<(&'static str, Letter)> {
+    let reason = &request.call.explanation;
+    let over = |how| {
+        let mut request = Request { call: request.call.clone(), ..ended(how) };
+        request.outcome_detail = reason.clone();
+        for decision in &mut request.decisions {
+            decision.reason = reason.clone();
+        }
+        request
+    };
+    let write = |matter: Matter<'_>| compose(&matter, &to(), &about()).expect("a letter");
+    let mut letters =
+        vec![("asked", letter(request)), ("reminder", write(Matter::Reminder(request)))];
+    for how in FOLLOW_UPS {
+        letters.push((how.word(), write(Matter::FollowUp(how, &over(how)))));
+    }
+    let item = |n, request: Request, what| Item { request: Request { id: id(n), ..request }, what };
+    let mut items = vec![item(1, request.clone(), What::Reminder)];
+    items.extend((2..8).map(|n| {
+        let mut request = request.clone();
+        request.call.digest = Digest::from_bytes([n % 4; 32]);
+        item(n, request, What::Asked)
+    }));
+    items.extend(FOLLOW_UPS.map(|how| item(20, over(how), What::FollowUp(how))));
+    letters.push(("summary", write(Matter::Summary(&Summary { id: 1, items, more: 3 }))));
+    letters
 }
 
 fn with(text: &str) -> Request {
@@ -96,31 +139,37 @@ fn harmless() -> Request {
 
 #[test]
 fn text_from_an_agent_is_only_text_in_headers() {
-    let names = |bytes: &[u8]| -> Vec<String> {
-        read(bytes).headers.into_iter().map(|(name, _)| name).collect()
-    };
-    let expected = names(&letter(&request()).bytes);
     for (name, request) in requests() {
-        let letter = letter(&request);
-        assert_eq!(names(&letter.bytes), expected, "{name}");
-        assert_eq!(letter.envelope.to().len(), 1, "{name}");
-        let read = read(&letter.bytes);
-        let subject = value(&read.headers, "Subject");
-        assert!(subject.len() < 900, "{name}: {subject}");
-        for word in subject.split(' ').filter(|word| word.contains("=?")) {
-            // Whatever is encoded was encoded here, from safe text.
-            assert!(word.starts_with("=?utf-8?b?"), "{name}: {subject}");
+        for ((kind, expected), (_, letter)) in
+            of_every_kind(&harmless()).into_iter().zip(of_every_kind(&request))
+        {
+            assert_eq!(names(&letter), names(&expected), "{name}, {kind}");
+            assert_eq!(letter.envelope.to().len(), 1, "{name}, {kind}");
+            let headers = read(&letter.bytes).headers;
+            for header in ["Subject", "Thread-Topic"] {
+                let Some((_, value)) = headers.iter().find(|(name, _)| name == header) else {
+                    assert_eq!((header, kind), ("Thread-Topic", "summary"));
+                    continue;
+                };
+                assert!(value.len() < 900, "{name}, {kind}: {value}");
+                for word in value.split(' ').filter(|word| word.contains("=?")) {
+                    // Whatever is encoded was encoded here, from safe text.
+                    assert!(word.starts_with("=?utf-8?b?"), "{name}, {kind}: {value}");
+                }
+            }
         }
     }
 }
 
+fn names(letter: &Letter) -> Vec<String> {
+    read(&letter.bytes).headers.into_iter().map(|(name, _)| name).collect()
+}
+
 #[test]
 fn text_from_an_agent_is_only_text_in_html() {
-    for (name, request) in requests() {
-        let html = read(&letter(&request).bytes).html;
-        for tag in tags(&html) {
-            assert!(TAGS.contains(&tag.trim_start_matches('/')), "{name}: <{tag}");
-        }
+    for (name, letter) in letters() {
+        let html = read(&letter.bytes).html;
+        only_our_markup(&html, &name);
         // Attributes are ours: no text from outside stands within a tag.
         for tag in html.split('<').skip(1) {
             let inside = tag.split_once('>').expect("tags end").0;
@@ -129,30 +178,39 @@ fn text_from_an_agent_is_only_text_in_html() {
             }
             assert_eq!(inside.matches('"').count() % 2, 0, "{name}: <{inside}>");
         }
-        let hidden = html.chars().filter(|c| is_hidden(*c) && *c != '\n').count();
-        assert_eq!(hidden, 0, "{name}");
     }
+}
+
+fn only_our_markup(html: &str, name: &str) {
+    for tag in tags(html) {
+        assert!(TAGS.contains(&tag.trim_start_matches('/')), "{name}: <{tag}");
+    }
+    let hidden = html.chars().filter(|c| is_hidden(*c) && *c != '\n').count();
+    assert_eq!(hidden, 0, "{name}");
 }
 
 /// What begins in the first column is ours: the same lines whatever an agent
 /// writes, but for the sentence and the lines that say how they begin.
 #[test]
 fn text_from_an_agent_cannot_pass_for_ours_in_the_plain_part() {
-    let expected = ours(&harmless());
-    assert_eq!(expected.iter().filter(|line| *line == "TO DECIDE").count(), 1);
+    let expected: Vec<_> = of_every_kind(&harmless());
+    assert_eq!(ours(&expected[0].1).iter().filter(|line| *line == "TO DECIDE").count(), 1);
     for (name, request) in requests() {
-        assert_eq!(ours(&request), expected, "{name}");
-        let plain = read(&letter(&request).bytes).plain;
-        let hidden = plain.chars().filter(|c| is_hidden(*c) && *c != '\n').count();
-        assert_eq!(hidden, 0, "{name}");
-        let widest = plain.lines().map(|line| line.width()).max();
-        assert!(widest <= Some(78), "{name}: {widest:?}");
+        for ((kind, harmless), (_, letter)) in expected.iter().zip(of_every_kind(&request)) {
+            assert_eq!(ours(&letter), ours(harmless), "{name}, {kind}");
+            let plain = read(&letter.bytes).plain;
+            let hidden = plain.chars().filter(|c| is_hidden(*c) && *c != '\n').count();
+            assert_eq!(hidden, 0, "{name}, {kind}");
+            let widest = plain.lines().map(|line| line.width()).max();
+            assert!(widest <= Some(78), "{name}, {kind}: {widest:?}");
+        }
     }
 }
 
-fn ours(request: &Request) -> Vec<String> {
-    let plain = read(&letter(request).bytes).plain;
-    // Long names and values are cut, and then there is more to say.
+fn ours(letter: &Letter) -> Vec<String> {
+    let plain = read(&letter.bytes).plain;
+    // Long names, values and reasons are cut or stand below, and then there is
+    // more to say.
     let of_cuts = [
         "Complete;",
         "Not complete:",
@@ -161,6 +219,9 @@ fn ours(request: &Request) -> Vec<String> {
         "Not all of it is shown above.",
         "To see all of it:",
         "holdpoint show ",
+        "REASON",
+        "By ",
+        "WHAT IS KNOWN",
     ];
     let lines = plain.lines().skip(1);
     let lines = lines.filter(|line| !line.starts_with([' ', '>', '!']) && !line.is_empty());
@@ -169,28 +230,23 @@ fn ours(request: &Request) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// What the corpus shows, for any text: the same headers, the same lines
     /// of ours, the same markup, nothing invisible.
     #[test]
     fn any_text_is_only_text(text in "[\\PC\\x00-\\x1f\u{200b}-\u{202e}]{1,60}") {
-        let expected = read(&letter(&harmless()).bytes);
-        let request = with(&text);
-        let read = read(&letter(&request).bytes);
-        let names = |read: &Read| -> Vec<String> {
-            read.headers.iter().map(|(name, _)| name.clone()).collect()
-        };
-        prop_assert_eq!(names(&read), names(&expected));
         let quoted = |lines: Vec<String>| -> Vec<String> {
             // An agent that gives no words is said to give none.
             lines.into_iter().filter(|line| !line.contains("gave none") && !line.contains("prove")).collect()
         };
-        prop_assert_eq!(quoted(ours(&request)), quoted(ours(&harmless())));
-        prop_assert!(!read.html.contains(|c| is_hidden(c) && c != '\n'));
-        prop_assert!(!read.plain.contains(|c| is_hidden(c) && c != '\n'));
-        for tag in tags(&read.html) {
-            prop_assert!(TAGS.contains(&tag.trim_start_matches('/')), "<{}", tag);
+        let expected = of_every_kind(&harmless());
+        for ((kind, harmless), (_, letter)) in expected.iter().zip(of_every_kind(&with(&text))) {
+            prop_assert_eq!(names(&letter), names(harmless), "{}", kind);
+            prop_assert_eq!(quoted(ours(&letter)), quoted(ours(harmless)), "{}", kind);
+            let Read { plain, html, .. } = read(&letter.bytes);
+            only_our_markup(&html, kind);
+            prop_assert!(!plain.contains(|c| is_hidden(c) && c != '\n'), "{}", kind);
         }
     }
 }
@@ -220,7 +276,7 @@ fn hostile_operators_and_hosts_change_nothing() {
         to.name = (*text).to_owned();
         let letter = compose(&Matter::Asked(&request()), &to, &about).expect("a letter");
         let read = read(&letter.bytes);
-        assert_eq!(read.headers.len(), 10, "{name}");
+        assert_eq!(read.headers.len(), 14, "{name}");
         assert!(value(&read.headers, "Message-ID").ends_with("@localhost>"), "{name}");
         assert!(text_of(&read.html).contains("15 min left"), "{name}");
     }
@@ -231,13 +287,14 @@ fn hostile_operators_and_hosts_change_nothing() {
 fn no_call_makes_a_letter_too_long() {
     for (name, text) in CORPUS {
         let mut request = with(&text.repeat(400));
-        let members = (0..500).map(|n| (format!("{n}{text}"), Json::String(text.repeat(50))));
+        let members = (0..100).map(|n| (format!("{n}{text}"), Json::String(text.repeat(20))));
         request.call.arguments = Json::object(members).to_text();
         request.call.not_covered = vec![text.repeat(50); 50];
         request.call.labels = (0..50).map(|n| (format!("{n}{text}"), text.repeat(50))).collect();
-        let letter = letter(&request);
-        let html = read(&letter.bytes).html.len();
-        assert!(html < 102_000, "{name}: {html}");
-        assert!(letter.bytes.len() < 256 * 1024, "{name}: {}", letter.bytes.len());
+        for (kind, letter) in of_every_kind(&request) {
+            let html = read(&letter.bytes).html.len();
+            assert!(html < 102_000, "{name}, {kind}: {html}");
+            assert!(letter.bytes.len() < 256 * 1024, "{name}, {kind}: {}", letter.bytes.len());
+        }
     }
 }

@@ -18,6 +18,7 @@ pub fn read(bytes: &[u8]) -> Read {
     let (headers, body) = headers(text);
     let kind = value(&headers, "Content-Type");
     let boundary = kind.split_once("boundary=\"").expect("a boundary").1.trim_end_matches('"');
+    assert!(boundary.len() <= 70, "{boundary}");
     let parts: Vec<&str> = body.split(&format!("--{boundary}")).collect();
     assert_eq!(parts.len(), 4, "two parts between three boundaries");
     assert_eq!((parts[0], parts[3].trim_end()), ("", "--"));

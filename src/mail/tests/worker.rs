@@ -19,9 +19,10 @@ use crate::desk::people::People;
 use crate::mail::folder::Folder;
 use crate::mail::letter::sender;
 use crate::mail::transport::Transport;
-use crate::mail::worker::{AT_ONCE, Sender, run};
+use crate::mail::worker::{AT_ONCE, EACH_AT_ONCE, Sender, run};
 use crate::store::clock::SystemClock;
 use crate::store::submit::{Attach, PendingLimits, Submit, submit};
+use crate::store::tests::mail_to;
 use crate::store::{Store, StoreOptions, ending, read};
 
 struct Nobody;
@@ -90,13 +91,7 @@ async fn ask(store: &Store, operators: &[&str]) -> RequestId {
         call_id: id.to_string(),
         call,
         requirement: Requirement { clauses },
-        mail_to: operators
-            .iter()
-            .map(|name| crate::store::mail::MailTo {
-                operator: (*name).to_owned(),
-                wants: Default::default(),
-            })
-            .collect(),
+        mail_to: operators.iter().map(|name| mail_to(name)).collect(),
         timeout: Duration::from_secs(900),
         watch_reach: true,
         limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
@@ -136,6 +131,11 @@ struct Worker {
 
 impl Worker {
     fn start(store: &Store, transport: Transport, people: Arc<People>) -> Worker {
+        Worker::paced(store, transport, people, 1000)
+    }
+
+    /// With so many mails a minute for each operator.
+    fn paced(store: &Store, transport: Transport, people: Arc<People>, pace: u32) -> Worker {
         let (stop, stopped) = oneshot::channel::<()>();
         let (wake, store) = (Arc::new(Notify::new()), store.clone());
         let waker = wake.clone();
@@ -147,7 +147,7 @@ impl Worker {
         };
         let task = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            run(store, transport, sender, move || people.clone(), &waker, stopped).await;
+            run(store, transport, sender, pace, move || people.clone(), &waker, stopped).await;
         });
         Worker { wake, stop: Some(stop), task }
     }
@@ -234,8 +234,8 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
     let worker = Worker::start(&store, server.transport(""), everyone());
     let id = ask(&store, &["sam"]).await;
     worker.wake.notify_one();
-    let notices = until(&store, id, |n| n[0].attempts == 1).await;
-    assert_eq!(notices[0].state, "queued");
+    let notices = until(&store, id, |n| !n[0].detail.is_empty()).await;
+    assert_eq!((notices[0].state.as_str(), notices[0].attempts), ("queued", 1));
     assert!(notices[0].detail.contains("greylisted"), "{notices:?}");
     let notices = until(&store, id, |n| n[0].state == "sent").await;
     assert_eq!(notices[0].attempts, 2);
@@ -275,7 +275,7 @@ async fn mail_about_a_request_that_has_ended_is_not_sent() {
     store.close().await;
 }
 
-/// A hung server holds eight letters, not more, and not the daemon's stop.
+/// A hung server holds a few letters, not more, and not the daemon's stop.
 #[tokio::test]
 async fn a_server_that_hangs_bounds_what_is_under_way() {
     let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
@@ -295,13 +295,11 @@ async fn a_server_that_hangs_bounds_what_is_under_way() {
         ids.push(ask(&store, &["sam"]).await);
     }
     let worker = Worker::start(&store, server.transport(""), everyone());
-    until(&store, ids[0], |n| n[0].attempts == 1).await;
-    // The first eight have timed out, and at most eight more have begun.
-    assert!(open.load(Ordering::SeqCst) <= 2 * AT_ONCE);
-    for id in ids {
-        let notices = until(&store, id, |n| n[0].attempts == 1).await;
-        assert_eq!(notices[0].state, "queued");
-    }
+    let tried = until(&store, ids[0], |n| !n[0].detail.is_empty()).await;
+    assert_eq!(tried[0].state, "queued");
+    // The others wait until one of these finds that the server lives.
+    assert_eq!(open.load(Ordering::SeqCst), EACH_AT_ONCE);
+    assert_eq!(notices(&store, ids[EACH_AT_ONCE]).await[0].attempts, 0);
     worker.stop().await;
     store.close().await;
 }
@@ -335,6 +333,119 @@ async fn a_letter_that_could_not_be_recorded_is_not_sent_again() {
     failing.now.store(false, Ordering::SeqCst);
     until(&store, id, |n| n[0].state == "sent").await;
     assert_eq!(server.letters().len(), 1);
+    worker.stop().await;
+    store.close().await;
+}
+
+/// Every `Message-ID` among the letters, in order.
+fn message_ids(letters: &[String]) -> Vec<&str> {
+    let of = |letter: &String| letter.find("\nMessage-ID: ").map(|at| at + 13);
+    letters.iter().map(|l| l[of(l).expect("an id")..].lines().next().expect("a line")).collect()
+}
+
+#[tokio::test]
+async fn a_storm_is_gathered_and_everything_in_it_is_recorded_as_sent() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|_| Answer::Usual).await;
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(ask(&store, &["sam"]).await);
+    }
+    let worker = Worker::paced(&store, server.transport(""), everyone(), 5);
+    for (n, id) in ids.iter().enumerate() {
+        let sent = until(&store, *id, |n| n[0].state == "sent").await;
+        assert_eq!(sent[0].in_summary, n >= 4, "the most urgent four go alone");
+    }
+    let letters = server.letters();
+    let distinct: BTreeSet<&str> = message_ids(&letters).into_iter().collect();
+    assert_eq!((letters.len(), distinct.len()), (5, 5));
+    // Another storm waits for the minute to be over; another's mail does not.
+    for _ in 0..40 {
+        ids.push(ask(&store, &["sam"]).await);
+    }
+    worker.wake.notify_one();
+    let other = ask(&store, &["sam", "mute"]).await;
+    worker.wake.notify_one();
+    until(&store, other, |n| n[1].state == "failed").await;
+    assert_eq!(server.letters().len(), 5);
+    worker.stop().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_costs_a_few_attempts_and_then_gets_everything() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let (away, tries) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (gone, tried) = (away.clone(), tries.clone());
+    let server = Server::start(move |verb| match verb {
+        "CONNECT" if gone.load(Ordering::SeqCst) => {
+            tried.fetch_add(1, Ordering::SeqCst);
+            Answer::Close
+        }
+        _ => Answer::Usual,
+    })
+    .await;
+    let mut ids = Vec::new();
+    for _ in 0..150 {
+        ids.push(ask(&store, &["sam"]).await);
+    }
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    until(&store, ids[0], |n| !n[0].detail.is_empty()).await;
+    away.store(false, Ordering::SeqCst);
+    for id in &ids {
+        until(&store, *id, |n| n[0].state == "sent").await;
+    }
+    assert!(tries.load(Ordering::SeqCst) <= AT_ONCE, "{tries:?}");
+    let letters = server.letters();
+    let distinct: BTreeSet<&str> = message_ids(&letters).into_iter().collect();
+    assert_eq!((letters.len(), distinct.len()), (150, 150));
+    worker.stop().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_a_letter_without_a_word_gets_it_twice_at_most() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|verb| match verb {
+        "." => Answer::Close,
+        _ => Answer::Usual,
+    })
+    .await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let id = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    let sent = until(&store, id, |n| n[0].state == "sent").await;
+    assert!(sent[0].detail.starts_with("perhaps: "), "{sent:?}");
+    worker.stop().await;
+    let letters = server.letters();
+    let ids = message_ids(&letters);
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1], "whoever gets both sees one");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_was_mailed_hears_how_it_ended_in_the_same_thread() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|_| Answer::Usual).await;
+    let worker = Worker::start(&store, server.transport(""), everyone());
+    let id = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    until(&store, id, |n| n[0].state == "sent").await;
+    store
+        .write(move |tx| ending::withdraw(tx, "gateway-eu", id, "").map(drop))
+        .await
+        .expect("withdrawn");
+    worker.wake.notify_one();
+    let notices = until(&store, id, |n| n.len() == 2 && n[1].state == "sent").await;
+    assert_eq!(notices[1].kind.word(), "withdrawn");
+    let letters = server.letters();
+    let asked = message_ids(&letters)[0];
+    assert!(letters[1].contains(&format!("In-Reply-To: {asked}")), "{}", letters[1]);
     worker.stop().await;
     store.close().await;
 }

@@ -69,7 +69,7 @@ fn due(tx: &Tx<'_>) -> Result<Vec<(i64, RequestId, String)>, StoreError> {
 }
 
 /// Whether an operator has shown to know of a request.
-pub(super) fn knows(request: &Request, operator: &str) -> bool {
+pub fn knows(request: &Request, operator: &str) -> bool {
     request.decisions.iter().any(|decision| decision.operator == operator)
         || request.looked.iter().any(|look| look.operator == operator)
 }

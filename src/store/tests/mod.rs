@@ -3,6 +3,7 @@
 mod clock;
 mod history;
 mod lives;
+mod outbox;
 mod queue;
 mod reach;
 mod seeds;
@@ -189,11 +190,6 @@ impl Plain {
     }
 }
 
-/// One who wants to hear all there is.
-pub fn mail_to(operator: &str) -> MailTo {
-    MailTo { operator: operator.to_owned(), wants: Wants::default() }
-}
-
 #[allow(non_snake_case)]
 pub fn MINUTES(n: u64) -> Duration {
     Duration::from_secs(n * 60)
@@ -211,6 +207,11 @@ impl Attach for Waiting {
     fn join(&self, id: RequestId) {
         self.0.borrow_mut().insert(id);
     }
+}
+
+/// Somebody who wants every kind of mail.
+pub fn mail_to(operator: &str) -> MailTo {
+    MailTo { operator: operator.to_owned(), wants: Wants::default() }
 }
 
 /// Operators and their groups.

@@ -1,0 +1,269 @@
+//! The letter that asks for a decision, and the one that reminds of it.
+
+use super::{
+    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, number, ours,
+    sentence,
+};
+use crate::call::json::{self, Json};
+use crate::call::model::{Request, Verdict};
+use crate::call::present::{self, Rendered};
+use crate::call::requirement::Clause;
+use crate::call::safe_text::{SafeText, name_notice};
+use crate::desk::people::who_is_asked;
+use crate::mail::letter::About;
+use crate::mail::limits::{self, fitting, listed};
+
+/// All there is to know before one decides.
+pub(super) fn asked(request: &Request, about: &About, clock: &Clock) -> Content {
+    let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
+    let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
+    let time_left = Section {
+        heading: "Time left",
+        note: String::new(),
+        body: Body::Words(vec![ours(&format!("{left} left, until {until}."))]),
+    };
+    let sections = vec![
+        who_asks(request),
+        arguments_section(request, arguments.as_ref(), about),
+        agents_words(request),
+        what_held_it(request, about),
+        time_left,
+        to_decide(request, arguments.as_ref(), about),
+    ];
+    let needs = match people_needed(request) {
+        Some(people) => format!("Needs {people}, until {until}"),
+        None => format!("Waits until {until}"),
+    };
+    Content {
+        title: "Approval needed",
+        tone: Tone::Asks,
+        headline: sentence(request),
+        under: vec![ours(&format!("{needs} ({left} after this was sent)."))],
+        warnings: warnings(request, limits::LISTED),
+        sections,
+    }
+}
+
+/// The facts and commands again, and who has done what so far.
+pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Content {
+    let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
+    let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
+    let sections = vec![
+        who_asks(request),
+        arguments_section(request, arguments.as_ref(), about),
+        so_far(request, about, clock),
+        to_decide(request, arguments.as_ref(), about),
+    ];
+    let reminder = ours(&format!("Reminder: {left} left when this was sent, until {until}."));
+    let needs = people_needed(request).map(|people| {
+        let needs = ours(&format!("Needs {people}; approved so far by "));
+        let some = approvers(request, limits::NAME).unwrap_or_else(|| ours("nobody"));
+        joined(&[&needs, &some, &ours(".")])
+    });
+    Content {
+        title: "Still waiting",
+        tone: Tone::Asks,
+        headline: sentence(request),
+        under: std::iter::once(reminder).chain(needs).collect(),
+        warnings: warnings(request, limits::LISTED),
+        sections,
+    }
+}
+
+/// What to know before anything else, with so many of the things that the
+/// digest does not cover.
+pub(super) fn warnings(request: &Request, listed_things: usize) -> Vec<SafeText> {
+    let mut warnings = Vec::new();
+    let unstated = present::unstated(request.call.category.word(), request.call.risk.word());
+    warnings.extend(unstated.map(ours));
+    if !request.may_have_run.is_empty() {
+        let ids: Vec<String> =
+            request.may_have_run.iter().map(|id| format!("[{}]", id.short())).collect();
+        warnings.push(ours(&format!(
+            "this call may have run already: nobody knows how {} ended; look before you approve",
+            listed(&ids, ", ")
+        )));
+    }
+    if let Some(other) = request.identical_to {
+        let other = other.short();
+        warnings.push(ours(&format!("an identical call is already waiting: [{other}]")));
+    }
+    for text in request.call.not_covered.iter().take(listed_things) {
+        let mut warning = SafeText::default();
+        warning.push_ours("not covered by the digest: ");
+        warning.push(&fitting(text, limits::LONG_VALUE));
+        warnings.push(warning);
+    }
+    let more = request.call.not_covered.len().saturating_sub(listed_things);
+    if more > 0 {
+        let more =
+            if listed_things == 0 { number(more, "thing") } else { number(more, "more thing") };
+        warnings.push(ours(&format!("not covered by the digest: {more}")));
+    }
+    let call = &request.call;
+    for (whose, name) in [
+        ("the tool's", &call.tool),
+        ("the server's", &call.server),
+        ("the caller's", &call.caller),
+        ("the client's", &call.client),
+        ("the agent's", &call.agent.name),
+        ("for whom it works: the", &call.agent.on_behalf_of),
+    ] {
+        if let Some(notice) = name_notice(name) {
+            warnings.push(ours(&format!("{whose} {notice}")));
+        }
+    }
+    warnings
+}
+
+fn who_asks(request: &Request) -> Section {
+    let call = &request.call;
+    let agent = [call.agent.name.as_str(), call.agent.version.as_str()].join(" ");
+    let (session, cut) = limits::cut_line(&call.agent.session, limits::SESSION);
+    let agent = match agent.trim() {
+        "" => ours("not stated"),
+        agent => fitting(agent, limits::VALUE),
+    };
+    let session = if cut == 0 { session } else { SafeText::join([&session, &ours("…")], "") };
+    let mut facts = vec![
+        ("Caller".to_owned(), fitting(&call.caller, limits::VALUE)),
+        ("Client".to_owned(), fitting(&call.client, limits::VALUE)),
+        ("Agent".to_owned(), agent),
+        ("Session".to_owned(), session),
+        ("On behalf of".to_owned(), fitting(&call.agent.on_behalf_of, limits::VALUE)),
+    ];
+    facts.retain(|(_, value)| !value.is_empty());
+    Section {
+        heading: "Who asks",
+        note: "Only the caller is proven; the rest is as the caller and the agent say.".to_owned(),
+        body: Body::Facts(facts),
+    }
+}
+
+/// The arguments as far as they fit, and how to see the rest.
+pub(super) fn arguments_section(request: &Request, tree: Option<&Json>, about: &About) -> Section {
+    let all = Command::new(about, &format!("show {} --args", request.id), &[]);
+    let hidden = counted(request.call.hidden_values, "hidden");
+    let (lines, cut, note) = match tree {
+        // The store gave back what it was not given: nobody should approve this.
+        None => (Vec::new(), 1, "They cannot be read back and are not shown.".to_owned()),
+        Some(tree) => {
+            let Rendered { lines, cut } = limits::arguments(tree);
+            let note = match cut {
+                0 => format!("Complete; {hidden}."),
+                cut => format!("Not complete: {}; {hidden}.", counted(cut, "cut")),
+            };
+            (lines, cut, note)
+        }
+    };
+    Section { heading: "Arguments", note, body: Body::Arguments(lines, (cut > 0).then_some(all)) }
+}
+
+fn agents_words(request: &Request) -> Section {
+    let (lines, cut) = limits::quoted(&request.call.explanation);
+    let note = match (lines.is_empty(), cut) {
+        (true, _) => "It gave none.".to_owned(),
+        (_, 0) => "They explain, they prove nothing.".to_owned(),
+        (_, cut) => format!("They explain, they prove nothing. {cut} characters are cut."),
+    };
+    Section { heading: "The agent's own words", note, body: Body::Quote(lines) }
+}
+
+fn what_held_it(request: &Request, about: &About) -> Section {
+    let call = &request.call;
+    let mut facts = Vec::new();
+    let mut fact = |label: &str, value: SafeText| {
+        if !value.is_empty() {
+            facts.push((label.to_owned(), value));
+        }
+    };
+    let stated = |word| match word {
+        "unspecified" => ours("not stated, treated as the most dangerous"),
+        word => ours(word),
+    };
+    fact("Category", stated(call.category.word()));
+    fact("Risk", stated(call.risk.word()));
+    fact("Rule", fitting(&call.rule, limits::VALUE));
+    fact("Policy", fitting(&call.policy_revision, limits::VALUE));
+    for clause in request.requirement.clauses.iter().take(limits::LISTED) {
+        fact("Route", fitting(&needed(clause), limits::LONG_VALUE));
+    }
+    fact("Asked", fitting(&listed(&about.asked, ", "), limits::LONG_VALUE));
+    fact("Approved by", fitting(&listed(&approved_by(request), ", "), limits::LONG_VALUE));
+    let labels: Vec<String> = call.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    for label in labels.iter().take(limits::LISTED) {
+        fact("Label", fitting(label, limits::VALUE));
+    }
+    let more = labels.len().saturating_sub(limits::LISTED);
+    if more > 0 {
+        fact("Label", ours(&format!("and {more} more")));
+    }
+    Section { heading: "What held it", note: String::new(), body: Body::Facts(facts) }
+}
+
+/// What has happened since the request was first told of.
+fn so_far(request: &Request, about: &About, clock: &Clock) -> Section {
+    let names = |names: &[String]| match names {
+        [] => ours("nobody yet"),
+        names => fitting(&listed(names, ", "), limits::LONG_VALUE),
+    };
+    let facts = vec![
+        ("Asked at".to_owned(), ours(&clock.at(request.created))),
+        ("Asked".to_owned(), names(&about.asked)),
+        ("Looked".to_owned(), names(&about.looked)),
+        ("Approved by".to_owned(), names(&approved_by(request))),
+    ];
+    Section { heading: "So far", note: String::new(), body: Body::Facts(facts) }
+}
+
+fn approved_by(request: &Request) -> Vec<String> {
+    let approved = request.decisions.iter().filter(|d| d.verdict == Verdict::Approve);
+    approved.map(|decision| decision.operator.clone()).collect()
+}
+
+/// `destructive: 2 approvals by different people from ops or security`
+fn needed(clause: &Clause) -> String {
+    let approvals = match clause.approvals {
+        1 => "1 approval".to_owned(),
+        n => format!("{n} approvals by different people"),
+    };
+    let from = who_is_asked(clause);
+    format!("{}: {approvals} from {from}", clause.route)
+}
+
+/// `2 people`; where one may be enough there is nothing to say.
+pub(super) fn people_needed(request: &Request) -> Option<String> {
+    let clauses = &request.requirement.clauses;
+    // One person may count in several clauses.
+    let least = if clauses.len() > 1 { "at least " } else { "" };
+    match clauses.iter().map(|clause| clause.approvals).max() {
+        Some(n @ 2..) => Some(format!("{least}{n} people")),
+        _ => None,
+    }
+}
+
+fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
+    let mut note = "Type one of these in a terminal. Answering this mail does nothing.".to_owned();
+    let cut = tree.map_or(1, |tree| limits::arguments(tree).cut);
+    let unseen = [(request.call.hidden_values, "hidden"), (cut, "cut")];
+    let unseen: Vec<String> =
+        unseen.into_iter().filter(|(n, _)| *n > 0).map(|(n, how)| counted(n, how)).collect();
+    if !unseen.is_empty() {
+        // Said here too: the arguments may be screens away.
+        note.push_str(&format!("\nNot shown above: {}.", unseen.join(", ")));
+    }
+    let mut commands = vec![
+        ("To let it run, once".to_owned(), Command::approve(about, request)),
+        ("To refuse it, and say why".to_owned(), Command::deny(about, request)),
+    ];
+    match cut {
+        0 => commands.push(("To see all of it".to_owned(), Command::show(about, request))),
+        // Before the others: who decides should have seen all of it.
+        _ => {
+            let show = Command::new(about, &format!("show {} --args", request.id), &[]);
+            let first = "Not all of it is shown above. See the rest first";
+            commands.insert(0, (first.to_owned(), show));
+        }
+    }
+    Section { heading: "To decide", note, body: Body::Commands(commands) }
+}
