@@ -4,6 +4,7 @@
 
 mod changes;
 mod listeners;
+mod open_files;
 mod outbox;
 mod reload;
 pub mod systemd;
@@ -17,7 +18,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tonic::transport::Identity as TlsIdentity;
 
 pub(crate) use outbox::mail_sender;
 
@@ -26,6 +26,7 @@ use crate::desk::people::People;
 use crate::desk::routes::Routes;
 use crate::desk::{Desk, Settings};
 use crate::grpc::auth::Door;
+use crate::grpc::doors::{CrowdLimits, DoorCounts, Doors, Listener, Tls};
 use crate::grpc::server;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
@@ -64,6 +65,8 @@ pub struct Daemon {
     desk: Arc<Desk>,
     paths: StatePaths,
     doors: JoinSet<Result<(), tonic::transport::Error>>,
+    door_counts: Arc<DoorCounts>,
+    tls: Option<Arc<Tls>>,
     mail: Option<tokio::task::JoinHandle<()>>,
     doors_close: watch::Sender<bool>,
     reloads: Reloads,
@@ -90,7 +93,9 @@ impl Daemon {
         let lock = DaemonLock::take(&paths.lock).map_err(CannotStart::because)?;
         let people = people(config, &paths)?;
         let routes = Routes::new(&config.routes, config.default_timeout);
-        let tls = tls(config)?;
+        let door_counts = Arc::new(DoorCounts::default());
+        let tls = config.tls.as_ref().map(|files| Tls::start(files, door_counts.clone()));
+        let tls = tls.transpose().map_err(CannotStart::because)?;
         let desk = Desk::open(
             paths.database.clone(),
             Arc::new(SystemClock),
@@ -106,6 +111,8 @@ impl Daemon {
             desk,
             paths,
             doors: JoinSet::new(),
+            door_counts,
+            tls,
             mail: Some(mail),
             doors_close: watch::Sender::new(false),
             reloads: Reloads::new(config),
@@ -115,7 +122,7 @@ impl Daemon {
             mail_goes,
             _lock: lock,
         };
-        daemon.open_doors(config, sockets, &door, tls).await?;
+        daemon.open_doors(config, sockets, &door).await?;
         systemd::ready(daemon.status()).await;
         daemon.beside.spawn(systemd::watchdog(daemon.desk.clone()));
         daemon.beside.spawn(daemon.desk.clone().watch_expiry());
@@ -127,29 +134,48 @@ impl Daemon {
         config: &Config,
         sockets: Sockets,
         door: &Door,
-        tls: Option<TlsIdentity>,
     ) -> Result<(), CannotStart> {
-        let doors_close = self.doors_close.clone();
-        let stop = || {
-            let mut close = doors_close.subscribe();
-            async move {
-                let _ = close.wait_for(|close| *close).await;
-            }
+        let limits = CrowdLimits {
+            connections: open_files::connections_allowed(config),
+            per_address: config.limits.max_connections_per_address,
         };
+        let doors = Doors::new(limits, self.door_counts.clone());
         self.own_socket = sockets.unix.is_empty();
         for socket in listeners::unix(&self.paths.socket, sockets.unix)? {
-            let router = server::router(door, None).await.map_err(CannotStart::because)?;
-            self.addresses.push(listeners::unix_address(&socket));
-            self.doors.spawn(server::serve_socket(router, socket, stop()));
+            let address = listeners::unix_address(&socket);
+            self.open_door(&doors, door, Listener::Unix(socket), address).await?;
         }
         for listener in listeners::tcp(config, sockets.tcp).await? {
             let address = listener.local_addr().map_err(CannotStart::because)?;
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            let router = server::router(door, tls.clone()).await.map_err(CannotStart::because)?;
-            self.doors.spawn(server::serve_tcp(router, listener, stop()));
-            self.addresses.push(format!("{scheme}://{address}"));
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            let address = format!("{scheme}://{address}");
+            self.open_door(&doors, door, Listener::Tcp(listener), address).await?;
         }
         Ok(())
+    }
+
+    /// Serves what comes from one listener, until the doors close.
+    async fn open_door(
+        &mut self,
+        doors: &Doors,
+        door: &Door,
+        listener: Listener,
+        address: String,
+    ) -> Result<(), CannotStart> {
+        let router = server::router(door).await.map_err(CannotStart::because)?;
+        let connections = doors.open(listener, self.tls.clone());
+        let mut close = self.doors_close.subscribe();
+        let stop = async move {
+            let _ = close.wait_for(|close| *close).await;
+        };
+        self.doors.spawn(server::serve(router, connections, stop));
+        self.addresses.push(address);
+        Ok(())
+    }
+
+    /// What the doors have counted so far.
+    pub fn door_counts(&self) -> &Arc<DoorCounts> {
+        &self.door_counts
     }
 
     /// What it does, for systemd.
@@ -214,7 +240,8 @@ impl Daemon {
     }
 }
 
-fn state_dir(dir: &Path) -> Result<(), CannotStart> {
+/// Makes the state directory, or sees to it that it is ours alone.
+pub(crate) fn state_dir(dir: &Path) -> Result<(), CannotStart> {
     let fail = |e: std::io::Error| {
         CannotStart::because(format!(
             "cannot use the state directory {}: {e}; choose another with --state-dir, or mend its owner and mode",
@@ -301,21 +328,6 @@ fn is_only_ours(metadata: &fs::Metadata) -> bool {
 fn user_name() -> String {
     let named = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
     named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "local-operator".to_owned())
-}
-
-fn tls(config: &Config) -> Result<Option<TlsIdentity>, CannotStart> {
-    let Some(files) = &config.tls else { return Ok(None) };
-    let read = |key: &str, path: &Path| {
-        fs::read(path).map_err(|e| {
-            CannotStart::because(format!(
-                "cannot read {key} {}: {e}; it must be a PEM file that the daemon's user can read",
-                path.display()
-            ))
-        })
-    };
-    let certificate = read("tls_cert_file", &files.cert_file)?;
-    let key = read("tls_key_file", &files.key_file)?;
-    Ok(Some(TlsIdentity::from_pem(certificate, key)))
 }
 
 #[cfg(test)]

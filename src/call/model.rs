@@ -143,6 +143,8 @@ words! {
         Local = 1 "local",
         /// A bearer token of the operator's own.
         Token = 2 "token",
+        /// A client certificate of the operator's own.
+        Certificate = 3 "certificate",
     }
 }
 

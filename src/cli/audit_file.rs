@@ -1,9 +1,8 @@
 //! `audit export` and `audit verify`: the history as a file that anyone can
 //! check, without the daemon and without trust in it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +10,7 @@ use clap::Args;
 use super::client::{Client, Role};
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, note};
+use super::part::{self, Part, cannot_write};
 use super::state::Globals;
 use super::text::{count, safe};
 use crate::call::digest::Digest;
@@ -46,11 +46,8 @@ pub struct VerifyArgs {
 /// `holdpoint audit export`
 pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
     let to_stdout = args.file == Path::new("-");
-    if !to_stdout && !args.force && args.file.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
-        return Err(Failure::usage(
-            format!("{} is there already", safe(&args.file.to_string_lossy())),
-            "Choose another name, or replace it with --force.",
-        ));
+    if !to_stdout {
+        part::may_replace(&args.file, args.force)?;
     }
     let client = Client::new(globals, Role::Operator)?;
     let message = proto::ExportAuditRequest { first: args.first, last: args.last };
@@ -67,66 +64,20 @@ pub async fn export(globals: &Globals, args: ExportArgs) -> Done {
         }
         return out.flush();
     }
-    let mut partial = Partial::create(&args.file)?;
+    let (part, file) = Part::create(&args.file)?;
+    let mut writer = BufWriter::new(file);
     let mut bytes = 0_u64;
     while let Some(chunk) = stream.message().await.map_err(failed)? {
         bytes += chunk.data.len() as u64;
-        partial.write(&chunk.data)?;
+        writer.write_all(&chunk.data).map_err(|error| cannot_write(&args.file, &error))?;
     }
-    partial.finish()?;
+    writer.flush().map_err(|error| cannot_write(&args.file, &error))?;
+    part.finish()?;
     let shown = safe(&args.file.to_string_lossy());
     note(&format!(
         "exported to {shown} ({bytes} bytes); check it with: holdpoint audit verify {shown}"
     ));
     Ok(())
-}
-
-/// A file that takes its name only when it is whole, and goes if it never is.
-struct Partial {
-    writer: Option<BufWriter<File>>,
-    temporary: PathBuf,
-    path: PathBuf,
-}
-
-impl Partial {
-    fn create(path: &Path) -> Done<Self> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let temporary = path.with_file_name(name);
-        // The history says who did what: for its owner alone.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-        let file = file.map_err(|error| cannot_write(path, &error))?;
-        Ok(Partial { writer: Some(BufWriter::new(file)), temporary, path: path.to_owned() })
-    }
-
-    fn write(&mut self, data: &[u8]) -> Done {
-        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.write_all(data));
-        written.map_err(|error| cannot_write(&self.path, &error))
-    }
-
-    fn finish(mut self) -> Done {
-        let Some(writer) = self.writer.take() else {
-            return Ok(());
-        };
-        let finished = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
-        let finished = finished.and_then(|file| file.sync_all());
-        let finished = finished.and_then(|()| fs::rename(&self.temporary, &self.path));
-        finished.map_err(|error| cannot_write(&self.path, &error))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // After the rename there is nothing of that name.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        format!("cannot write {}: {error}", safe(&path.to_string_lossy())),
-        "Choose a folder that can be written, with room.",
-    )
 }
 
 /// `holdpoint audit verify`
@@ -146,7 +97,17 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
         Failure::new(format!("cannot read {shown}: {error}"), "Nothing was verified.")
     })?;
     match checked {
-        Ok(checked) => whole(checked.entries, &Digest::from_bytes(checked.head).to_string()),
+        Ok(checked) => {
+            if checked.unrecorded > 0 {
+                note(&format!(
+                    "of {} erased entries this file does not say that they were: it ends before \
+                     that was recorded, or somebody took them out",
+                    checked.unrecorded
+                ));
+            }
+            let head = Digest::from_bytes(checked.head).to_string();
+            whole(checked.entries, checked.erased, &head)
+        }
         Err(problem) => {
             if is_no_export(&path) {
                 return Err(Failure::new(
@@ -178,15 +139,17 @@ async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
     if !answer.whole {
         return Err(broken(&safe(&answer.problem)));
     }
-    whole(answer.entries, &safe(&answer.head))
+    whole(answer.entries, answer.erased, &safe(&answer.head))
 }
 
-fn whole(entries: u64, head: &str) -> Done {
+fn whole(entries: u64, erased: u64, head: &str) -> Done {
     let mut out = Output::stdout();
-    out.line(&format!(
-        "the history is whole: {}, head {head}",
-        count(entries, "entry", "entries")
-    ))?;
+    let erased = match erased {
+        0 => String::new(),
+        n => format!(", {n} of them erased by age"),
+    };
+    let entries = count(entries, "entry", "entries");
+    out.line(&format!("the history is whole: {entries}{erased}, head {head}"))?;
     out.flush()
 }
 
@@ -196,24 +159,4 @@ fn broken(problem: &str) -> Failure {
         "Keep a copy of database and export as they are, and compare with an earlier export.",
     )
     .with_exit(exit::OTHER)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_export_that_breaks_off_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("audit.jsonl");
-        let mut partial = Partial::create(&path).expect("created");
-        partial.write(b"half").expect("written");
-        drop(partial);
-        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 0);
-        let mut partial = Partial::create(&path).expect("created");
-        partial.write(b"whole").expect("written");
-        partial.finish().expect("finished");
-        assert_eq!(fs::read(&path).expect("there"), b"whole");
-        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
-    }
 }

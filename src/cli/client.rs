@@ -13,7 +13,7 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 use super::errors::{Done, Failure};
@@ -48,7 +48,7 @@ pub struct Client {
 }
 
 /// Pings on the connection, so that one that died in silence is noticed.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 /// How long a ping may go unanswered.
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that is not made by then will not be.
@@ -211,7 +211,10 @@ fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
 }
 
 fn tls() -> Done<ClientTlsConfig> {
-    let config = ClientTlsConfig::new();
+    let mut config = ClientTlsConfig::new();
+    if let Some(identity) = certificate()? {
+        config = config.identity(identity);
+    }
     match variable("HOLDPOINT_CA") {
         None => Ok(config.with_native_roots()),
         Some(path) => {
@@ -223,6 +226,38 @@ fn tls() -> Done<ClientTlsConfig> {
                 ));
             }
             Ok(config.ca_certificate(Certificate::from_pem(pem)))
+        }
+    }
+}
+
+/// The client certificate in `HOLDPOINT_CERT`, with the key in `HOLDPOINT_KEY`.
+fn certificate() -> Done<Option<Identity>> {
+    let pem = |name: &str, path: &str, label: &str| {
+        let pem = read(Path::new(path), name)?;
+        match pem.contains("-----BEGIN ") && pem.contains(label) {
+            true => Ok(pem),
+            false => Err(Failure::usage(
+                format!("{name}: {} holds no {} in PEM", safe(path), label.to_lowercase()),
+                format!("Name the file with the client's {}.", label.to_lowercase()),
+            )),
+        }
+    };
+    match (variable("HOLDPOINT_CERT"), variable("HOLDPOINT_KEY")) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => {
+            let cert = pem("HOLDPOINT_CERT", &cert, "CERTIFICATE")?;
+            let key = pem("HOLDPOINT_KEY", &key, "PRIVATE KEY")?;
+            Ok(Some(Identity::from_pem(cert, key)))
+        }
+        (cert, _) => {
+            let (set, other) = match cert {
+                Some(_) => ("HOLDPOINT_CERT", "HOLDPOINT_KEY"),
+                None => ("HOLDPOINT_KEY", "HOLDPOINT_CERT"),
+            };
+            Err(Failure::usage(
+                format!("{set} is set, but {other} is not"),
+                "A client certificate takes both: the certificate's file and the file of its key, PEM.",
+            ))
         }
     }
 }

@@ -21,7 +21,7 @@ fn view(width: usize, terminal: bool, colour: bool) -> View {
     View { now, zone: Zone::fixed(3600, "CET"), terminal, width, colour }
 }
 
-fn same(name: &str, text: &str) {
+pub(super) fn same(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(path.parent().expect("has a parent")).expect("made");

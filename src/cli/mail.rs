@@ -53,7 +53,7 @@ async fn test(globals: &Globals, address: &str) -> Done {
     }
     let (config, warnings) = Config::load(globals.overrides())?;
     for warning in warnings {
-        note(&format!("warning: {}", safe(&warning)));
+        note(&format!("warning: {warning}"));
     }
     let mend = "Mend the configuration; `holdpoint config check` looks at all of it.";
     let mail = MailConfig::new(&config, &config.paths()?);

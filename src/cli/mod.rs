@@ -9,9 +9,9 @@
 //!   gate     request exec           asking  hold  waiting  signals  program child
 //!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
-//!   daemon   serve demo config mail token doctor whoami
+//!   daemon   serve backup restore demo config mail token doctor whoami
 //!   all of them                     client  state  errors  reasons  output  table  records
-//!                                   text  words  when  zone
+//!                                   text  words  when  zone  part
 //! ```
 //!
 //! Promises: what comes from outside is printed as safe text; nothing is decided
@@ -22,6 +22,7 @@ mod amend;
 mod asking;
 mod audit;
 mod audit_file;
+mod backup;
 mod child;
 mod client;
 mod config;
@@ -40,10 +41,12 @@ mod mail_queue;
 mod mail_text;
 mod output;
 mod page;
+mod part;
 mod program;
 mod reasons;
 pub mod records;
 mod request;
+mod restore;
 mod serve;
 mod signals;
 pub mod state;
@@ -95,6 +98,8 @@ Look back:
 
 Run:
   serve      Run the daemon
+  backup     Copy the database, also while the daemon runs
+  restore    Put a copy in its place, and say what that ends
   config     Write, check or show the configuration
   mail       Send a sample mail; what waits or failed; try one again
   token      Make a token for a caller or an operator
@@ -103,7 +108,8 @@ Run:
   confirm-clock  As an admin: state that the daemon's wall clock is right
 
 Environment: HOLDPOINT_SERVER, HOLDPOINT_TOKEN or HOLDPOINT_TOKEN_FILE,
-HOLDPOINT_CA, HOLDPOINT_STATE_DIR. `holdpoint COMMAND --help` says more.
+HOLDPOINT_CA, HOLDPOINT_CERT and HOLDPOINT_KEY (a client certificate),
+HOLDPOINT_STATE_DIR. `holdpoint COMMAND --help` says more.
 ";
 
 /// A person between an AI agent and what it does: calls are held until someone
@@ -135,6 +141,8 @@ enum Command {
     Audit(audit::AuditArgs),
     Whoami(whoami::WhoamiArgs),
     Serve(serve::ServeArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     /// What is reachable, writable and configured, and what to mend
     Doctor,
     Demo(demo::DemoArgs),
@@ -168,6 +176,8 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Audit(args) => audit::run(globals, args).await?,
         Command::Whoami(args) => whoami::run(globals, args).await?,
         Command::Serve(args) => serve::run(globals, args).await?,
+        Command::Backup(args) => backup::run(globals, args).await?,
+        Command::Restore(args) => restore::run(globals, args)?,
         Command::Doctor => doctor::run(globals).await?,
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,

@@ -270,7 +270,7 @@ word!(
     verdict, Verdict
 );
 word!(
-    /// `local` or `token`.
+    /// `local`, `token` or `certificate`.
     strength, Strength
 );
 

@@ -51,8 +51,7 @@ fn lines(me: &WhoAmIResponse) -> String {
     let known = match records::strength(me.strength) {
         "local" => "local mode: any program of this user could be",
         "token" => "by a token",
-        // Strength is said of those who decide.
-        "unspecified" if me.roles.iter().any(|role| role == "caller") => "by a token",
+        "certificate" => "by a client certificate",
         other => other,
     };
     let fields = [

@@ -18,6 +18,7 @@ pub(super) fn always(config: &Config, problems: &mut Problems) {
     doors(config, problems);
     unique_names(config, problems);
     unique_tokens(config, problems);
+    certificate_names(config, problems);
     unique_words(&config.operators, problems);
     let mut routes = BTreeMap::new();
     for route in &config.routes {
@@ -65,6 +66,32 @@ fn unique_tokens(config: &Config, problems: &mut Problems) {
                  the other stands at {first}"
             );
             problems.error(place, message, remedy);
+        }
+    }
+}
+
+/// A certificate stands for one identity, and for none without somebody who
+/// vouches for its names.
+fn certificate_names(config: &Config, problems: &mut Problems) {
+    let callers = config.callers.iter().map(|c| (&c.name, &c.certificate_names, &c.place));
+    let operators = config.operators.iter().map(|o| (&o.name, &o.certificate_names, &o.place));
+    let mut seen: BTreeMap<&str, &String> = BTreeMap::new();
+    let vouched = config.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+    for (name, certificate_names, place) in callers.chain(operators) {
+        if !vouched && !certificate_names.is_empty() {
+            let message = format!(
+                "\"{name}\" has `certificate_names`, but `tls_client_ca_file` is not set, so no \
+                 client certificate counts"
+            );
+            let remedy = "name the CA that signs client certificates with `tls_client_ca_file`";
+            problems.error(place, message, remedy);
+        }
+        for certificate_name in certificate_names {
+            let Some(other) = seen.insert(certificate_name, name) else { continue };
+            let message = format!(
+                "the certificate name \"{certificate_name}\" stands for \"{name}\" and for \"{other}\""
+            );
+            problems.error(place, message, "take it away from one of them");
         }
     }
 }

@@ -13,13 +13,15 @@ use super::error::{Place, Problems};
 use super::names::{meant, shortened};
 
 /// Variables that are read elsewhere: by clients, or before there is a file.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 9] = [
     "HOLDPOINT_CONFIG",
     "HOLDPOINT_STATE_DIR",
     "HOLDPOINT_SERVER",
     "HOLDPOINT_TOKEN",
     "HOLDPOINT_TOKEN_FILE",
     "HOLDPOINT_CA",
+    "HOLDPOINT_CERT",
+    "HOLDPOINT_KEY",
     "HOLDPOINT_LOG",
 ];
 

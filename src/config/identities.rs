@@ -10,7 +10,7 @@ use crate::call::wants::Wants;
 use super::document::{Item, Section};
 use super::error::{Place, Problems};
 use super::mail_wishes::{self, QuietHours};
-use super::names::{alias_fault, meant, name_fault, shortened};
+use super::names::{alias_fault, certificate_name_fault, meant, name_fault, shortened};
 use super::time_zone::time_zone;
 use super::token::{self, TokenHash};
 
@@ -19,8 +19,10 @@ use super::token::{self, TokenHash};
 pub struct CallerConfig {
     /// Unique among callers and operators.
     pub name: String,
-    /// One, or two while they are exchanged.
+    /// One, or two while they are exchanged; none where certificates are enough.
     pub tokens: Vec<TokenConfig>,
+    /// Names in client certificates that stand for it.
+    pub certificate_names: Vec<String>,
     /// On whose behalf it may act; empty: anyone's.
     pub acts_for: Vec<String>,
     /// Where it stands.
@@ -46,8 +48,10 @@ pub struct OperatorConfig {
     pub wants: Wants,
     /// When they want no reminders, in their time zone.
     pub quiet_hours: Option<QuietHours>,
-    /// One, or two while they are exchanged.
+    /// One, or two while they are exchanged; none where certificates are enough.
     pub tokens: Vec<TokenConfig>,
+    /// Names in client certificates that stand for this person.
+    pub certificate_names: Vec<String>,
     /// Where it stands.
     pub place: Place,
 }
@@ -83,16 +87,18 @@ impl Roles {
 }
 
 pub(super) fn caller(section: &Section<'_>, problems: &mut Problems) -> Option<CallerConfig> {
-    section.only(&["name", "tokens", "acts_for"], problems);
+    section.only(&["name", "tokens", "certificate_names", "acts_for"], problems);
     let acts_for = section.texts("acts_for", problems);
     for (who, place) in &acts_for {
         check_alias("acts_for", who, place, problems);
     }
+    let certificate_names = certificate_names(section, problems);
     let tokens = tokens(section, problems);
     let name = name(section, "name = \"proxy-1\"", problems)?;
     Some(CallerConfig {
         name,
         tokens,
+        certificate_names,
         acts_for: acts_for.into_iter().map(|(who, _)| who.to_owned()).collect(),
         place: section.place.clone(),
     })
@@ -110,6 +116,7 @@ const OPERATOR_KEYS: &[&str] = &[
     "reminders",
     "quiet_hours",
     "tokens",
+    "certificate_names",
 ];
 
 pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option<OperatorConfig> {
@@ -125,6 +132,7 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
     }
     let groups = group_names("groups", section, problems);
     let roles = roles(section, problems);
+    let certificate_names = certificate_names(section, problems);
     let (wants, quiet_hours) = mail_wishes::read(section, problems);
     let tokens = tokens(section, problems);
     let name = name(section, "name = \"alice\"", problems)?;
@@ -138,6 +146,7 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
         wants,
         quiet_hours,
         tokens,
+        certificate_names,
         place: section.place.clone(),
     })
 }
@@ -232,7 +241,26 @@ pub(super) fn unknown_word(
     problems.error(place, format!("unknown {what} \"{}\"", shortened(word)), remedy);
 }
 
+/// The names in client certificates that stand for an identity.
+fn certificate_names(section: &Section<'_>, problems: &mut Problems) -> Vec<String> {
+    let listed = section.texts("certificate_names", problems);
+    for (name, place) in &listed {
+        if let Some(fault) = certificate_name_fault(name) {
+            let message = format!("\"{}\" in `certificate_names` {fault}", shortened(name));
+            let remedy = "write one of the certificate's alternative names as it stands there, \
+                          for example proxy-1.example.com, spiffe://corp/proxy-1 or ops@example.com";
+            problems.error(place, message, remedy);
+        }
+    }
+    listed.into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Required unless the identity can be known by a certificate.
 fn tokens(section: &Section<'_>, problems: &mut Problems) -> Vec<TokenConfig> {
+    let certified = section.item("certificate_names").is_some_and(|names| !names.is_empty_list());
+    if section.item("tokens").is_none() && certified {
+        return Vec::new();
+    }
     let example = "tokens = [{ sha256 = \"...\" }], which `holdpoint token new NAME` prints";
     let Some(item) = section.required("tokens", example, problems) else {
         return Vec::new();

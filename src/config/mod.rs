@@ -30,6 +30,7 @@ mod smtp;
 #[cfg(test)]
 mod tests;
 mod time_zone;
+mod tls;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
 pub(crate) use settings::quoted;
 pub use smtp::{Secret, Smtp, SmtpAuth, SmtpSecurity, read_password};
+pub use tls::{TlsFiles, TlsVersion};
 
 use document::{Document, Section};
 use error::Problems;
@@ -72,7 +74,7 @@ pub struct Overrides {
 pub struct Config {
     /// A TCP address for gRPC, besides the Unix socket.
     pub listen: Option<SocketAddr>,
-    /// Certificate and key for it.
+    /// How it speaks TLS; `None`: not at all.
     pub tls: Option<TlsFiles>,
     /// The mail server; `None`: mails become files in the state directory.
     pub smtp: Option<Smtp>,
@@ -92,6 +94,8 @@ pub struct Config {
     pub lapse_after: Duration,
     /// How long a use runs before it has to be renewed.
     pub lease: Duration,
+    /// How long history and ended requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// What one caller, one client, and all together may have.
     pub limits: Limits,
     /// Programs that may ask.
@@ -108,15 +112,6 @@ pub struct Config {
     pub state_dir: PathBuf,
 }
 
-/// Certificate chain and private key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The chain.
-    pub cert_file: PathBuf,
-    /// The key.
-    pub key_file: PathBuf,
-}
-
 /// How much the daemon takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -128,6 +123,10 @@ pub struct Limits {
     pub max_pending_per_client: usize,
     /// Calls that wait at the same time. 1 to 1,000,000.
     pub max_held: usize,
+    /// Connections at the same time, over all doors. 16 to 100,000.
+    pub max_connections: usize,
+    /// Connections from one address over TCP. 1 to 100,000.
+    pub max_connections_per_address: usize,
 }
 
 impl Default for Limits {
@@ -198,6 +197,7 @@ impl Config {
             default_timeout: given.default_timeout(&mut problems),
             lapse_after: given.lapse_after(&mut problems),
             lease: given.lease(&mut problems),
+            retention: given.retention(&mut problems),
             limits: given.limits(&mut problems),
             sources: given.places(),
             callers: parts.callers,

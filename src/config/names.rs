@@ -48,6 +48,49 @@ pub(crate) fn alias_fault(alias: &str) -> Option<&'static str> {
     }
 }
 
+/// What a name in a certificate is. Its text tells: a URI has a colon, a mail
+/// address an `@`, and a DNS name neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind {
+    /// `proxy-1.example.com`
+    Dns,
+    /// `spiffe://corp/proxy-1`
+    Uri,
+    /// `ops@example.com`
+    Email,
+}
+
+impl NameKind {
+    /// Of this text; `None` if it is no name at all.
+    pub fn of(text: &str) -> Option<NameKind> {
+        let allowed = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+        if text.is_empty() || text.len() > LONGEST_CERTIFICATE_NAME || !text.chars().all(allowed) {
+            return None;
+        }
+        let in_dns = |c: char| c.is_ascii_alphanumeric() || "-._*".contains(c);
+        if text.contains(':') {
+            Some(NameKind::Uri)
+        } else if text.contains('@') {
+            Some(NameKind::Email)
+        } else {
+            text.chars().all(in_dns).then_some(NameKind::Dns)
+        }
+    }
+}
+
+/// What SPIFFE allows, which is the longest that is in use.
+const LONGEST_CERTIFICATE_NAME: usize = 2048;
+
+/// What is wrong with an entry of `certificate_names`, if anything.
+pub(crate) fn certificate_name_fault(name: &str) -> Option<&'static str> {
+    match NameKind::of(name) {
+        None => Some("is neither a DNS name, a URI nor a mail address"),
+        // A certificate may have it, for servers; it is nobody's name.
+        Some(NameKind::Dns) if name.contains('*') => Some("is a pattern, and names match exactly"),
+        Some(_) => None,
+    }
+}
+
 /// A value as it is quoted in a message: safe to look at, and not pages long.
 pub(crate) fn shortened(text: &str) -> String {
     let (shown, cut) = SafeText::cut_line(text, 80);
@@ -119,6 +162,20 @@ mod tests {
         {
             assert_eq!(name_fault(name), None, "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_certificate_s_name_is_of_the_kind_that_its_text_has() {
+        assert_eq!(NameKind::of("proxy-1.example.com"), Some(NameKind::Dns));
+        assert_eq!(NameKind::of("spiffe://corp/proxy-1"), Some(NameKind::Uri));
+        assert_eq!(NameKind::of("urn:corp:ops@example.com"), Some(NameKind::Uri));
+        assert_eq!(NameKind::of("ops@example.com"), Some(NameKind::Email));
+        for name in ["", "a b", "proxy\n", "prøxy", "a/b", "a\"b", &"a".repeat(2049)] {
+            assert_eq!(NameKind::of(name), None, "{name:?}");
+            assert!(certificate_name_fault(name).is_some(), "{name:?}");
+        }
+        assert!(certificate_name_fault("*.example.com").is_some());
+        assert_eq!(certificate_name_fault("proxy-1.example.com"), None);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::document::Section;
 use super::environment::Environment;
-use super::error::{Place, Problems, printable};
+use super::error::{Place, Problems};
 use super::names::shortened;
-use super::{Limits, TlsFiles, duration};
+use super::{Limits, TlsFiles, duration, tls};
 
 const DAY: u64 = 86_400;
 
@@ -32,10 +32,12 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 20] = [
+const SETTINGS: [Setting; 25] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
+    ("tls_min_version", Kind::Text, "1.2"),
+    ("tls_client_ca_file", Kind::Text, ""),
     ("smtp_url", Kind::Text, ""),
     ("smtp_password_file", Kind::Text, ""),
     ("smtp_auth", Kind::Text, "auto"),
@@ -49,10 +51,14 @@ const SETTINGS: [Setting; 20] = [
     ("default_timeout", Kind::Span(5, 7 * DAY), "15m"),
     ("lapse_after", Kind::Span(1, 7 * DAY), "15m"),
     ("lease", Kind::Span(1, DAY), "10m"),
+    ("retention", Kind::Span(DAY, 3650 * DAY), ""),
     ("limits.max_arguments_bytes", Kind::Count(1_024, 1_048_576), "262144"),
     ("limits.max_pending_per_caller", Kind::Count(1, 1_000_000), "20000"),
     ("limits.max_pending_per_client", Kind::Count(1, 1_000_000), "2000"),
     ("limits.max_held", Kind::Count(1, 1_000_000), "150000"),
+    // Fewer than 16 would leave no room for people beside a few programs.
+    ("limits.max_connections", Kind::Count(16, 100_000), "4096"),
+    ("limits.max_connections_per_address", Kind::Count(1, 100_000), "1024"),
 ];
 
 /// The variable for a setting.
@@ -153,17 +159,18 @@ impl Given {
     }
 
     fn span(&self, name: &str, problems: &mut Problems) -> Duration {
+        let (_, _, default) = SETTINGS.iter().find(|(n, ..)| *n == name).expect("a setting");
+        let default = duration::parse(default).expect("the defaults are durations");
+        self.span_if_given(name, problems).unwrap_or(default)
+    }
+
+    fn span_if_given(&self, name: &str, problems: &mut Problems) -> Option<Duration> {
         let found = SETTINGS.iter().find(|(n, ..)| *n == name);
-        let Some((_, Kind::Span(least, most), default)) = found else {
+        let Some((_, Kind::Span(least, most), _)) = found else {
             unreachable!("{name} is a span in SETTINGS")
         };
-        let default = duration::parse(default).expect("the defaults are durations");
-        match self.text(name) {
-            Some((text, place)) => {
-                span_within(name, text, place, (*least, *most), problems).unwrap_or(default)
-            }
-            None => default,
-        }
+        let (text, place) = self.text(name)?;
+        span_within(name, text, place, (*least, *most), problems)
     }
 
     pub(super) fn count(&self, name: &str, problems: &mut Problems) -> usize {
@@ -223,6 +230,11 @@ impl Given {
         self.span("lease", problems)
     }
 
+    /// How long history and ended requests are kept.
+    pub fn retention(&self, problems: &mut Problems) -> Option<Duration> {
+        self.span_if_given("retention", problems)
+    }
+
     /// How many mails one operator gets in a minute.
     pub fn mails_per_minute(&self, problems: &mut Problems) -> u32 {
         self.count("mails_per_minute", problems) as u32
@@ -235,6 +247,8 @@ impl Given {
             max_pending_per_caller: self.count("limits.max_pending_per_caller", problems),
             max_pending_per_client: self.count("limits.max_pending_per_client", problems),
             max_held: self.count("limits.max_held", problems),
+            max_connections: self.count("limits.max_connections", problems),
+            max_connections_per_address: self.count("limits.max_connections_per_address", problems),
         }
     }
 
@@ -250,26 +264,9 @@ impl Given {
         address.ok()
     }
 
-    /// Certificate and key: both or neither, and both readable.
+    /// Certificate, key and what clients have to bring.
     pub fn tls(&self, problems: &mut Problems) -> Option<TlsFiles> {
-        let (cert, key) = (self.path("tls_cert_file"), self.path("tls_key_file"));
-        for (name, other, alone) in [
-            ("tls_cert_file", "tls_key_file", cert.as_ref().filter(|_| key.is_none())),
-            ("tls_key_file", "tls_cert_file", key.as_ref().filter(|_| cert.is_none())),
-        ] {
-            if let Some((_, place)) = alone {
-                let message = format!("`{name}` is set, but `{other}` is not");
-                problems.error(place, message, format!("set `{other}`, or take `{name}` away"));
-            }
-        }
-        for (name, file) in [("tls_cert_file", &cert), ("tls_key_file", &key)] {
-            let Some((path, place)) = file else { continue };
-            if let Err(error) = std::fs::read(path) {
-                let message = format!("`{name}` {} cannot be read: {error}", printable(path));
-                problems.error(place, message, "name a PEM file that this user can read");
-            }
-        }
-        Some(TlsFiles { cert_file: cert?.0, key_file: key?.0 })
+        tls::read(self, problems)
     }
 }
 

@@ -25,6 +25,8 @@ impl Config {
             ("listen", self.listen.map(|listen| quoted(&listen.to_string()))),
             ("tls_cert_file", tls.map(|tls| path(&tls.cert_file))),
             ("tls_key_file", tls.map(|tls| path(&tls.key_file))),
+            ("tls_min_version", tls.map(|tls| quoted(tls.min_version.word()))),
+            ("tls_client_ca_file", tls.and_then(|tls| tls.client_ca_file.as_deref()).map(path)),
             ("smtp_url", smtp.map(|smtp| quoted(&smtp.to_string()))),
             ("smtp_password_file", smtp.and_then(|s| s.password_file.as_deref()).map(path)),
             ("smtp_auth", Some(quoted(smtp.map_or(SmtpAuth::Auto, |smtp| smtp.auth).word()))),
@@ -38,10 +40,13 @@ impl Config {
             ("default_timeout", span(self.default_timeout)),
             ("lapse_after", span(self.lapse_after)),
             ("lease", span(self.lease)),
+            ("retention", self.retention.and_then(span)),
             ("limits.max_arguments_bytes", number(self.limits.max_arguments_bytes)),
             ("limits.max_pending_per_caller", number(self.limits.max_pending_per_caller)),
             ("limits.max_pending_per_client", number(self.limits.max_pending_per_client)),
             ("limits.max_held", number(self.limits.max_held)),
+            ("limits.max_connections", number(self.limits.max_connections)),
+            ("limits.max_connections_per_address", number(self.limits.max_connections_per_address)),
         ];
         let setting = |(key, value)| Setting {
             key,

@@ -10,15 +10,20 @@ use crate::config::{CallerConfig, Config, OperatorConfig, RouteConfig, TokenConf
 use crate::store::change::{Change, Names};
 
 /// Settings that a running daemon takes over. All others wait for the next start.
-const TAKEN_OVER: [&str; 7] = [
+const TAKEN_OVER: [&str; 8] = [
     "default_timeout",
     "lapse_after",
     "lease",
+    "retention",
     "limits.max_arguments_bytes",
     "limits.max_pending_per_caller",
     "limits.max_pending_per_client",
     "limits.max_held",
 ];
+
+/// The same where there is TLS before and after: to begin or end it takes a start.
+const TAKEN_OVER_WITH_TLS: [&str; 4] =
+    ["tls_cert_file", "tls_key_file", "tls_min_version", "tls_client_ca_file"];
 
 /// What a reload takes over: from the configuration that was in force to the next.
 pub fn between(before: &Config, next: &Config) -> Change {
@@ -34,9 +39,14 @@ pub fn between(before: &Config, next: &Config) -> Change {
 /// the next start.
 pub fn waiting(started: &Config, next: &Config) -> Vec<String> {
     let mut keys = settings(started, next, false);
-    // A password is not shown, so it cannot be seen to differ by what is.
+    // A password is not shown, so it cannot be seen to differ by what is. One in
+    // a file waits for nothing: it is read for each log-in.
     let server = |config: &Config| config.smtp.as_ref().map(ToString::to_string);
-    if started.smtp != next.smtp && server(started) == server(next) {
+    let in_url = |config: &Config| {
+        let smtp = config.smtp.clone().filter(|smtp| smtp.password_file.is_none());
+        smtp.and_then(|smtp| smtp.password)
+    };
+    if in_url(started) != in_url(next) && server(started) == server(next) {
         keys.push("the password for smtp_url".to_owned());
     }
     keys
@@ -46,7 +56,9 @@ fn settings(before: &Config, next: &Config, taken_over: bool) -> Vec<String> {
     let pairs = before.settings().into_iter().zip(next.settings());
     let changed = pairs.filter(|(before, next)| before.value != next.value);
     let keys = changed.map(|(_, next)| next.key);
-    let wanted = |key: &&str| TAKEN_OVER.contains(key) == taken_over;
+    let tls = before.tls.is_some() && next.tls.is_some();
+    let can = |key: &str| TAKEN_OVER.contains(&key) || (tls && TAKEN_OVER_WITH_TLS.contains(&key));
+    let wanted = |key: &&str| can(key) == taken_over;
     keys.filter(wanted).map(str::to_owned).collect()
 }
 
@@ -147,5 +159,20 @@ mod tests {
         };
         let said = waiting(&mail("one"), &mail("two"));
         assert_eq!(said, ["the password for smtp_url"]);
+    }
+
+    #[test]
+    fn what_is_read_for_each_log_in_waits_for_no_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("password");
+        let mail = |password: &str, more: &str| {
+            std::fs::write(&file, password).expect("written");
+            let keys = format!("smtp_password_file = \"{}\"\n{more}", file.display());
+            let from = "from = \"h@example.com\"\nsmtp_url = \"smtps://u@mail\"\n";
+            config(&format!("{from}{keys}\n{}", team("")))
+        };
+        let before = mail("one", "");
+        assert_eq!(waiting(&before, &mail("two", "")), Vec::<String>::new());
+        assert_eq!(waiting(&before, &mail("one", "smtp_auth = \"login\"")), ["smtp_auth"]);
     }
 }

@@ -28,8 +28,9 @@ pub fn start(
         let stop = async move {
             let _ = closing.wait_for(|closing| *closing).await;
         };
-        let people = || desk.people();
+        let (people, connections) = (|| desk.people(), transport.clone());
         worker::run(desk.store().clone(), transport, sender, per_minute, people, &bell, stop).await;
+        connections.close().await;
     });
     Ok((worker, goes))
 }

@@ -82,8 +82,13 @@ impl Daemon {
             tracing::error!(%error, "{why}; send SIGHUP again when the store can write");
             return Err(why.to_owned());
         }
-        // What else follows the file of a running daemon (certificates, mail) is
-        // called here, and leaves `changes::waiting` then.
+        if let (Some(tls), Some(files)) = (&self.tls, &next.tls) {
+            // What cannot be used is said in the log, and what was in use stays:
+            // people who were removed are out all the same.
+            let _ = tls.reload(files);
+        }
+        // What else follows the file of a running daemon (mail) is called here,
+        // and leaves `changes::waiting` then.
         say(&change);
         for setting in changes::waiting(&self.reloads.started, &next) {
             tracing::warn!("{setting} changed: takes effect at the next start");

@@ -282,7 +282,9 @@ mod tests {
     use super::*;
 
     fn caller() -> Caller {
-        Caller { name: "c".to_owned(), acts_for: Vec::new() }
+        use crate::call::model::Strength;
+
+        Caller { name: "c".to_owned(), acts_for: Vec::new(), strength: Strength::Token }
     }
 
     fn incoming(arguments: &str) -> Incoming {

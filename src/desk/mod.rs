@@ -142,6 +142,7 @@ impl Desk {
             }),
             before_commit: None,
         })?;
+        store.keep_for(settings.retention);
         Ok(Arc::new(Desk {
             store,
             current: Current::new(InForce { people: Arc::new(people), routes, settings }),
@@ -179,8 +180,8 @@ impl Desk {
     /// behind the entry was judged by the new people. If it cannot be recorded,
     /// nothing changes. Not for two at once.
     pub async fn exchange(&self, next: InForce, change: Change) -> Result<(), DeskError> {
-        let (before, current, most) =
-            (self.current.get(), self.current.clone(), next.settings.max_held);
+        let (before, current) = (self.current.get(), self.current.clone());
+        let Settings { max_held: most, retention, .. } = next.settings;
         let next = Arc::new(next);
         let exchange = move |tx: &mut Tx<'_>| {
             change::config_reloaded(tx, &change)?;
@@ -192,6 +193,7 @@ impl Desk {
             return Err(error.into());
         }
         self.waiters.allow(most);
+        self.store.keep_for(retention);
         self.changes.send_replace(());
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::config::token::TokenHash;
 use crate::config::{CallerConfig, OperatorConfig, QuietHours, Roles, TokenConfig};
 use crate::store::mail::MailTo;
 
-/// Who a token belongs to.
+/// Who a token or a client certificate belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A program. It asks; it cannot decide.
@@ -36,6 +36,8 @@ pub struct Caller {
     pub name: String,
     /// On whose behalf it may act; empty: anyone's.
     pub acts_for: Vec<String>,
+    /// How it was known when it came in.
+    pub strength: Strength,
 }
 
 /// A person.
@@ -73,6 +75,8 @@ pub struct People {
     /// that depends on them, for nobody can choose a token with given ones
     /// and learn from it; the whole hash is compared in constant time.
     credentials: HashMap<[u8; 8], Vec<Credential>>,
+    /// By a name in a client certificate.
+    certificates: HashMap<String, Identity>,
 }
 
 #[derive(Debug)]
@@ -80,6 +84,30 @@ struct Credential {
     hash: TokenHash,
     expires: Option<Time>,
     identity: Identity,
+}
+
+/// A certificate has names of two identities.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this client certificate has names of \"{0}\" and of \"{1}\"")]
+pub struct SeveralIdentities(String, String);
+
+impl Identity {
+    /// Its configured name, which is unique among callers and operators.
+    pub fn name(&self) -> &str {
+        match self {
+            Identity::Caller(caller) => &caller.name,
+            Identity::Operator(operator) => &operator.name,
+        }
+    }
+
+    /// Whether both are one, however they were known.
+    pub fn is_same(&self, other: &Identity) -> bool {
+        match (self, other) {
+            (Identity::Caller(a), Identity::Caller(b)) => a.name == b.name,
+            (Identity::Operator(a), Identity::Operator(b)) => a.name == b.name,
+            _ => false,
+        }
+    }
 }
 
 impl Credential {
@@ -230,12 +258,18 @@ impl People {
     pub fn new(callers: &[CallerConfig], operators: &[OperatorConfig]) -> People {
         let mut people = People::default();
         for config in callers {
-            let caller = Caller { name: config.name.clone(), acts_for: config.acts_for.clone() };
-            people.trust(&config.tokens, &Identity::Caller(Arc::new(caller)));
+            let known = |strength| {
+                let (name, acts_for) = (config.name.clone(), config.acts_for.clone());
+                Identity::Caller(Arc::new(Caller { name, acts_for, strength }))
+            };
+            people.trust(&config.tokens, &known(Strength::Token));
+            people.vouched(&config.certificate_names, &known(Strength::Certificate));
         }
         for config in operators {
             let operator = Arc::new(Operator::configured(config));
             people.trust(&config.tokens, &Identity::Operator(operator.clone()));
+            let certified = Operator { strength: Strength::Certificate, ..(*operator).clone() };
+            people.vouched(&config.certificate_names, &Identity::Operator(Arc::new(certified)));
             people.operators.insert(operator.name.clone(), operator);
         }
         people
@@ -248,7 +282,8 @@ impl People {
             [TokenConfig { sha256: TokenHash::of(text), expires, place }]
         };
         let mut people = People::default();
-        let caller = Caller { name: "local".to_owned(), acts_for: Vec::new() };
+        let (name, strength) = ("local".to_owned(), Strength::Local);
+        let caller = Caller { name, acts_for: Vec::new(), strength };
         people.trust(&token(caller_token), &Identity::Caller(Arc::new(caller)));
         let operator = Arc::new(Operator {
             name: user_name.to_owned(),
@@ -278,6 +313,24 @@ impl People {
                 let (hash, expires) = (token.sha256, token.expires);
                 bucket.push(Credential { hash, expires, identity: identity.clone() });
             }
+        }
+    }
+
+    /// As with tokens, the first keeps a name.
+    fn vouched(&mut self, names: &[String], identity: &Identity) {
+        for name in names {
+            self.certificates.entry(name.clone()).or_insert_with(|| identity.clone());
+        }
+    }
+
+    /// Who a verified client certificate with these names belongs to. More than
+    /// one identity is an error: it would not say who it was.
+    pub fn certified(&self, names: &[String]) -> Result<Option<Identity>, SeveralIdentities> {
+        let mut found = names.iter().filter_map(|name| self.certificates.get(name));
+        let Some(first) = found.next() else { return Ok(None) };
+        match found.find(|other| !other.is_same(first)) {
+            None => Ok(Some(first.clone())),
+            Some(other) => Err(SeveralIdentities(first.name().to_owned(), other.name().to_owned())),
         }
     }
 

@@ -12,6 +12,8 @@ pub struct Settings {
     pub lapse_after: Duration,
     /// How long a use runs before it has to be renewed.
     pub lease: Duration,
+    /// How long history and ended requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// Mails go to a server: then it is noticed when nobody can be reached.
     pub watch_reach: bool,
     /// How many may be pending.
@@ -30,6 +32,7 @@ impl Settings {
         Settings {
             lapse_after: config.lapse_after,
             lease: config.lease,
+            retention: config.retention,
             watch_reach: config.smtp.is_some(),
             pending: PendingLimits {
                 per_caller: narrow(limits.max_pending_per_caller),

@@ -1,6 +1,7 @@
 //! The desk without its doors.
 
 use super::*;
+use crate::config::token::TokenHash;
 use crate::store::clock::SystemClock;
 use crate::store::submit::PendingLimits;
 
@@ -11,6 +12,7 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
     let settings = Settings {
         lapse_after: Duration::from_secs(900),
         lease: Duration::from_secs(600),
+        retention: None,
         watch_reach: false,
         pending: PendingLimits { per_caller: 10, per_client: 10 },
         max_held: 10,
@@ -19,7 +21,8 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
     let routes = Routes::new(&[], Duration::from_secs(900));
     let desk = Desk::open(database, Arc::new(SystemClock), people, routes, settings);
     let desk = desk.expect("opened");
-    let visitor = desk.authenticate("c").expect("known");
+    let shown = visitor::Shown { token: Some(TokenHash::of("c")), names: None };
+    let visitor = desk.visitor(shown).expect("known");
     let people::Identity::Caller(caller) = visitor.identity else { panic!("a caller") };
     let ask = async |id: &str| {
         let (server, tool) = ("s".to_owned(), "t".to_owned());

@@ -1,13 +1,16 @@
-//! Who is calling: from the bearer token, and from nothing else.
+//! Who is calling: from the bearer token or the verified client certificate, and
+//! from nothing else.
 
 use std::sync::Arc;
 
 use tonic::{Code, Request, Status};
 
+use super::doors::Peer;
 use super::errors::{refuse, wrong_role};
+use crate::config::token::TokenHash;
 use crate::desk::Desk;
 use crate::desk::people::{Caller, Identity, Operator};
-use crate::desk::visitor::Visitor;
+use crate::desk::visitor::{NotKnown, Shown, Visitor};
 
 /// What every service needs.
 #[derive(Debug, Clone)]
@@ -21,36 +24,36 @@ pub struct Door {
 /// Longest token that is even hashed.
 const LONGEST_TOKEN: usize = 512;
 
-/// The identity whose token a request carries.
+/// Who a request comes from. Asked for each one: who is taken out of the
+/// configuration is out, whatever connection they are on.
 fn visitor<T>(desk: &Desk, request: &Request<T>) -> Result<Visitor, Status> {
-    let refuse = |reason, message| Err(refuse(Code::Unauthenticated, reason, message));
+    let names = request.extensions().get::<Peer>().and_then(Peer::names);
+    let token = token(request)?.map(TokenHash::of);
+    desk.visitor(Shown { token, names: names.cloned() }).map_err(|why| not_known(&why))
+}
+
+/// The token that a request carries, if it carries one.
+fn token<T>(request: &Request<T>) -> Result<Option<&str>, Status> {
+    let bad = |message| Err(refuse(Code::Unauthenticated, "BAD_TOKEN", message));
     let mut headers = request.metadata().get_all("authorization").iter();
     let (header, more) = (headers.next(), headers.next());
-    let Some(header) = header else {
-        return refuse("NO_TOKEN", "no token; send the metadata \"authorization: Bearer TOKEN\"");
-    };
+    let Some(header) = header else { return Ok(None) };
     if more.is_some() {
-        return refuse("BAD_TOKEN", "more than one authorization header; send exactly one token");
+        return bad("more than one authorization header; send exactly one token");
     }
     let token = header.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    let Some(token) = token.filter(|t| !t.is_empty() && t.len() <= LONGEST_TOKEN) else {
-        return refuse("BAD_TOKEN", "the authorization header is not \"Bearer TOKEN\"");
-    };
-    match desk.authenticate(token) {
-        Some(visitor) => Ok(visitor),
-        None => Err(not_valid()),
+    match token.filter(|t| !t.is_empty() && t.len() <= LONGEST_TOKEN) {
+        Some(token) => Ok(Some(token)),
+        None => bad("the authorization header is not \"Bearer TOKEN\""),
     }
 }
 
-fn not_valid() -> Status {
-    refuse(
-        Code::Unauthenticated,
-        "BAD_TOKEN",
-        "this token is not known here, or has expired; ask whoever runs the daemon for a new one",
-    )
+fn not_known(why: &NotKnown) -> Status {
+    let reason = if *why == NotKnown::Nothing { "NO_TOKEN" } else { "BAD_TOKEN" };
+    refuse(Code::Unauthenticated, reason, why.to_string())
 }
 
 /// Sends who is not known away before any of their message is read (what is read
@@ -60,8 +63,14 @@ pub fn known(
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + use<> {
     let desk = desk.clone();
     move |mut request| {
-        let visitor = visitor(&desk, &request)?;
-        request.extensions_mut().insert(visitor);
+        let found = visitor(&desk, &request);
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            match &found {
+                Ok(_) => peer.known(),
+                Err(_) => peer.refused(),
+            }
+        }
+        request.extensions_mut().insert(found?);
         Ok(request)
     }
 }
@@ -72,8 +81,8 @@ pub fn noted<T>(request: &Request<T>) -> Result<&Visitor, Status> {
     request.extensions().get().ok_or_else(nobody)
 }
 
-/// Waits for as long as the token that a call came with is valid: one that is
-/// removed, or whose time runs out, ends the wait.
+/// Waits for as long as the token or certificate that a call came with is known:
+/// one that is removed, or whose time runs out, ends the wait.
 pub async fn while_valid<T>(
     desk: &Desk,
     visitor: Visitor,
@@ -83,15 +92,16 @@ pub async fn while_valid<T>(
         // What is decided is told even if the token goes at the same time.
         biased;
         done = wait => done,
-        () = desk.revoked(&visitor) => Err(not_valid()),
+        why = desk.revoked(&visitor) => Err(not_known(&why)),
     }
 }
 
 /// A stream's operator as they are known now, once that has changed.
 pub fn still_operator(desk: &Desk, visitor: &Visitor) -> Result<Arc<Operator>, Status> {
     match desk.still(visitor) {
-        Some(Identity::Operator(operator)) => Ok(operator),
-        _ => Err(not_valid()),
+        Ok(Identity::Operator(operator)) => Ok(operator),
+        Ok(Identity::Caller(_)) => Err(not_known(&NotKnown::Another)),
+        Err(why) => Err(not_known(&why)),
     }
 }
 

@@ -234,6 +234,7 @@ impl HistoryService for HistoryDoor {
                 whole: true,
                 entries: whole.entries,
                 head: hex(&whole.head),
+                erased: whole.erased,
                 ..proto::VerifyAuditResponse::default()
             },
             Err(broken) => proto::VerifyAuditResponse {

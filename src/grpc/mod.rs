@@ -1,12 +1,14 @@
 //! The daemon's gRPC doors: three services, reflection and health.
 //!
-//! Promises: every method knows who is calling from the token alone; every error
+//! Promises: every method knows who is calling from the credential alone; every error
 //! carries a machine-readable reason. Must never: decide anything itself.
 
 pub mod auth;
 mod caller;
 mod convert;
+pub mod doors;
 pub mod errors;
+mod for_all;
 mod history;
 mod operator;
 mod outbox;

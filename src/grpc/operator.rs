@@ -288,7 +288,7 @@ impl OperatorService for OperatorDoor {
                         watch.let_go();
                         let place = tokio::select! {
                             place = sender.reserve() => place,
-                            () = desk.revoked(&visitor) => return,
+                            _ = desk.revoked(&visitor) => return,
                         };
                         let Ok(place) = place else { return };
                         if last {
@@ -350,6 +350,7 @@ impl OperatorService for OperatorDoor {
             Identity::Caller(caller) => {
                 answer.name.clone_from(&caller.name);
                 answer.roles = vec!["caller".to_owned()];
+                answer.strength = caller.strength.number();
             }
             Identity::Operator(operator) => {
                 answer.name.clone_from(&operator.name);

@@ -124,6 +124,10 @@ kinds! {
     DaemonStarted "daemon_started",
     /// The daemon stopped in good order.
     DaemonStopped "daemon_stopped",
+    /// What old entries said is erased.
+    Erased "erased",
+    /// The daemon began from a copy; what was open in it ended.
+    Restored "restored",
 }
 
 /// An entry about to be appended: the columns that can be filtered, and more.

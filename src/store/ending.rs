@@ -77,10 +77,7 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     }
     for id in lost {
         if let Some(mut request) = row::load(tx.conn, id)? {
-            request.lease_until = None;
-            request.outcome = Outcome::Unknown;
-            request.outcome_at = Some(tx.now);
-            "its caller was lost while it ran".clone_into(&mut request.outcome_detail);
+            outcome_unknown(tx, &mut request, "its caller was lost while it ran");
             row::update(tx.conn, &request)?;
             mail::outcome_unknown(tx, &request)?;
             tx.record_request(Kind::OutcomeUnknown, &request, |entry| {
@@ -97,6 +94,14 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         }
     }
     Ok(more)
+}
+
+/// Nobody can tell any more how a call ended.
+pub(super) fn outcome_unknown(tx: &Tx<'_>, request: &mut Request, why: &str) {
+    request.lease_until = None;
+    request.outcome = Outcome::Unknown;
+    request.outcome_at = Some(tx.now);
+    why.clone_into(&mut request.outcome_detail);
 }
 
 /// An approval that was not used in time never will be.

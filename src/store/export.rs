@@ -3,23 +3,28 @@
 //! An export is JSON lines: a header, one line per entry, and an end:
 //!
 //! ```text
-//! {"holdpoint_audit_export":1,"log":"…","first":1,"last":2,"previous":"00…"}
+//! {"holdpoint_audit_export":1,"log":"…","first":1,"last":3,"previous":"00…"}
 //! {"sequence":1,"at":"…","kind":"…","previous":"…","body":"…","hash":"…","salt":"…","payload":{…}}
-//! {"sequence":2,…}
-//! {"end":true,"count":2,"head":"…","sha256":"…"}
+//! {"sequence":2,"at":"…","kind":"…","previous":"…","body":"…","hash":"…","erased":true}
+//! {"sequence":3,…}
+//! {"end":true,"count":3,"head":"…","sha256":"…"}
 //! ```
+//!
+//! Of an entry whose payload was erased by its age, salt and payload are missing;
+//! an entry of kind "erased" says so further on, with first and last of a range.
 //!
 //! The hashes of entries place a change; `sha256`, over every byte before the
 //! last line, leaves no byte uncovered. Each line is compared with how it would
 //! be written, so there is exactly one file for one range.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::BufRead;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
-use super::audit::{body_hash, entry_hash};
+use super::audit::{Kind, body_hash, entry_hash};
 use super::error::StoreError;
 use crate::call::hex::{hex, unhex};
 use crate::call::json::{Json, parse, parse_envelope};
@@ -29,6 +34,9 @@ use crate::call::time::Time;
 /// most 256 KiB and can grow sixfold by escaping.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
+/// Stands in the place of a payload that was erased.
+const ERASED: &str = r#""erased":true"#;
+
 /// The chain is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whole {
@@ -36,6 +44,11 @@ pub struct Whole {
     pub entries: u64,
     /// Hash of the last one.
     pub head: [u8; 32],
+    /// How many of them have no payload any more.
+    pub erased: u64,
+    /// And of how many of these no entry that was checked says that it was erased.
+    /// Only in an export, whose range may end before the entry that says it.
+    pub unrecorded: u64,
 }
 
 /// The chain is not whole.
@@ -58,8 +71,8 @@ struct Checked<'a> {
     previous: [u8; 32],
     body: [u8; 32],
     hash: [u8; 32],
-    salt: &'a [u8],
-    payload: &'a str,
+    /// Salt and payload; `None` where they are erased.
+    said: Option<(&'a [u8], &'a str)>,
 }
 
 /// Walks the chain.
@@ -70,12 +83,24 @@ struct Walk {
     wanted: Option<[u8; 32]>,
     found: bool,
     entries: u64,
+    erased: u64,
+    /// First to last, without a payload and without a record of that so far.
+    missing: BTreeMap<u64, u64>,
 }
 
 impl Walk {
     fn new(log_id: [u8; 16], first: u64, previous: [u8; 32], wanted: Option<[u8; 32]>) -> Self {
         let found = wanted == Some(previous);
-        Walk { log_id, next: first, hash: previous, wanted, found, entries: 0 }
+        Walk {
+            log_id,
+            next: first,
+            hash: previous,
+            wanted,
+            found,
+            entries: 0,
+            erased: 0,
+            missing: BTreeMap::new(),
+        }
     }
 
     fn step(&mut self, entry: &Checked<'_>) -> Result<(), String> {
@@ -91,8 +116,16 @@ impl Walk {
                 "entry {n} does not follow the one before it: its previous hash differs"
             ));
         }
-        if body_hash(entry.salt, entry.payload) != entry.body {
-            return Err(format!("entry {n}: its payload was changed"));
+        match entry.said {
+            Some((salt, payload)) => {
+                if body_hash(salt, payload) != entry.body {
+                    return Err(format!("entry {n}: its payload was changed"));
+                }
+                if entry.kind == Kind::Erased.word() {
+                    self.recorded(payload);
+                }
+            }
+            None => self.erased(n),
         }
         let hash = entry_hash(&self.log_id, n, &entry.previous, entry.at, entry.kind, &entry.body);
         if hash != entry.hash {
@@ -105,11 +138,42 @@ impl Walk {
         Ok(())
     }
 
+    fn erased(&mut self, n: u64) {
+        self.erased += 1;
+        match self.missing.last_entry() {
+            Some(mut last) if *last.get() + 1 == n => *last.get_mut() = n,
+            _ => {
+                self.missing.insert(n, n);
+            }
+        }
+    }
+
+    /// An entry says that the payloads of a range were erased.
+    fn recorded(&mut self, payload: &str) {
+        let said = parse_envelope(payload.as_bytes()).ok();
+        let number = |name| said.as_ref()?.get(name)?.as_u64();
+        let (Some(first), Some(last)) = (number("first"), number("last")) else { return };
+        let touched: Vec<(u64, u64)> = (self.missing.range(..=last).rev())
+            .take_while(|(_, end)| **end >= first)
+            .map(|(from, to)| (*from, *to))
+            .collect();
+        for (from, to) in touched {
+            self.missing.remove(&from);
+            if from < first {
+                self.missing.insert(from, first - 1);
+            }
+            if to > last {
+                self.missing.insert(last + 1, to);
+            }
+        }
+    }
+
     fn finish(self) -> Result<Whole, String> {
         if self.wanted.is_some() && !self.found {
             return Err("the chain does not contain the given head: entries were cut off or rewritten, or the head is of another log".to_owned());
         }
-        Ok(Whole { entries: self.entries, head: self.hash })
+        let unrecorded = self.missing.iter().map(|(from, to)| to - from + 1).sum();
+        Ok(Whole { entries: self.entries, head: self.hash, erased: self.erased, unrecorded })
     }
 }
 
@@ -117,7 +181,8 @@ pub(super) fn log_id(conn: &Connection) -> Result<[u8; 16], StoreError> {
     Ok(conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?)
 }
 
-/// Walks the whole chain in the database.
+/// Walks the whole chain in the database. A payload may be missing only where an
+/// entry says that it was erased.
 pub fn verify(
     conn: &Connection,
     wanted: Option<[u8; 32]>,
@@ -128,6 +193,7 @@ pub fn verify(
          FROM audit a LEFT JOIN audit_body b ON b.seq = a.seq ORDER BY a.seq",
     )?;
     let mut rows = statement.query([])?;
+    let invalid = || rusqlite::types::FromSqlError::InvalidType;
     while let Some(row) = rows.next()? {
         let sequence = row.get::<_, i64>(0)? as u64;
         let entry = (|| {
@@ -145,26 +211,24 @@ pub fn verify(
                 previous: hash_at(row, 3)?,
                 body: hash_at(row, 4)?,
                 hash: hash_at(row, 5)?,
-                salt: row
-                    .get_ref(6)
-                    .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
-                    .as_blob()?,
-                payload: row
-                    .get_ref(7)
-                    .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
-                    .as_str()?,
+                said: (row.get_ref(6).map_err(|_| invalid())?.as_blob_or_null()?)
+                    .zip(row.get_ref(7).map_err(|_| invalid())?.as_str_or_null()?),
             })
         })();
         let broken = |what| Broken { sequence, line: 0, what };
         let checked = match entry {
             Ok(entry) => walk.step(&entry).map_err(broken),
-            Err(_) => {
-                Err(broken(format!("entry {sequence}: its payload is missing or not readable")))
-            }
+            Err(_) => Err(broken(format!("entry {sequence} is not readable"))),
         };
         if let Err(broken) = checked {
             return Ok(Err(broken));
         }
+    }
+    if let Some((sequence, _)) = walk.missing.first_key_value() {
+        let what = format!(
+            "entry {sequence}: its payload is missing, and no entry says that it was erased"
+        );
+        return Ok(Err(Broken { sequence: *sequence, line: 0, what }));
     }
     let last = walk.next - 1;
     Ok(walk.finish().map_err(|what| Broken { sequence: last, line: 0, what }))
@@ -238,7 +302,7 @@ impl Exporter {
         }
         let mut statement = conn.prepare_cached(
             "SELECT a.seq, a.at, a.kind, a.previous, a.body, a.hash, b.salt, b.payload
-             FROM audit a JOIN audit_body b ON b.seq = a.seq
+             FROM audit a LEFT JOIN audit_body b ON b.seq = a.seq
              WHERE a.seq BETWEEN ? AND ? ORDER BY a.seq",
         )?;
         let mut rows = statement.query(params![self.next as i64, self.last as i64])?;
@@ -250,6 +314,7 @@ impl Exporter {
             }
             let sequence = row.get::<_, i64>(0)? as u64;
             self.head = row.get(5)?;
+            let (salt, payload): (Option<Vec<u8>>, Option<String>) = (row.get(6)?, row.get(7)?);
             text.push_str(&line(
                 sequence,
                 Time(row.get(1)?),
@@ -257,8 +322,7 @@ impl Exporter {
                 &row.get::<_, [u8; 32]>(3)?,
                 &row.get::<_, [u8; 32]>(4)?,
                 &self.head,
-                &row.get::<_, Vec<u8>>(6)?,
-                &row.get::<_, String>(7)?,
+                salt.as_deref().zip(payload.as_deref()),
             ));
             text.push('\n');
             self.next = sequence + 1;
@@ -282,16 +346,18 @@ fn line(
     previous: &[u8],
     body: &[u8],
     hash: &[u8],
-    salt: &[u8],
-    payload: &str,
+    said: Option<(&[u8], &str)>,
 ) -> String {
+    let said = match said {
+        Some((salt, payload)) => format!(r#""salt":"{}","payload":{payload}"#, hex(salt)),
+        None => ERASED.to_owned(),
+    };
     format!(
-        r#"{{"sequence":{sequence},"at":"{}","kind":"{kind}","previous":"{}","body":"{}","hash":"{}","salt":"{}","payload":{payload}}}"#,
+        r#"{{"sequence":{sequence},"at":"{}","kind":"{kind}","previous":"{}","body":"{}","hash":"{}",{said}}}"#,
         at.rfc3339(),
         hex(previous),
         hex(body),
         hex(hash),
-        hex(salt),
     )
 }
 
@@ -412,8 +478,8 @@ fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
     let next = walk.next;
     let bad = || format!("entry {next} is not readable");
     // Nothing before it can contain this: hex, digits, a time and a word.
-    let (_, rest) = text.split_once(r#","payload":"#).ok_or_else(bad)?;
-    let payload = rest.strip_suffix('}').ok_or_else(bad)?;
+    let payload = text.split_once(r#","payload":"#);
+    let payload = payload.map(|(_, rest)| rest.strip_suffix('}').ok_or_else(bad)).transpose()?;
     let json = parse_envelope(text.as_bytes())
         .map_err(|e| format!("entry {next} is not readable: {e}"))?;
     let word = |name| json.get(name).and_then(Json::as_str).ok_or_else(bad);
@@ -423,10 +489,13 @@ fn check_line(text: &str, walk: &mut Walk) -> Result<(), String> {
     let previous = unhex(word("previous")?).ok_or_else(bad)?;
     let body = unhex(word("body")?).ok_or_else(bad)?;
     let hash = unhex(word("hash")?).ok_or_else(bad)?;
-    let salt: [u8; 16] = unhex(word("salt")?).ok_or_else(bad)?;
-    if kind.len() > 64 || line(sequence, at, kind, &previous, &body, &hash, &salt, payload) != text
-    {
+    let mut salt = [0; 16];
+    if payload.is_some() {
+        salt = unhex(word("salt")?).ok_or_else(bad)?;
+    }
+    let said = payload.map(|payload| (&salt[..], payload));
+    if kind.len() > 64 || line(sequence, at, kind, &previous, &body, &hash, said) != text {
         return Err(format!("entry {next} is not written as an export writes it: it was changed"));
     }
-    walk.step(&Checked { sequence, at, kind, previous, body, hash, salt: &salt, payload })
+    walk.step(&Checked { sequence, at, kind, previous, body, hash, said })
 }

@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -12,10 +12,11 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::clock::{self, Clock};
 use super::error::StoreError;
+use super::place::Place;
 use super::schema::{self, OpenError};
-use super::text_index;
 use super::tx::{Event, State, Tx};
 use super::writer::{Writer, rebuild};
+use super::{restored, text_index};
 use crate::call::time::Time;
 
 /// Transitions that may wait for the writer. Beyond, callers are told to come
@@ -135,6 +136,11 @@ pub(super) struct Shared {
     pub(super) walking: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// 0: for ever.
+    pub(super) retention_ms: AtomicU64,
+    /// Set once the database file is not the one that was opened, with what to do.
+    /// Another file must neither be written nor read; only a restart helps.
+    pub(super) lost: OnceLock<String>,
 }
 
 impl Shared {
@@ -146,6 +152,19 @@ impl Shared {
     /// The store's time.
     pub(super) fn now(&self) -> Time {
         Time(self.clock.boot_ms() + self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// How long entries and requests are kept; `None`: for ever.
+    pub(super) fn retention(&self) -> Option<Duration> {
+        match self.retention_ms.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        }
+    }
+
+    /// Closes the read-only connections that nobody uses now.
+    pub(super) fn close_readers(&self) {
+        lock(&self.readers).clear();
     }
 }
 
@@ -168,19 +187,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// If the database is a copy, ends what was open in it.
+fn begin_anew(conn: &Connection, state: &mut State, now: Time) -> Result<(), StoreError> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let began = Tx::run(conn, now, state, &mut Vec::new(), restored::begin_anew);
+    conn.execute_batch(if began.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    if let Some(restored) = began? {
+        tracing::warn!(
+            taken_at = restored.mark.at.rfc3339(),
+            expired = restored.expired,
+            lapsed = restored.lapsed,
+            unknown = restored.unknown,
+            "this database was restored from a backup; what was open in it has ended"
+        );
+    }
+    Ok(())
+}
+
 impl Store {
     /// Opens (or creates) the database, ends what is due, and starts the writer.
     pub fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let (sender, receiver) = mpsc::channel();
         let (health_sender, health) = watch::channel(Health::Serving);
-        let conn = schema::open_writer(&options.path)?;
+        let mut conn = schema::open_writer(&options.path)?;
         let open = |source| OpenError::Open {
             path: options.path.display().to_string(),
             source,
             remedy: "see the message of SQLite",
         };
         let offset = options.clock.wall().0 - options.clock.boot_ms();
-        let state = rebuild(&conn, offset, options.clock.wall()).map_err(open)?;
+        let mut state = rebuild(&conn, offset, options.clock.wall()).map_err(open)?;
+        begin_anew(&conn, &mut state, options.clock.wall()).map_err(|source| {
+            OpenError::BeginAnew { path: options.path.display().to_string(), source }
+        })?;
+        let place = Place::opened(&options.path).map_err(|e| OpenError::Damaged {
+            path: options.path.display().to_string(),
+            what: format!("it cannot be looked at: {e}"),
+        })?;
+        let place = Arc::new(Mutex::new(place));
+        Place::guard(&place, &mut conn).map_err(open)?;
         let shared = Arc::new(Shared {
             queued: AtomicUsize::new(0),
             offset_ms: AtomicI64::new(offset),
@@ -192,10 +237,12 @@ impl Store {
             walking: Arc::new(Semaphore::new(WALKERS)),
             health,
             thread: Mutex::new(None),
+            retention_ms: AtomicU64::new(0),
+            lost: OnceLock::new(),
         });
         let writer = Writer::new(
             shared.clone(),
-            conn,
+            (conn, place),
             state,
             options.on_commit,
             options.before_commit,
@@ -220,6 +267,13 @@ impl Store {
     /// Whether it can write, and changes of that.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.clone()
+    }
+
+    /// From now on what is older than this is erased, within an hour or so; `None`:
+    /// nothing ever is, as after opening.
+    pub fn keep_for(&self, retention: Option<Duration>) {
+        let ms = retention.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
+        self.shared.retention_ms.store(ms, Ordering::Relaxed);
     }
 
     /// How long the writer has not had a turn. It has one every second when there
@@ -277,6 +331,9 @@ impl Store {
         let task = tokio::task::spawn_blocking(move || {
             // Here and not outside: whoever asked may leave, and this runs on.
             let _permit = permit;
+            if let Some(why) = shared.lost.get() {
+                return Err(StoreError::Unavailable(why.clone()));
+            }
             let pooled = lock(&shared.readers).pop();
             let conn = match pooled {
                 Some(conn) => conn,
@@ -323,7 +380,7 @@ impl Store {
             all.forget();
         }
         self.shared.reading.close();
-        lock(&self.shared.readers).clear();
+        self.shared.close_readers();
         let _ = self.queue.send(Message::Stop);
         let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {

@@ -21,9 +21,11 @@
 //! A transition is a plain function of a [`tx::Tx`] and its input, so tests can
 //! drive millions of them without the thread.
 
+pub mod aside;
 pub mod audit;
 pub mod change;
 pub mod clock;
+pub mod copy;
 pub mod decide;
 pub mod ending;
 pub mod error;
@@ -31,10 +33,13 @@ pub mod export;
 mod faults;
 mod handle;
 pub mod mail;
+mod place;
 pub mod query;
 pub mod reach;
 pub mod read;
 pub mod record;
+pub mod restored;
+pub mod retention;
 mod row;
 pub mod schema;
 pub mod submit;

@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::read::PAGE_BYTES;
-use super::row;
 use super::text_index;
+use super::{retention, row};
 use crate::call::hex::hex;
 use crate::call::ids::RequestId;
 use crate::call::model::{Category, Request, Status};
@@ -270,7 +270,7 @@ fn entry(conn: &Connection, sequence: i64) -> Result<Option<Told>, StoreError> {
         .prepare_cached(
             "SELECT a.seq, a.at, a.kind, a.hash, a.previous, b.request, b.caller, b.client, b.agent,
                b.session, b.server, b.tool, b.operator, b.category, b.status, b.payload
-             FROM audit a LEFT JOIN audit_body b ON b.seq = a.seq WHERE a.seq = ?",
+             FROM audit a JOIN audit_body b ON b.seq = a.seq WHERE a.seq = ?",
         )?
         .query_row([sequence], told_of)
         .optional()?;
@@ -309,10 +309,15 @@ fn bounds(conn: &Connection, filter: &Filter) -> Result<(i64, i64), StoreError> 
     let newest: i64 = conn
         .prepare_cached("SELECT coalesce(max(seq), 0) FROM audit")?
         .query_row([], |row| row.get(0))?;
+    // What is erased has nothing to tell, but for what records the erasing.
+    let told_from = match filter.kind.as_deref() {
+        Some("erased") => 1,
+        _ => retention::erased_up_to(conn)? + 1,
+    };
     let low = match filter.since {
         // Whatever is at or after `since` raises `high` to at least that.
-        Some(since) => first_at_least(conn, since, newest)?,
-        None => 1,
+        Some(since) => first_at_least(conn, since, newest)?.max(told_from),
+        None => told_from,
     };
     let high = match filter.until {
         Some(until) => {
@@ -329,7 +334,11 @@ fn bounds(conn: &Connection, filter: &Filter) -> Result<(i64, i64), StoreError> 
 }
 
 /// The first sequence number whose `high` is at least `time`; past the end if none.
-fn first_at_least(conn: &Connection, time: Time, newest: i64) -> Result<i64, StoreError> {
+pub(super) fn first_at_least(
+    conn: &Connection,
+    time: Time,
+    newest: i64,
+) -> Result<i64, StoreError> {
     let mut high = conn.prepare_cached("SELECT high FROM audit WHERE seq = ?")?;
     let (mut low, mut past) = (1, newest + 1);
     while low < past {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::error::StoreError;
+
 /// `PRAGMA application_id`: "HOLD".
 const APPLICATION_ID: i32 = 0x484F_4C44;
 
@@ -15,12 +17,18 @@ const APPLICATION_ID: i32 = 0x484F_4C44;
 /// someone's `sqlite3` shell) and seconds are plenty.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages in the log after which it is folded into the file. Larger than SQLite's
+/// 1000: a checkpoint stalls 2 to 3 ms, and a busy daemon fills 1000 pages in a
+/// fraction of a second.
+pub(super) const CHECKPOINT_PAGES: i32 = 4000;
+
 /// One step per version, in order; never edited once released. To change the
 /// schema, append a step.
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 
 /// Why the database cannot be used.
@@ -63,9 +71,24 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
+    /// A copy was put in place by hand.
+    #[error(
+        "{0} is not the database that {0}-wal was written for: a copy was put in its place by hand; move both aside and use `holdpoint restore FILE`"
+    )]
+    StrayLog(String),
+    /// It is a copy, and what was open in it could not be ended.
+    #[error(
+        "the database {path} was restored from a backup, and what was open in it could not be ended: {source}; nothing was changed, start again once that is mended"
+    )]
+    BeginAnew {
+        /// Which file.
+        path: String,
+        /// Why not.
+        source: StoreError,
+    },
 }
 
-fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
         PermissionDenied, ReadOnly,
@@ -88,6 +111,19 @@ fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     OpenError::Open { path, source, remedy }
 }
 
+/// Whether the log beside a database is another one's. SQLite would read it into
+/// the file all the same: pages of two databases, mixed. Our databases are in
+/// write-ahead mode from their first start on, and copies are not; a raw copy of
+/// the file alone cannot be told from the file itself.
+pub(super) fn has_stray_log(path: &Path) -> bool {
+    use std::io::Read;
+    let log = fs::metadata(super::copy::write_ahead_log(path)).is_ok_and(|m| m.len() > 0);
+    // The format's versions for writing and reading; 1: no write-ahead log, 2: one.
+    let mut header = [0; 20];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    log && read.is_ok() && header[18..] == [1, 1]
+}
+
 /// Opens the one connection that writes, creating or migrating the database.
 pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let open = || -> rusqlite::Result<Connection> {
@@ -103,13 +139,16 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "journal_mode", "wal")?;
         conn.pragma_update(None, "synchronous", "full")?;
         conn.pragma_update(None, "foreign_keys", true)?;
-        // Larger than SQLite's 1000 pages: a checkpoint stalls 2 to 3 ms, and
-        // a busy daemon fills 1000 pages in a fraction of a second.
-        conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         conn.pragma_update(None, "cache_size", -32_000)?;
+        // What is deleted is overwritten: retention erases, and does not only hide.
+        conn.pragma_update(None, "secure_delete", true)?;
         conn.pragma_update(None, "temp_store", "memory")?;
         Ok(conn)
     };
+    if has_stray_log(path) {
+        return Err(OpenError::StrayLog(path.display().to_string()));
+    }
     let conn = open().map_err(|e| explain(path, e))?;
     let mode: String = conn
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
@@ -145,7 +184,8 @@ fn keep_statements(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+/// The schema version of a database that this Holdpoint can use; 0: it is empty.
+pub(super) fn version(conn: &Connection, path: &Path) -> Result<usize, OpenError> {
     let explain = |e| explain(path, e);
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = pragma("application_id").map_err(explain)?;
@@ -164,6 +204,31 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
             known: MIGRATIONS.len(),
         });
     }
+    Ok(found)
+}
+
+/// Writes the log into the database file and empties it, if no reader is in the way.
+/// Does not wait for one. Returns whether that was done.
+pub(super) fn fold_log(conn: &Connection) -> bool {
+    let fold = || -> rusqlite::Result<bool> {
+        conn.busy_timeout(Duration::ZERO)?;
+        let busy =
+            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(busy? == 0)
+    };
+    fold().unwrap_or(false)
+}
+
+/// Closes a connection whose file is not in its place any more: the last one to
+/// close would otherwise fold its log into whatever is there, and delete it.
+pub(super) fn close_without_folding(conn: Connection) {
+    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(conn);
+}
+
+fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found = version(conn, path)?;
     for (done, step) in MIGRATIONS.iter().enumerate().skip(found) {
         let version = done + 1;
         // One transaction with its version: half a step cannot be met later.
@@ -172,7 +237,7 @@ fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         ))
         .map_err(|e| {
             let _ = conn.execute_batch("ROLLBACK");
-            explain(e)
+            explain(path, e)
         })?;
     }
     Ok(())

@@ -78,11 +78,22 @@ pub fn occurs(words: &str, payload: &str) -> bool {
     tokens(words).all(|word| there.contains(&word))
 }
 
-fn indexed_up_to(conn: &Connection) -> rusqlite::Result<i64> {
+/// The newest entry that is in the index.
+pub(super) fn indexed_up_to(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("SELECT value FROM meta WHERE key = 'text_indexed'")?
         .query_row([], |row| row.get::<_, [u8; 8]>(0))
         .optional()
         .map(|bytes| bytes.map_or(0, i64::from_be_bytes))
+}
+
+/// Takes an entry's words out of the index. They are found by looking for each, so
+/// the payload has to be the one that was indexed.
+pub(super) fn take_out(conn: &Connection, sequence: i64, payload: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO audit_text (audit_text, rowid, words) VALUES ('delete', ?, ?)",
+    )?
+    .execute(params![sequence, words_of_payload(payload)?])?;
+    Ok(())
 }
 
 /// How far the index is behind.

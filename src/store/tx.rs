@@ -56,6 +56,7 @@ pub struct State {
 #[derive(Debug)]
 enum Undo {
     Pending { key: (String, Option<String>), added: bool },
+    AllPending(HashMap<(String, Option<String>), u32>),
     Offset(i64),
     Doubt(Option<Time>),
 }
@@ -106,6 +107,7 @@ impl<'a> Tx<'a> {
         for undo in std::mem::take(&mut self.undo).into_iter().rev() {
             match undo {
                 Undo::Pending { key, added } => count(&mut self.state.pending, key, !added),
+                Undo::AllPending(before) => self.state.pending = before,
                 Undo::Offset(by) => self.state.offset_ms -= by,
                 Undo::Doubt(before) => self.state.clock_doubt = before,
             }
@@ -163,6 +165,11 @@ impl<'a> Tx<'a> {
             count(&mut self.state.pending, key.clone(), added);
             self.undo.push(Undo::Pending { key, added });
         }
+    }
+
+    /// Everything that is pending ends in this transition.
+    pub fn nothing_is_pending(&mut self) {
+        self.undo.push(Undo::AllPending(std::mem::take(&mut self.state.pending)));
     }
 
     /// The wall clock was stepped: from now on it is this much further.

@@ -7,9 +7,9 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -19,6 +19,8 @@ use super::clock::{self, Drift};
 use super::error::StoreError;
 use super::faults::{self, Steps};
 use super::handle::{Batch, BeforeCommit, Health, Job, Message, Shared, Transition};
+use super::place::{Lost, Place, lock};
+use super::retention::{self, Run};
 use super::tx::{Event, State, Tx};
 use super::{audit, ending, read, schema, text_index};
 use crate::call::time::Time;
@@ -40,6 +42,13 @@ const WORDS_AFTER: Duration = Duration::from_millis(20);
 /// As many entries without their words are too many to wait for a quiet moment;
 /// and as many are indexed at once while it is not quiet.
 const WORDS_BEHIND: u64 = 64;
+
+/// How often what is too old is looked for.
+const ERASE_EVERY: Duration = Duration::from_secs(3600);
+
+/// A busy writer erases a little as often as this, in an instant in which nobody
+/// asks: 16 entries each time, so 160 a second; an idle one erases all the time.
+const ERASE_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// What the writer knows, read from the database.
 pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
@@ -73,6 +82,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// `None` while the database could not be reopened.
     conn: Option<Connection>,
+    place: Arc<Mutex<Place>>,
     state: State,
     on_commit: Box<dyn Fn(Vec<Event>) + Send>,
     before_commit: Option<BeforeCommit>,
@@ -85,13 +95,25 @@ pub(super) struct Writer {
     busy: Instant,
     /// Entries whose words are not indexed, at least.
     words_behind: u64,
+    erasing: Erasing,
+}
+
+/// How far erasing by age is.
+#[derive(Debug)]
+enum Erasing {
+    /// Nothing is to do before then.
+    Next(Instant),
+    /// A run goes on; since then nothing was erased.
+    Under(Run, Instant),
+    /// All is erased, and stands only in the log still, since then.
+    Log(Instant),
 }
 
 impl Writer {
     /// A writer that has not begun.
     pub(super) fn new(
         shared: Arc<Shared>,
-        conn: Connection,
+        (conn, place): (Connection, Arc<Mutex<Place>>),
         state: State,
         on_commit: Box<dyn Fn(Vec<Event>) + Send>,
         before_commit: Option<BeforeCommit>,
@@ -101,6 +123,7 @@ impl Writer {
         let mut writer = Writer {
             shared,
             conn: Some(conn),
+            place,
             state,
             on_commit,
             before_commit,
@@ -111,6 +134,7 @@ impl Writer {
             busy: now,
             // Perhaps none; one look tells.
             words_behind: WORDS_BEHIND,
+            erasing: Erasing::Next(now),
         };
         writer.look_ahead();
         writer
@@ -144,11 +168,13 @@ impl Writer {
     }
 
     fn patience(&self) -> Duration {
-        let due = self.next_due.map(|at| at.left(self.shared.now()));
         // A store that cannot write is looked at every so often, not all the time.
-        let serving = *self.health.borrow() == Health::Serving;
-        let words = self.words_wait().filter(|_| serving);
-        [due, words].into_iter().flatten().fold(IDLE, Duration::min)
+        if *self.health.borrow() != Health::Serving {
+            return IDLE;
+        }
+        let due = self.next_due.map(|at| at.left(self.shared.now()));
+        let waits = [due, self.words_wait(), self.erase_wait()];
+        waits.into_iter().flatten().fold(IDLE, Duration::min)
     }
 
     /// When words are to be indexed; `None` when all are.
@@ -157,6 +183,20 @@ impl Writer {
             0 => None,
             WORDS_BEHIND.. => Some(Duration::ZERO),
             _ => Some(WORDS_AFTER.saturating_sub(self.busy.elapsed())),
+        }
+    }
+
+    /// When something is to be erased; `None` while nothing ever is.
+    fn erase_wait(&self) -> Option<Duration> {
+        self.shared.retention()?;
+        match &self.erasing {
+            Erasing::Next(at) => Some(at.saturating_duration_since(Instant::now())),
+            Erasing::Under(_, since) => {
+                let quiet = WORDS_AFTER.saturating_sub(self.busy.elapsed());
+                Some(quiet.min(ERASE_AT_LEAST.saturating_sub(since.elapsed())))
+            }
+            // Somebody reads an older state; that does not take long.
+            Erasing::Log(since) => Some(IDLE.saturating_sub(since.elapsed())),
         }
     }
 
@@ -206,6 +246,11 @@ impl Writer {
         events: &mut Vec<Event>,
     ) -> Result<(), StoreError> {
         let nothing = |e: rusqlite::Error| StoreError::Unavailable(e.to_string());
+        if let Some(why) = self.shared.lost.get() {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        let lost = |lost: Lost| lost.explain(&self.shared.path);
+        lock(&self.place).untouched().map_err(|e| StoreError::Unavailable(lost(e)))?;
         if self.conn.is_none() {
             self.reopen();
         }
@@ -252,20 +297,36 @@ impl Writer {
         }
         Steps::of(events).reached("before-commit");
         conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(unknown)?;
-        Ok(())
+        lock(&self.place)
+            .untouched()
+            .map_err(|e| StoreError::UnknownCommit(e.explain(&self.shared.path)))
     }
 
     /// After a failure nothing that is in memory is believed.
     fn reopen(&mut self) {
+        if self.shared.lost.get().is_some() {
+            return;
+        }
+        // Another file under that name must not be taken for ours.
+        let looked = lock(&self.place).untouched();
+        if let Err(lost) = looked {
+            return self.give_up(lost);
+        }
         self.conn = None;
+        // The last connection that closes folds the log into the file.
+        let _ = lock(&self.place).written();
         let opened = schema::open_writer(&self.shared.path).map_err(|e| e.to_string());
-        let rebuilt = opened.and_then(|conn| {
+        let rebuilt = opened.and_then(|mut conn| {
             let wall = self.shared.clock.wall();
             let state = rebuild(&conn, self.state.offset_ms, wall).map_err(|e| e.to_string())?;
-            Ok((conn, state))
+            let place = Place::opened(&self.shared.path).map_err(|e| e.to_string())?;
+            Place::guard(&self.place, &mut conn).map_err(|e| e.to_string())?;
+            Ok((conn, state, place))
         });
         match rebuilt {
-            Ok((conn, mut state)) => {
+            Ok((_, _, place)) if !place.same_file(&lock(&self.place)) => self.give_up(Lost::Moved),
+            Ok((conn, mut state, place)) => {
+                *lock(&self.place) = place;
                 // The clock was judged when the daemon started, and is watched since.
                 state.clock_doubt = self.state.clock_doubt;
                 self.state = state;
@@ -277,6 +338,28 @@ impl Writer {
                 self.set_health(Health::Failing(error));
             }
         }
+    }
+
+    /// The database is no longer where it was opened. Nothing is acknowledged from
+    /// now on; what was acknowledged is brought to safety as far as it can be.
+    fn give_up(&mut self, lost: Lost) {
+        let why = lost.explain(&self.shared.path);
+        let _ = self.shared.lost.set(why.clone());
+        self.shared.close_readers();
+        if let Some(conn) = self.conn.take() {
+            let _ = conn.execute_batch("ROLLBACK");
+            match lost {
+                // Into our own file, wherever it is now.
+                Lost::Moved | Lost::LogMoved => {
+                    schema::fold_log(&conn);
+                }
+                // Into another's content it must not come, now or at the next start.
+                Lost::Overwritten => lock(&self.place).set_log_aside(self.shared.now()),
+            }
+            schema::close_without_folding(conn);
+        }
+        tracing::error!("{why}");
+        self.set_health(Health::Failing(why));
     }
 
     fn set_health(&self, health: Health) {
@@ -311,6 +394,12 @@ impl Writer {
     }
 
     fn idle_work(&mut self) {
+        if self.shared.lost.get().is_some() {
+            return;
+        }
+        if lock(&self.place).untouched().is_err() {
+            return self.reopen();
+        }
         let failing = *self.health.borrow() != Health::Serving;
         if failing || self.wrote.elapsed() >= PROBE {
             self.write_quietly(|tx| {
@@ -319,26 +408,65 @@ impl Writer {
                      ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                     [tx.now.0.to_be_bytes()],
                 )?;
-                Ok(false)
+                Ok(())
             });
         } else if self.words_wait().is_some_and(|wait| wait.is_zero()) {
             let quiet = self.busy.elapsed() >= WORDS_AFTER;
             let most = if quiet { text_index::STEP } else { WORDS_BEHIND as i64 };
             self.words_behind = 0;
-            self.write_quietly(move |tx| text_index::catch_up_some(tx, most));
+            if self.write_quietly(move |tx| text_index::catch_up_some(tx, most)) == Some(true) {
+                self.words_behind = WORDS_BEHIND;
+            }
+        } else if let Some(keep) = self.shared.retention()
+            && self.erase_wait().is_some_and(|wait| wait.is_zero())
+        {
+            self.erase(keep);
         }
     }
 
-    /// A write that nobody waits for; it says whether there is more of its kind.
-    fn write_quietly(
+    /// Erases a little of what is older than `keep`, or begins to.
+    fn erase(&mut self, keep: Duration) {
+        let now = Instant::now();
+        let wrote = match self.erasing {
+            Erasing::Next(_) => self.write_quietly(move |tx| retention::begin(tx, keep)),
+            Erasing::Under(run, _) => self.write_quietly(move |tx| retention::step(tx, run)),
+            Erasing::Log(_) => {
+                self.erasing = match self.fold_log() {
+                    true => Erasing::Next(now + ERASE_EVERY),
+                    false => Erasing::Log(now),
+                };
+                return;
+            }
+        };
+        self.erasing = match wrote {
+            Some(Some(run)) => Erasing::Under(run, now),
+            // After a start too: the last run may have ended just before it.
+            Some(None) => Erasing::Log(now),
+            // The store could not write. What was recorded is found again.
+            None => Erasing::Next(now + IDLE),
+        };
+    }
+
+    /// Empties the log into the file, if both are ours and nobody reads.
+    fn fold_log(&mut self) -> bool {
+        let mut place = lock(&self.place);
+        let Some(conn) = self.conn.as_ref().filter(|_| place.untouched().is_ok()) else {
+            return false;
+        };
+        let folded = schema::fold_log(conn);
+        // Whoever replaced it in between is found by the next look.
+        let _ = place.written();
+        folded
+    }
+
+    /// A write that nobody waits for.
+    fn write_quietly<T: Send + 'static>(
         &mut self,
-        function: impl FnOnce(&mut Tx<'_>) -> Result<bool, StoreError> + Send + 'static,
-    ) {
+        function: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Option<T> {
         let (job, mut answer) = Transition::new(function);
         self.commit(vec![Box::new(job)], false);
-        if let Ok(Ok(true)) = answer.try_recv() {
-            self.words_behind = WORDS_BEHIND;
-        }
+        answer.try_recv().ok()?.ok()
     }
 }
 

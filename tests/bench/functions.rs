@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use holdpoint::call::digest::Covered;
 use holdpoint::call::json::parse_object;
+use holdpoint::call::model::Strength;
 use holdpoint::call::redact::mask;
 use holdpoint::call::time::Time;
 use holdpoint::config::{Place, RouteConfig};
@@ -40,7 +41,8 @@ fn arguments(c: &mut Criterion) {
     c.bench_function("digest of 1 KiB, parsed", |b| b.iter(|| black_box(&covered).digest()));
     c.bench_function("mask 1 KiB, parsed", |b| b.iter(|| mask(black_box(&parsed))));
     let intake = Intake { max_arguments: 1 << 18 };
-    let caller = Caller { name: call::CALLER.to_owned(), acts_for: Vec::new() };
+    let caller =
+        Caller { name: call::CALLER.to_owned(), acts_for: Vec::new(), strength: Strength::Token };
     let incoming = call::incoming(1);
     c.bench_function("intake: check, parse, digest, mask", |b| {
         b.iter(|| intake.take(&caller, black_box(&incoming).clone()));

@@ -3,6 +3,8 @@
     header   {"holdpoint_audit_export":1,"log":HEX,"first":N,"last":N,"previous":HEX}
     entries  {"sequence":N,"at":TIME,"kind":WORD,"previous":HEX,"body":HEX,"hash":HEX,
               "salt":HEX,"payload":{...}}
+    erased   {"sequence":N,"at":TIME,"kind":WORD,"previous":HEX,"body":HEX,"hash":HEX,
+              "erased":true}
     end      {"end":true,"count":N,"head":HEX,"sha256":HEX}
 
     body  = SHA-256("holdpoint-audit-payload-v1" 0x00 salt payload)
@@ -10,7 +12,8 @@
                     at[i64 BE, ms] length-of-kind[u8] kind body)
 
 The payload is hashed as it stands in the line; `sha256` in the last line covers
-every byte before that line.
+every byte before that line. Of an erased entry only the hash of what it said is
+left; an entry of kind "erased" says of which range that is so.
 """
 
 import datetime
@@ -26,7 +29,7 @@ HEADER = re.compile(
 )
 ENTRY = re.compile(
     r'\{"sequence":(\d+),"at":"([^"]+)","kind":"([a-z_]+)","previous":"(%s{64})","body":"(%s{64})",'
-    r'"hash":"(%s{64})","salt":"(%s{32})","payload":(\{.*\})\}' % (HEX, HEX, HEX, HEX)
+    r'"hash":"(%s{64})",(?:"erased":true|"salt":"(%s{32})","payload":(\{.*\}))\}' % (HEX, HEX, HEX, HEX)
 )
 END = re.compile(r'\{"end":true,"count":(\d+),"head":"(%s{64})","sha256":"(%s{64})"\}' % (HEX, HEX))
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -58,7 +61,10 @@ def entry_hash(log, sequence, previous, at, kind, body):
 
 
 def verify(data):
-    """The entries of an export, as (sequence, kind, payload); `Broken` otherwise."""
+    """The entries of an export, as (sequence, kind, payload); `Broken` otherwise.
+
+    The payload of an erased entry is None.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -80,17 +86,28 @@ def verify(data):
         found = ENTRY.fullmatch(line)
         if not found or int(found[1]) != first + place:
             raise Broken(f"line {place + 2}")
-        payload = found[8].encode()
-        body = hashlib.sha256(
-            b"holdpoint-audit-payload-v1\0" + bytes.fromhex(found[7]) + payload
-        ).digest()
+        body, payload = bytes.fromhex(found[5]), None
+        if found[8] is not None:
+            said = found[8].encode()
+            salt = bytes.fromhex(found[7])
+            body = hashlib.sha256(b"holdpoint-audit-payload-v1\0" + salt + said).digest()
+            payload = json.loads(said)
         made = entry_hash(log, int(found[1]), previous, milliseconds(found[2]), found[3], body)
         if (found[4], found[5], found[6]) != (previous.hex(), body.hex(), made.hex()):
             raise Broken(f"line {place + 2}: a hash does not fit")
         previous = made
-        entries.append((int(found[1]), found[3], json.loads(payload)))
+        entries.append((int(found[1]), found[3], payload))
     if len(entries) != int(end[1]) or last != first + len(entries) - 1:
         raise Broken("entries are missing")
     if previous.hex() != end[2]:
         raise Broken("another head")
     return entries
+
+
+def unrecorded(entries):
+    """Sequence numbers of erased entries that no entry says were erased."""
+    gone = {sequence for sequence, _, payload in entries if payload is None}
+    for _, kind, payload in entries:
+        if kind == "erased" and "first" in payload:
+            gone -= set(range(payload["first"], payload["last"] + 1))
+    return gone

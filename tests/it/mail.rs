@@ -46,9 +46,12 @@ fn server(verb: &'static str, reply: &'static str) -> (u16, JoinHandle<String>) 
 }
 
 fn home(port: u16) -> Home {
-    Home::with_config(&format!(
-        "smtp_url = \"smtp://me:hunter2@127.0.0.1:{port}\"\nfrom = \"Holdpoint <h@example.com>\"\n"
-    ))
+    let home = Home::with_config(&format!(
+        "smtp_url = \"smtp://me@127.0.0.1:{port}\"\nsmtp_password_file = \"password\"\n\
+         from = \"Holdpoint <h@example.com>\"\n"
+    ));
+    std::fs::write(home.state.join("password"), "hunter2\n").expect("written");
+    home
 }
 
 fn texts(output: &Output) -> (String, String) {

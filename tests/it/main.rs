@@ -3,6 +3,7 @@
 //!
 //! | module | what it tries |
 //! |---|---|
+//! | [`backup`] | copies under load, restores, a database replaced under a running daemon |
 //! | [`crash`] | kill -9 under load: the clients' log against the history |
 //! | [`steps`] | death at each named step of a commit (feature `faults`) |
 //! | [`model`] | what must follow from an acknowledgement |
@@ -12,6 +13,8 @@
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`doors`] | TLS: certificates of both sides, their exchange and their end |
+//! | [`flood`] | connections that are many, silent, hostile or dead |
 //! | [`reload`] | the configuration read again while the daemon serves |
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
@@ -46,8 +49,11 @@
 //!
 //! Progress while a call is held, and editing a call, are matters of the proxy.
 
+mod backup;
 mod crash;
 mod deciding;
+mod doors;
+mod flood;
 mod held;
 mod hostile;
 mod limits;

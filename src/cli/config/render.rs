@@ -109,6 +109,7 @@ pub(super) fn shown(config: &Config) -> String {
         lines.push(format!("\n[[callers]]   # {}", caller.place));
         lines.push(format!("name = {}", quoted(&caller.name)));
         lines.extend(tokens(&caller.tokens));
+        list("certificate_names", &caller.certificate_names, &mut lines);
         list("acts_for", &caller.acts_for, &mut lines);
     }
     for operator in &config.operators {
@@ -122,6 +123,7 @@ pub(super) fn shown(config: &Config) -> String {
         list("groups", &operator.groups, &mut lines);
         list("roles", operator.roles.words(), &mut lines);
         lines.extend(tokens(&operator.tokens));
+        list("certificate_names", &operator.certificate_names, &mut lines);
     }
     for route in &config.routes {
         lines.push(format!("\n[[routes]]   # {}", route.place));
@@ -171,6 +173,9 @@ fn tokens(tokens: &[TokenConfig]) -> Vec<String> {
         None => "never expires".to_owned(),
     };
     let expiries: Vec<String> = tokens.iter().map(expiry).collect();
+    if tokens.is_empty() {
+        return vec!["# no token".to_owned()];
+    }
     let number = count(tokens.len() as u64, "token", "tokens");
     vec![format!("# {number}: {}", expiries.join("; "))]
 }

@@ -70,6 +70,43 @@ fn an_identity_has_one_token_or_two() {
     refused(&with("tokens = [{ expires = 2027-01-01 }]"), &["no `sha256`", "with a zone"]);
 }
 
+/// A file that can stand for certificate, key and CAs: they are only read when
+/// the daemon starts.
+fn with_tls(more: &str) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let keys = ["tls_cert_file", "tls_key_file", "tls_client_ca_file"];
+    let lines: String = keys.map(|key| format!("{key} = \"{file}\"\n")).concat();
+    format!("listen = \"127.0.0.1:4653\"\n{lines}{more}")
+}
+
+#[test]
+fn an_identity_with_certificate_names_needs_no_token() {
+    let names = "certificate_names = [\"carol@example.com\", \"spiffe://corp/carol\"]";
+    let carol = format!("{}[[operators]]\nname = \"carol\"\n{names}\n", team());
+    let config = config(&with_tls(&carol));
+    let carol = config.operators.last().expect("carol");
+    assert_eq!(carol.certificate_names, ["carol@example.com", "spiffe://corp/carol"]);
+    assert_eq!(carol.tokens.len(), 0);
+}
+
+#[test]
+fn certificate_names_mean_one_identity_each_and_need_a_ca() {
+    let named = |kind: &str, who: &str, names: &str| {
+        format!("[[{kind}]]\nname = \"{who}\"\ncertificate_names = [{names}]\n")
+    };
+    let without = format!("{}{}", team(), named("callers", "p", "\"p.example.com\""));
+    refused(&without, &["\"p\" has `certificate_names`", "`tls_client_ca_file` is not set"]);
+    let shared = [named("callers", "p", "\"x\""), named("operators", "o", "\"x\"")].concat();
+    refused(&with_tls(&format!("{}{shared}", team())), &["\"x\" stands for \"o\" and for \"p\""]);
+    for name in ["", "*.example.com", "a b", "p\\r\\n", "prøxy"] {
+        let text = format!("{}{}", team(), named("callers", "p", &format!("\"{name}\"")));
+        refused(&with_tls(&text), &["in `certificate_names`", "as it stands there"]);
+    }
+    // An empty list makes nobody known.
+    let nobody = format!("{}{}", team(), named("callers", "p", ""));
+    refused(&with_tls(&nobody), &["has no `tokens`"]);
+}
+
 #[test]
 fn expired_tokens_are_warned_of() {
     let text = format!(

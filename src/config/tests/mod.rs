@@ -95,7 +95,7 @@ fn the_example_loads_unchanged() {
 #[test]
 fn the_example_loads_with_every_line_in_force_and_names_every_setting() {
     let dir = tempfile::tempdir().expect("a folder");
-    for file in ["tls.crt", "tls.key", "smtp.password"] {
+    for file in ["tls.crt", "tls.key", "clients.crt", "smtp.password"] {
         std::fs::write(dir.path().join(file), "x").expect("written");
     }
     std::fs::write(dir.path().join("mail-ca.pem"), "-----BEGIN CERTIFICATE-----").expect("written");

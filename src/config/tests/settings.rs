@@ -122,6 +122,8 @@ fn beyond_this_machine_identities_and_tls_are_required() {
 fn certificate_and_key_come_together_and_are_readable() {
     refused("tls_cert_file = \"x\"", &["`tls_key_file` is not", "cannot be read"]);
     refused("tls_key_file = \"x\"", &["`tls_cert_file` is not"]);
+    refused("tls_client_ca_file = \"x\"", &["`tls_cert_file` is not", "cannot be read"]);
+    refused("tls_min_version = \"1.1\"", &["`tls_min_version` is \"1.1\"", "\"1.2\" or \"1.3\""]);
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("c.pem"), "c").expect("written");
     let path = dir.path().join("c.pem").display().to_string();
@@ -220,7 +222,7 @@ fn a_file_may_be_a_credential_that_systemd_passed() {
     assert_eq!((&tls.cert_file, &tls.key_file), (&folder.path().join("key"), &tls.cert_file));
     refused(text, &["hp.toml:3:22", "CREDENTIALS_DIRECTORY is not set", "LoadCredential=hp.smtp"]);
     for name in ["", "..", "../../etc/passwd", "a/b", ".hidden", "a\\u0000"] {
-        let text = format!("tls_key_file = \"credential:{name}\"\n");
+        let text = format!("tls_cert_file = \"credential:{name}\"\n");
         let error = read_with(&text, &environment).expect_err(name).to_string();
         assert!(error.contains("make the name of one"), "{error}");
     }

@@ -12,6 +12,7 @@ fn caller(name: &str, tokens: &[TokenConfig], acts_for: &[&str]) -> CallerConfig
     CallerConfig {
         name: name.to_owned(),
         tokens: tokens.to_vec(),
+        certificate_names: Vec::new(),
         acts_for: strings(acts_for),
         place: Default::default(),
     }
@@ -32,6 +33,7 @@ fn operator(name: &str, groups: &[&str], roles: &[&str]) -> OperatorConfig {
         wants: Default::default(),
         quiet_hours: None,
         tokens: vec![token(&format!("hp_{name}"), None)],
+        certificate_names: Vec::new(),
         place: Default::default(),
     }
 }
@@ -83,6 +85,38 @@ fn a_token_is_one_identity_and_nothing_else_is() {
     }
     // The hash that is in the file does not let anyone in.
     assert_eq!(known(&TokenHash::of("hp_alice").to_string()), "nobody");
+}
+
+#[test]
+fn a_certificate_is_the_identity_whose_names_it_has_and_no_other() {
+    let mut proxy = caller("proxy", &[], &[]);
+    proxy.certificate_names = strings(&["proxy-1.example.com", "spiffe://corp/proxy-1"]);
+    let mut alice = operator("alice", &["ops"], &["operator"]);
+    alice.certificate_names = strings(&["alice@example.com"]);
+    let people = People::new(&[proxy], &[alice]);
+    let known = |names: &[&str]| people.certified(&strings(names)).map(name_of);
+    let caller = Ok("caller proxy".to_owned());
+    assert_eq!(known(&["proxy-1.example.com"]), caller);
+    assert_eq!(known(&["other.example.com", "spiffe://corp/proxy-1"]), caller);
+    assert_eq!(known(&["spiffe://corp/proxy-1", "proxy-1.example.com"]), caller);
+    assert_eq!(known(&["alice@example.com"]), Ok("operator alice".to_owned()));
+    let strangers: [&[&str]; 4] =
+        [&[], &["proxy"], &["PROXY-1.example.com"], &["proxy-1.example.com.evil.example"]];
+    for strangers in strangers {
+        assert_eq!(known(strangers), Ok("nobody".to_owned()), "{strangers:?}");
+    }
+    let both = known(&["alice@example.com", "proxy-1.example.com"]).expect_err("two identities");
+    assert!(both.to_string().contains("alice") && both.to_string().contains("proxy"), "{both}");
+    // Known by a token, alice is the same person, and more weakly known.
+    let certified =
+        people.certified(&strings(&["alice@example.com"])).expect("one").expect("alice");
+    let by_token = people.authenticate("hp_alice", NOON).expect("alice");
+    assert!(certified.is_same(&by_token));
+    let (Identity::Operator(certified), Identity::Operator(by_token)) = (certified, by_token)
+    else {
+        panic!("operators")
+    };
+    assert_eq!((certified.strength, by_token.strength), (Strength::Certificate, Strength::Token));
 }
 
 #[test]
@@ -228,7 +262,11 @@ fn the_sole_person_of_local_mode_may_decide_their_own_call() {
 
 #[test]
 fn a_caller_acts_only_for_the_people_it_is_configured_for() {
-    let acts_for = |who: &[&str]| Caller { name: "proxy".to_owned(), acts_for: strings(who) };
+    let acts_for = |who: &[&str]| Caller {
+        name: "proxy".to_owned(),
+        acts_for: strings(who),
+        strength: Strength::Token,
+    };
     let anyone = acts_for(&[]);
     assert_eq!(anyone.on_behalf_of("mallory"), Ok("mallory".to_owned()));
     assert_eq!(anyone.on_behalf_of(""), Ok(String::new()));

@@ -70,6 +70,9 @@ fn made_up(now: Time) -> Request {
         call_id: String::new(),
         created: now,
         deadline: now + TIMEOUT,
+        looked: Vec::new(),
+        reach_by: None,
+        unreached: None,
         ended: None,
         decisions: Vec::new(),
         asked_again: 0,
@@ -85,9 +88,6 @@ fn made_up(now: Time) -> Request {
         outcome: Outcome::None,
         outcome_detail: String::new(),
         outcome_at: None,
-        looked: Vec::new(),
-        reach_by: None,
-        unreached: None,
         notices: Vec::new(),
     }
 }

@@ -179,8 +179,7 @@ impl Smtp {
                 match failure.fault {
                     // The next letter would be refused as this one is.
                     Fault::SetUp => self.pool.failed(&failure),
-                    Fault::Letter => self.pool.worked(),
-                    Fault::Passing => {}
+                    Fault::Letter | Fault::Passing => self.pool.worked(),
                 }
                 Err(failure)
             }

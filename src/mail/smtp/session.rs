@@ -36,8 +36,14 @@ impl Session {
         let host = server.smtp.host.as_str();
         let place = (host, server.smtp.port);
         let mut line = Line::dial(place, server.step_limit, deadline, listener).await?;
-        if let Protection::Tls(tls) = &server.protection {
-            line.secure(tls, host).await?;
+        match &server.protection {
+            Protection::Tls(tls) => line.secure(tls, host).await?,
+            // A name may mean this machine and yet have another's address.
+            Protection::None if !line.is_private() && !server.smtp.allow_unencrypted => {
+                let lack = "its address is not of this machine, where mail would go unencrypted";
+                return Err(Step::Connect.broke(Trouble::Lacks(lack.to_owned())));
+            }
+            Protection::None | Protection::StartTls(_) => {}
         }
         let greeting = line.greeting().await?;
         accepted(Step::Greeting, greeting)?;
@@ -83,7 +89,7 @@ impl Session {
 
     async fn log_in(&mut self, server: &Server, user: &str) -> Result<(), Broken> {
         let lacks = |what: String| Step::LogIn.broke(Trouble::Lacks(what));
-        // The configuration allows no such thing; a name may have changed its address.
+        // The configuration allows no such thing; this is the last place to make sure.
         if !self.line.is_private() {
             let what = "the password would travel in clear to another machine, which is never done";
             return Err(lacks(what.to_owned()));

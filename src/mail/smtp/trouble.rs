@@ -201,7 +201,7 @@ impl Broken {
                 format!("it speaks TLS at {at}, where plain text was due"),
                 "write smtps:// in `smtp_url`".to_owned(),
             ),
-            Trouble::Lacks(what) => (what.clone(), nothing()),
+            Trouble::Lacks(what) => (one_line(what), nothing()),
             Trouble::Unspeakable(what) => ((*what).to_owned(), nothing()),
             Trouble::Refused(reply) => self.refusal(reply, server),
             Trouble::Io(error) => match tls_error(error) {

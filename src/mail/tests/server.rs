@@ -28,7 +28,7 @@ pub enum Answer {
     /// One line without an end.
     EndlessLine,
     /// One answer without an end.
-    EndlessAnswer,
+    EndlessLines,
     Hang,
     Close,
     /// The usual answer, and then the end of the connection.
@@ -225,7 +225,7 @@ async fn converse(
             Answer::EndlessLine => loop {
                 stream.write_all(&[b'2'; 4096]).await?;
             },
-            Answer::EndlessAnswer => loop {
+            Answer::EndlessLines => loop {
                 stream.write_all(b"250-and another line of the same answer\r\n").await?;
             },
             Answer::Hang => return until_gone(stream).await,

@@ -53,8 +53,8 @@ impl Post {
             call: call("", "", n),
             requirement: requirement(&[], 1),
             mail_to: PEOPLE.map(mail_to).to_vec(),
-            watch_reach: false,
             timeout,
+            watch_reach: true,
             limits: PendingLimits { per_caller: 20_000, per_client: 20_000 },
         };
         self.plain.run(|tx| submit(tx, input, &Waiting::default())).expect("held");

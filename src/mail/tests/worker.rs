@@ -45,6 +45,7 @@ fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
         wants: Default::default(),
         quiet_hours: None,
         tokens: Vec::new(),
+        certificate_names: Vec::new(),
         place: Default::default(),
     };
     let operators: Vec<_> = operators.iter().map(operator).collect();

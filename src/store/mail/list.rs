@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{QUEUED, kind_of, request_of, state_word};
+use super::{FAILED, QUEUED, SENT, kind_of, request_of};
 use crate::call::ids::RequestId;
 use crate::call::model::Notice;
 use crate::call::time::Time;
@@ -27,7 +27,10 @@ pub(in crate::store) fn notice_of(row: &Row<'_>, first: usize) -> rusqlite::Resu
     let deferred = attempts > 0 && !underway;
     let state = match row.get::<_, i64>(first + 2)? {
         QUEUED if deferred => "deferred",
-        state => state_word(state),
+        QUEUED => "queued",
+        SENT => "sent",
+        FAILED => "failed",
+        _ => "pointless",
     };
     let due = row.get::<_, i64>(first + 8)?;
     Ok(Notice {

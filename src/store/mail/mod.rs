@@ -36,7 +36,7 @@ pub use begin::{Begin, begin, members};
 pub use list::{ListedMail, MailList, MailPlace, MailQuestion, list, one};
 pub(super) use list::{NOTICE, notice_of};
 pub use outcome::{MailOutcome, MailResult, result};
-pub(super) use queue::{ended, outcome_unknown, queue};
+pub(super) use queue::{all_pointless, ended, outcome_unknown, queue};
 pub(super) use reached::{Reached, reached};
 pub use remind::{any_reminder, knows, remind};
 pub use retry::retry;
@@ -46,17 +46,6 @@ const QUEUED: i64 = 0;
 const SENT: i64 = 1;
 const FAILED: i64 = 2;
 const POINTLESS: i64 = 3;
-
-/// The word for a mail's state; [`list::notice_of`] tells what is deferred from
-/// what is queued.
-pub(super) fn state_word(state: i64) -> &'static str {
-    match state {
-        QUEUED => "queued",
-        SENT => "sent",
-        FAILED => "failed",
-        _ => "pointless",
-    }
-}
 
 /// Somebody who is asked, and what else they want to hear.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -125,3 +125,11 @@ pub(in crate::store) fn outcome_unknown(tx: &Tx<'_>, request: &Request) -> Resul
     }
     Ok(())
 }
+
+/// The daemon begins from a copy: what is queued in it was sent long ago, or is
+/// about what has ended.
+pub(in crate::store) fn all_pointless(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.conn.execute("UPDATE outbox SET state = 3 WHERE state = 0", [])?;
+    tx.conn.execute("UPDATE outbox SET remind_at = NULL WHERE remind_at IS NOT NULL", [])?;
+    Ok(())
+}

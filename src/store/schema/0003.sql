@@ -1,18 +1,21 @@
--- Whether people know of a request: who looked at it, whole, while it was pending,
-CREATE TABLE looks (
-  request  BLOB    NOT NULL,
-  operator TEXT    NOT NULL,
-  at       INTEGER NOT NULL,                     -- the first time
-  PRIMARY KEY (request, operator)
-) STRICT, WITHOUT ROWID;
--- how many did, so that those of a request nobody looked at need not be sought,
-ALTER TABLE requests ADD COLUMN looks         INTEGER NOT NULL DEFAULT 0;
--- by when somebody should have been reached (NULL: that is not in question),
-ALTER TABLE requests ADD COLUMN reach_by      INTEGER;
--- and since when it is known that nobody was, and why.
-ALTER TABLE requests ADD COLUMN unreached     INTEGER;
-ALTER TABLE requests ADD COLUMN unreached_why TEXT    NOT NULL DEFAULT '';
+-- Retention: what old entries say is erased, and requests that ended long ago.
 
--- Mails that are given up, for whoever looks after the mail.
-CREATE INDEX outbox_failed     ON outbox (at)         WHERE state = 2 AND summary IS NULL;
-CREATE INDEX requests_to_reach ON requests (reach_by) WHERE reach_by IS NOT NULL;
+-- Up to which entry that holds. It is recorded in the history first, and carried
+-- out after that; only what is recorded may go.
+CREATE TABLE erased (
+  one   INTEGER PRIMARY KEY CHECK (one = 1),
+  up_to INTEGER NOT NULL
+) STRICT;
+INSERT INTO erased (one, up_to) VALUES (1, 0);
+
+-- What an entry "erased" says stays: it tells an erased payload from a stolen one.
+DROP TRIGGER audit_body_only_appends_delete;
+CREATE TRIGGER audit_body_only_appends_delete BEFORE DELETE ON audit_body
+  WHEN OLD.seq > coalesce((SELECT up_to FROM erased), 0)
+    OR (SELECT kind FROM audit WHERE seq = OLD.seq) = 'erased'
+  BEGIN SELECT RAISE(ABORT, 'the audit history only appends'); END;
+
+CREATE INDEX former_call_ids_by_request ON former_call_ids (request);
+
+-- Words are taken out of the index where they stand, not only marked as gone.
+INSERT INTO audit_text (audit_text, rank) VALUES ('secure-delete', 1);

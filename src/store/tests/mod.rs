@@ -1,11 +1,13 @@
 //! Tests of the transitions as plain functions, without the writer thread.
 
 mod clock;
+mod copies;
 mod history;
 mod lives;
 mod outbox;
 mod queue;
 mod reach;
+mod retention;
 mod seeds;
 mod thread;
 
@@ -190,6 +192,11 @@ impl Plain {
     }
 }
 
+/// One who wants to hear all there is.
+pub fn mail_to(operator: &str) -> MailTo {
+    MailTo { operator: operator.to_owned(), wants: Wants::default() }
+}
+
 #[allow(non_snake_case)]
 pub fn MINUTES(n: u64) -> Duration {
     Duration::from_secs(n * 60)
@@ -207,11 +214,6 @@ impl Attach for Waiting {
     fn join(&self, id: RequestId) {
         self.0.borrow_mut().insert(id);
     }
-}
-
-/// Somebody who wants every kind of mail.
-pub fn mail_to(operator: &str) -> MailTo {
-    MailTo { operator: operator.to_owned(), wants: Wants::default() }
 }
 
 /// Operators and their groups.

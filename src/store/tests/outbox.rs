@@ -22,8 +22,8 @@ fn ask(plain: &mut Plain, n: u64, people: Vec<MailTo>, approvals: u32) -> Reques
         call: call("cl", &format!("s{n}"), n),
         requirement: requirement(&[], approvals),
         mail_to: people,
-        watch_reach: false,
         timeout: MINUTES(15),
+        watch_reach: true,
         limits: PendingLimits { per_caller: 5000, per_client: 5000 },
     };
     plain.run(|tx| submit(tx, input, &Waiting::default())).expect("held").request
@@ -41,7 +41,7 @@ fn rows(plain: &Plain) -> Vec<String> {
         .expect("prepared");
     let row = |row: &rusqlite::Row<'_>| {
         let kind = MailKind::from_number(row.get(0)?).expect("a kind");
-        let state = super::super::mail::state_word(row.get(2)?);
+        let state = ["queued", "sent", "failed", "pointless"][row.get::<_, u8>(2)? as usize];
         Ok(format!("{kind} {} {state}", row.get::<_, String>(1)?))
     };
     let rows = statement.query_map([], row).expect("rows");
@@ -438,8 +438,8 @@ fn nobody_is_reminded_who_does_not_want_it_or_has_too_little_time() {
         call: call("cl", "s", 7),
         requirement: requirement(&[], 1),
         mail_to: vec![mail_to("cay")],
-        watch_reach: false,
         timeout: std::time::Duration::from_secs(119),
+        watch_reach: true,
         limits: PendingLimits { per_caller: 50, per_client: 50 },
     };
     plain.run(|tx| submit(tx, short, &Waiting::default())).expect("held");

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holdpoint::call::ids::RequestId;
+use holdpoint::call::model::Strength;
 use holdpoint::call::wants::Wants;
 use holdpoint::desk::intake::{Incoming, Intake};
 use holdpoint::desk::people::Caller;
@@ -94,7 +95,8 @@ pub fn incoming(n: u64) -> Incoming {
 
 /// The same as the store takes it: checked, digested, masked, routed.
 pub fn submit(n: u64) -> Submit {
-    let caller = Caller { name: CALLER.to_owned(), acts_for: Vec::new() };
+    let caller =
+        Caller { name: CALLER.to_owned(), acts_for: Vec::new(), strength: Strength::Token };
     let call = Intake { max_arguments: 1 << 18 }.take(&caller, incoming(n)).expect("a good call");
     let facts =
         Facts { server: &call.server, tool: &call.tool, category: call.category, risk: call.risk };

@@ -20,14 +20,16 @@ pub type Caller = CallerServiceClient<InterceptedService<Channel, Bearer>>;
 pub type Operator = OperatorServiceClient<InterceptedService<Channel, Bearer>>;
 pub type History = HistoryServiceClient<InterceptedService<Channel, Bearer>>;
 
-/// Sends a token with every call.
+/// Sends a token with every call, or none.
 #[derive(Debug, Clone)]
-pub struct Bearer(String);
+pub struct Bearer(Option<String>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let value = self.0.parse().expect("a header");
-        request.metadata_mut().insert("authorization", value);
+        if let Some(token) = &self.0 {
+            let value = format!("Bearer {token}").parse().expect("a header");
+            request.metadata_mut().insert("authorization", value);
+        }
         Ok(request)
     }
 }
@@ -57,11 +59,26 @@ impl Clients {
 
     fn local(&self, file: &str) -> Bearer {
         let token = fs::read_to_string(self.state.join(file)).expect("local mode's token");
-        Bearer(format!("Bearer {}", token.trim()))
+        Bearer(Some(token.trim().to_owned()))
     }
 
     fn named(name: &str) -> Bearer {
-        Bearer(format!("Bearer {}", token(name)))
+        Bearer(Some(token(name)))
+    }
+
+    /// Over a connection that was made otherwise.
+    pub fn over(channel: Channel, state: &Path) -> Self {
+        Clients { channel, state: state.to_owned() }
+    }
+
+    /// A caller that sends no token.
+    pub fn caller_without_token(&self) -> Caller {
+        CallerServiceClient::with_interceptor(self.channel.clone(), Bearer(None))
+    }
+
+    /// An operator who sends no token, and is known otherwise.
+    pub fn operator_certified(&self) -> Operator {
+        OperatorServiceClient::with_interceptor(self.channel.clone(), Bearer(None))
     }
 
     /// Local mode's caller.

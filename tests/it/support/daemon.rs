@@ -166,6 +166,23 @@ impl Home {
         String::from_utf8_lossy(&fs::read(self.beside("log")).unwrap_or_default()).into_owned()
     }
 
+    /// Starts the daemon and waits until it has also said where it serves.
+    pub async fn start_and_tell(&self) -> Daemon<'_> {
+        let daemon = self.start().await;
+        wait_for("its address", || async { self.log().contains("\"serving\"").then_some(()) })
+            .await;
+        daemon
+    }
+
+    /// The TCP address at which the daemon serves: a scheme, an IP address and a port.
+    pub fn tcp(&self) -> String {
+        let log = self.log();
+        let serving =
+            log.lines().rev().find(|line| line.contains("\"serving\"")).expect("it serves");
+        let from = serving.find("http").expect("a TCP address");
+        serving[from..].split(['"', ' ']).next().expect("an address").to_owned()
+    }
+
     /// What the daemon says of its health, if one is there.
     pub async fn health(&self) -> Option<ServingStatus> {
         let channel = clients::endpoint(&self.socket()).connect().await.ok()?;
@@ -234,8 +251,14 @@ fn clean(command: &mut Command, home: &Home) {
 
 /// Runs a command of the command line as the person of local mode.
 pub fn cli(home: &Home, arguments: &[&str]) -> Output {
+    cli_with(home, &[], arguments)
+}
+
+/// The same, with more in its environment.
+pub fn cli_with(home: &Home, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdpoint"));
     clean(&mut command, home);
+    command.envs(variables.iter().copied());
     command.args(arguments).stdin(Stdio::null()).output().expect("the command runs")
 }
 

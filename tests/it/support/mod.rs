@@ -1,7 +1,9 @@
 //! What every test needs: a daemon in a state directory of its own, and clients.
 
+pub mod certificates;
 pub mod clients;
 pub mod daemon;
+pub mod tcp;
 
 pub use clients::{Ask, approve, call, deny, get, hold, reason_of, submit, take_use};
 pub use daemon::{Home, cli, wait_for};

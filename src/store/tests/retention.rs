@@ -1,0 +1,482 @@
+//! Erasing by age: what goes, what stays, and that it is gone.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::*;
+use crate::call::model::Status;
+use crate::store::audit::{Entry, Kind};
+use crate::store::clock::{Clock, SystemClock};
+use crate::store::export::{Exporter, verify, verify_export};
+use crate::store::query::{Filter, Question, query};
+use crate::store::submit::Taken;
+use crate::store::{Store, StoreOptions, ending, read, retention, text_index};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Erases what is older than `keep`, to the end; how many steps that took.
+fn erase(plain: &mut Plain, keep: Duration) -> u32 {
+    let mut steps = 0;
+    let mut run = plain.run(|tx| retention::begin(tx, keep)).expect("begun");
+    while let Some(now) = run {
+        run = plain.run(|tx| retention::step(tx, now)).expect("a step");
+        steps += 1;
+    }
+    steps
+}
+
+fn index_all(plain: &mut Plain) {
+    while plain.run(text_index::catch_up).expect("indexed") {}
+}
+
+fn matching(plain: &Plain, filter: Filter) -> Vec<u64> {
+    let question = Question { filter, ascending: true, most: 500, after: None };
+    let page = query(&plain.conn, &question, None).expect("page");
+    page.entries.iter().map(|told| told.sequence).collect()
+}
+
+fn with_word(plain: &Plain, word: &str) -> usize {
+    matching(plain, Filter { text: Some(word.to_owned()), ..Filter::default() }).len()
+}
+
+fn exists(plain: &Plain, request: &Request) -> bool {
+    read::request(&plain.conn, request.id).expect("read").is_some()
+}
+
+fn decided(plain: &mut Plain, name: &str, n: u64, verdict: Verdict) -> Request {
+    let waiting = Waiting::default();
+    let held = plain.submit(name, call("client", "s", n), &waiting).expect("held").request;
+    plain.decide(held.id, "ann", verdict, &ann()).expect("decided")
+}
+
+#[test]
+fn what_is_old_is_erased_and_the_chain_stays_whole() {
+    let mut plain = Plain::new();
+    let old = decided(&mut plain, "old", 1, Verdict::Approve);
+    plain.take(&old, "old").expect("granted");
+    plain.report(&old, "old", Outcome::Succeeded).expect("reported");
+    plain.pass(DAY * 3);
+    let new = decided(&mut plain, "new", 2, Verdict::Deny);
+    index_all(&mut plain);
+    assert_eq!((with_word(&plain, "zebra1"), with_word(&plain, "zebra2")), (1, 1));
+    let head = plain.state.head.hash;
+    erase(&mut plain, DAY * 2);
+    assert!(!exists(&plain, &old) && exists(&plain, &new));
+    assert_eq!((with_word(&plain, "zebra1"), with_word(&plain, "zebra2")), (0, 1));
+    assert_eq!(matching(&plain, Filter::default()), [5, 6, 7]);
+    let of_kind = |kind: &str| Filter { kind: Some(kind.to_owned()), ..Filter::default() };
+    assert_eq!(matching(&plain, of_kind("requested")), [5]);
+    assert_eq!(matching(&plain, of_kind("erased")), [7]);
+    let whole = verify(&plain.conn, Some(head)).expect("read").expect("whole");
+    assert_eq!((whole.entries, whole.erased, whole.unrecorded), (7, 4, 0));
+    // Nothing is left to do, and nothing is written about that.
+    assert_eq!(erase(&mut plain, DAY * 2), 0);
+    assert_eq!(plain.state.head.sequence, 7);
+    let tables = ["decisions", "former_call_ids", "outbox", "requests", "audit_body", "audit"];
+    let rows = tables.map(|table| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        plain.conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).expect("count")
+    });
+    assert_eq!(rows, [1, 0, 1, 1, 3, 7]);
+}
+
+#[test]
+fn what_is_open_or_remembered_is_never_erased() {
+    let mut plain = Plain::new();
+    let waiting = Waiting::default();
+    let week = |plain: &mut Plain, name: &str, n: u64| {
+        let id = plain.id();
+        let input = Submit {
+            id,
+            call_id: name.to_owned(),
+            call: call("client", "s", n),
+            requirement: requirement(&[], 1),
+            mail_to: Vec::new(),
+            timeout: DAY * 7,
+            watch_reach: true,
+            limits: PendingLimits { per_caller: 100, per_client: 100 },
+        };
+        plain.run(|tx| submit(tx, input, &waiting)).expect("held").request
+    };
+    let pending = week(&mut plain, "pending", 1);
+    let denied = week(&mut plain, "denied", 2);
+    plain.decide(denied.id, "ann", Verdict::Deny, &ann()).expect("denied");
+    let unused = week(&mut plain, "unused", 3);
+    plain.decide(unused.id, "ann", Verdict::Approve, &ann()).expect("approved");
+    let running = week(&mut plain, "running", 4);
+    let running = plain.decide(running.id, "ann", Verdict::Approve, &ann()).expect("approved");
+    plain.take(&running, "running").expect("granted");
+    let gone = week(&mut plain, "gone", 5);
+    plain.run(|tx| ending::withdraw(tx, "proxy", gone.id, "")).expect("withdrawn");
+    index_all(&mut plain);
+    plain.pass(DAY * 3);
+    erase(&mut plain, DAY);
+    assert!([&pending, &denied, &unused, &running].iter().all(|r| exists(&plain, r)));
+    assert!(!exists(&plain, &gone));
+    let again = plain.submit("again", denied.call.clone(), &waiting).expect("told");
+    assert_eq!(again.taken, Taken::Remembered);
+    assert_eq!(plain.request(pending.id).status, Status::Pending);
+    // All of it ends by itself, and then it goes, although nothing else happens.
+    plain.pass(DAY * 5);
+    while plain.run(ending::end_due).expect("ended") {}
+    index_all(&mut plain);
+    plain.pass(DAY * 3);
+    erase(&mut plain, DAY);
+    assert!(![&pending, &denied, &unused, &running].iter().any(|r| exists(&plain, r)));
+    plain.assert_chain_is_whole();
+}
+
+#[test]
+fn an_export_says_what_is_erased_and_verifies() {
+    let mut plain = Plain::new();
+    for n in 0..4 {
+        decided(&mut plain, &format!("c{n}"), n, Verdict::Deny);
+    }
+    plain.pass(DAY * 3);
+    decided(&mut plain, "new", 9, Verdict::Deny);
+    index_all(&mut plain);
+    erase(&mut plain, DAY * 2);
+    let export = |first, last| {
+        let mut exporter = Exporter::new(&plain.conn, first, last).expect("exporter");
+        let mut file = Vec::new();
+        while let Some(bytes) = exporter.next(&plain.conn, 100).expect("piece") {
+            file.extend(bytes);
+        }
+        file
+    };
+    let all = export(0, 0);
+    assert_eq!(String::from_utf8_lossy(&all).matches(r#","erased":true}"#).count(), 8);
+    let whole = verify_export(Cursor::new(&all), None).expect("io").expect("whole");
+    assert_eq!((whole.entries, whole.erased, whole.unrecorded), (11, 8, 0));
+    let part = verify_export(Cursor::new(export(3, 9)), None).expect("io").expect("whole");
+    assert_eq!((part.entries, part.erased, part.unrecorded), (7, 6, 6));
+    for at in (0..all.len()).step_by(7) {
+        let mut changed = all.clone();
+        changed[at] ^= 1;
+        let broken = verify_export(Cursor::new(changed), None).expect("io");
+        assert!(broken.is_err(), "byte {at}: {broken:?}");
+    }
+}
+
+#[test]
+fn a_payload_that_was_taken_out_without_a_record_is_found() {
+    let mut plain = Plain::new();
+    for n in 0..4 {
+        decided(&mut plain, &format!("c{n}"), n, Verdict::Deny);
+        plain.pass(DAY);
+    }
+    index_all(&mut plain);
+    erase(&mut plain, DAY * 2 + DAY / 2);
+    let delete =
+        |sequence: i64| plain.conn.execute("DELETE FROM audit_body WHERE seq = ?", [sequence]);
+    for kept in [6, 9] {
+        let refused = delete(kept).expect_err("kept").to_string();
+        assert!(refused.contains("only appends"), "{refused}");
+    }
+    plain.assert_chain_is_whole();
+    plain.conn.execute_batch("DROP TRIGGER audit_body_only_appends_delete").expect("dropped");
+    delete(6).expect("deleted");
+    let broken = verify(&plain.conn, None).expect("read").expect_err("missing");
+    assert!(broken.sequence == 6 && broken.what.contains("no entry says"), "{broken:?}");
+}
+
+#[test]
+fn a_run_that_broke_off_goes_on_after_a_restart_and_shows_nothing_meanwhile() {
+    let mut plain = Plain::new();
+    for n in 0..40 {
+        decided(&mut plain, &format!("c{n}"), n, Verdict::Deny);
+    }
+    index_all(&mut plain);
+    plain.pass(DAY * 3);
+    let run = plain.run(|tx| retention::begin(tx, DAY)).expect("begun").expect("a run");
+    plain.run(|tx| retention::step(tx, run)).expect("a step");
+    assert_eq!(matching(&plain, Filter::default()), [81]);
+    assert_eq!(with_word(&plain, "zebra39"), 0);
+    let now = plain.now;
+    plain.restart(now);
+    plain.assert_chain_is_whole();
+    assert!(erase(&mut plain, DAY) > 3);
+    let left: i64 = plain
+        .conn
+        .query_row(
+            "SELECT (SELECT count(*) FROM audit_body) + (SELECT count(*) FROM requests)",
+            [],
+            |row| row.get(0),
+        )
+        .expect("count");
+    assert_eq!(
+        left,
+        matching(&plain, Filter { kind: Some("erased".to_owned()), ..Filter::default() }).len()
+            as i64
+    );
+    let whole = verify(&plain.conn, None).expect("read").expect("whole");
+    assert_eq!(whole.erased, 80);
+}
+
+/// A clock that a test puts forward; its wall and boot-time clocks go together.
+#[derive(Debug, Clone, Default)]
+struct Forward(Arc<AtomicI64>);
+
+impl Clock for Forward {
+    fn boot_ms(&self) -> i64 {
+        SystemClock.boot_ms() + self.0.load(Ordering::SeqCst)
+    }
+    fn wall(&self) -> Time {
+        Time(SystemClock.wall().0 + self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn no_file_of_the_store_has_an_erased_word() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Forward::default();
+    let open = || {
+        Store::open(StoreOptions {
+            path: dir.path().join("t.db"),
+            clock: Arc::new(clock.clone()),
+            on_commit: Box::new(|_| {}),
+            before_commit: None,
+        })
+        .expect("opened")
+    };
+    let store = open();
+    // Words of all kinds: in the middle of the index, and at the ends of its pages.
+    let marker = |n: u64| format!("marker{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let many = 1500;
+    let held = move |n: u64| {
+        let text = format!("{} {}", marker(n), "filler ".repeat(n as usize % 90));
+        let mut id = [9; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        Submit {
+            id: RequestId::from_bytes(id),
+            call_id: marker(n + 2 * many),
+            call: Call {
+                arguments: format!(r#"{{"text":"{text}"}}"#),
+                explanation: marker(n + many),
+                ..call("client", "s", n)
+            },
+            requirement: requirement(&[], 1),
+            mail_to: vec![mail_to("ann")],
+            timeout: MINUTES(15),
+            watch_reach: true,
+            limits: PendingLimits { per_caller: 10_000, per_client: 10_000 },
+        }
+    };
+    for hundred in 0..many / 100 {
+        let all = move |tx: &mut Tx<'_>| {
+            for n in hundred * 100..(hundred + 1) * 100 {
+                let taken = submit(tx, held(n), &Waiting::default())?.request;
+                ending::withdraw(tx, "proxy", taken.id, &marker(n + 3 * many))?;
+            }
+            Ok(())
+        };
+        store.write(all).await.expect("written");
+    }
+    store.catch_up_text().await.expect("indexed");
+    clock.0.fetch_add(3 * 86_400_000, Ordering::SeqCst);
+    store.keep_for(Some(DAY));
+    store.write(|tx| tx.record(Entry::new(Kind::DaemonStarted))).await.expect("recorded");
+    let remaining = || {
+        let files = std::fs::read_dir(dir.path()).expect("listed");
+        let found = files.map(|file| {
+            let bytes = std::fs::read(file.expect("a file").path()).expect("read");
+            bytes.windows(6).filter(|word| *word == b"marker").count()
+        });
+        found.sum::<usize>()
+    };
+    assert!(remaining() > 4000);
+    let began = std::time::Instant::now();
+    while remaining() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(120), "{} are left", remaining());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("erased in {:?}", began.elapsed());
+    let whole = store.read(|conn| verify(conn, None)).await.expect("read").expect("whole");
+    assert_eq!(whole.erased, 2 * many);
+    store.close().await;
+}
+
+#[test]
+#[ignore]
+fn measure_erasing() {
+    let mut plain = Plain::new();
+    plain.conn.pragma_update(None, "synchronous", "full").unwrap();
+    let waiting = Waiting::default();
+    let n = 20_000;
+    plain.conn.execute_batch("BEGIN").unwrap();
+    for i in 0..n {
+        let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
+        c.arguments = format!(
+            r#"{{"query":"{}","note":"{}"}}"#,
+            (0..60).map(|w| format!("w{} ", (i * 31 + w * w * 7919) % 20000)).collect::<String>(),
+            "lorem ipsum dolor sit amet ".repeat(20)
+        );
+        let input = Submit {
+            id: plain.id(),
+            call_id: format!("c{i}"),
+            call: c,
+            requirement: requirement(&[], 1),
+            mail_to: vec![mail_to("ann")],
+            timeout: MINUTES(15),
+            watch_reach: true,
+            limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
+        };
+        let r = Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            submit(tx, input, &waiting)
+        })
+        .unwrap()
+        .request;
+        let d = Decide {
+            id: r.id,
+            operator: "ann".into(),
+            strength: Strength::Token,
+            verdict: Verdict::Approve,
+            reason: "because it is right".into(),
+            shown: r.call.digest.to_string()[..16].into(),
+            lapse_after: MINUTES(15),
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            decide::decide(tx, &d, &ann())
+        })
+        .unwrap();
+        let t = TakeUse {
+            caller: "proxy".into(),
+            id: r.id,
+            call_id: format!("c{i}"),
+            digest: r.call.digest,
+            lease: Some(MINUTES(10)),
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| take_use(tx, &t))
+            .unwrap();
+        let o = ReportOutcome {
+            caller: "proxy".into(),
+            id: r.id,
+            call_id: format!("c{i}"),
+            outcome: Outcome::Succeeded,
+            detail: "as it went".into(),
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            report_outcome(tx, &o)
+        })
+        .unwrap();
+        plain.events.clear();
+    }
+    plain.conn.execute_batch("COMMIT").unwrap();
+    let size = |p: &Plain| {
+        schema::fold_log(&p.conn);
+        let free: i64 = p.conn.query_row("PRAGMA freelist_count", [], |r| r.get(0)).unwrap();
+        (std::fs::metadata(p.conn.path().unwrap()).unwrap().len() as i64, free * 4096)
+    };
+    let (before, _) = size(&plain);
+    index_all(&mut plain);
+    let (after, free) = size(&plain);
+    println!(
+        "bytes per call: {} + words {}",
+        before / n as i64,
+        (after - free - before) / n as i64
+    );
+    plain.pass(DAY * 3);
+    let began = std::time::Instant::now();
+    let mut run = plain.run(|tx| retention::begin(tx, DAY)).unwrap();
+    println!("begin {:?}", began.elapsed());
+    let mut all = Vec::new();
+    while let Some(now) = run {
+        let t = std::time::Instant::now();
+        run = plain.run(|tx| retention::step(tx, now)).unwrap();
+        all.push(t.elapsed());
+    }
+    let k = (n as usize).div_ceil(16);
+    for (what, part) in [("requests", &mut all[..k].to_vec()), ("payloads", &mut all[k..].to_vec())]
+    {
+        part.sort();
+        println!(
+            "{what}: {} steps p50 {:?} p99 {:?} max {:?} sum {:?}",
+            part.len(),
+            part[part.len() / 2],
+            part[part.len() * 99 / 100],
+            part[part.len() - 1],
+            part.iter().sum::<Duration>()
+        );
+    }
+    let (end, free) = size(&plain);
+    println!("erased call: {} bytes", (end - free) / n as i64);
+}
+
+#[test]
+#[ignore]
+fn measure_begin_anew() {
+    let mut plain = Plain::new();
+    let waiting = Waiting::default();
+    plain.conn.execute_batch("BEGIN").unwrap();
+    for i in 0..100_000 {
+        let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
+        c.arguments = format!(r#"{{"note":"{}"}}"#, "lorem ipsum dolor sit amet ".repeat(36));
+        let input = Submit {
+            id: plain.id(),
+            call_id: format!("c{i}"),
+            call: c,
+            requirement: requirement(&[], 1),
+            mail_to: vec![mail_to("ann")],
+            timeout: MINUTES(15),
+            watch_reach: true,
+            limits: PendingLimits { per_caller: 1 << 30, per_client: 1 << 30 },
+        };
+        Tx::run(&plain.conn, plain.now, &mut plain.state, &mut plain.events, |tx| {
+            submit(tx, input, &waiting)
+        })
+        .unwrap();
+        plain.events.clear();
+    }
+    plain.conn.execute_batch("COMMIT").unwrap();
+    let to = tempfile::NamedTempFile::new().unwrap();
+    let from = PathBuf::from(plain.conn.path().unwrap());
+    let t = std::time::Instant::now();
+    crate::store::copy::take(
+        &crate::store::copy::open_live(&from).unwrap(),
+        &from,
+        to.path(),
+        plain.now,
+    )
+    .unwrap();
+    println!("copied in {:?}", t.elapsed());
+    let t = std::time::Instant::now();
+    let c = crate::store::copy::check(to.path()).unwrap();
+    println!("checked in {:?}: {} bytes {} pending", t.elapsed(), c.bytes, c.pending);
+    let rss = || {
+        std::fs::read_to_string("/proc/self/status")
+            .unwrap()
+            .lines()
+            .find(|l| l.starts_with("VmHWM"))
+            .unwrap()
+            .to_owned()
+    };
+    drop(waiting);
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = rss();
+    let conn = schema::open_writer(to.path()).unwrap();
+    let mut state = rebuild(&conn, 0, plain.now).unwrap();
+    let t = std::time::Instant::now();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let done =
+        Tx::run(&conn, plain.now, &mut state, &mut Vec::new(), crate::store::restored::begin_anew)
+            .unwrap()
+            .unwrap();
+    conn.execute_batch("COMMIT").unwrap();
+    println!("begun anew in {:?}: {} expired; {before} -> {}", t.elapsed(), done.expired, rss());
+}
+
+#[test]
+#[ignore]
+fn measure_look() {
+    let plain = Plain::new();
+    let place =
+        crate::store::place::Place::opened(std::path::Path::new(plain.conn.path().unwrap()))
+            .unwrap();
+    let t = std::time::Instant::now();
+    for _ in 0..100_000 {
+        place.untouched().unwrap();
+    }
+    println!("a look: {:?}", t.elapsed() / 100_000);
+}
