@@ -19,6 +19,7 @@ use super::clock::{self, Drift};
 use super::error::StoreError;
 use super::faults::{self, Steps};
 use super::handle::{Batch, BeforeCommit, Health, Job, Message, Shared, Transition};
+use super::pending::PendingCounts;
 use super::place::{Lost, Place, lock};
 use super::retention::{self, Run};
 use super::tx::{Event, State, Tx};
@@ -56,7 +57,7 @@ pub(super) const PENDING: &str =
     "SELECT caller, client FROM requests INDEXED BY requests_pending WHERE status = 1";
 
 /// How many requests each caller, and each client of a caller, has pending.
-fn pending(conn: &Connection) -> rusqlite::Result<HashMap<(String, Option<String>), u32>> {
+fn pending(conn: &Connection) -> rusqlite::Result<PendingCounts> {
     let mut counts: HashMap<String, HashMap<String, u32>> = HashMap::new();
     let mut statement = conn.prepare(PENDING)?;
     let mut rows = statement.query([])?;
@@ -72,11 +73,9 @@ fn pending(conn: &Connection) -> rusqlite::Result<HashMap<(String, Option<String
             None => drop(clients.insert(client.to_owned(), 1)),
         }
     }
-    let mut pending = HashMap::new();
-    for (caller, clients) in counts {
-        pending.insert((caller.clone(), None), clients.values().sum());
-        let named = clients.into_iter().filter(|(client, _)| !client.is_empty());
-        pending.extend(named.map(|(client, n)| ((caller.clone(), Some(client)), n)));
+    let mut pending = PendingCounts::default();
+    for (caller, clients) in &counts {
+        clients.iter().for_each(|(client, n)| pending.add(caller, client, *n));
     }
     Ok(pending)
 }
@@ -155,6 +154,7 @@ impl Writer {
             erasing: Erasing::Next(now),
         };
         writer.look_ahead();
+        writer.show();
         writer
     }
 
@@ -222,6 +222,7 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, due: bool) {
         let mut events = Vec::new();
         let head = self.state.head.sequence;
+        let (began, transitions) = (Instant::now(), jobs.len());
         // A panic is a defect of ours. It must not leave a daemon that cannot
         // write: its batch is given up, and the next begins from what is on disk.
         let tried = catch_unwind(AssertUnwindSafe(|| self.try_commit(&mut jobs, due, &mut events)));
@@ -232,6 +233,9 @@ impl Writer {
             Ok(()) => {
                 let steps = Steps::of(&events);
                 steps.reached("after-commit");
+                // Before anyone is told: who asks next what is counted finds it.
+                self.shared.metrics.committed(transitions, began.elapsed());
+                self.show();
                 self.words_behind += self.state.head.sequence.saturating_sub(head);
                 if !events.is_empty() {
                     (self.on_commit)(events);
@@ -245,10 +249,11 @@ impl Writer {
                 steps.reached("after-answer");
             }
             Err(error) => {
-                tracing::error!(%error, "the store could not write");
+                self.shared.metrics.commit_failures.inc();
                 self.set_health(Health::Failing(error.to_string()));
                 // Before anyone is told: what they ask next must meet what is on disk.
                 self.reopen();
+                self.show();
                 for job in jobs {
                     job.fail(&error);
                 }
@@ -352,7 +357,6 @@ impl Writer {
                 self.words_behind = WORDS_BEHIND;
             }
             Err(error) => {
-                tracing::error!(%error, "the database cannot be reopened");
                 self.set_health(Health::Failing(error));
             }
         }
@@ -380,12 +384,30 @@ impl Writer {
         self.set_health(Health::Failing(why));
     }
 
+    /// That it fails is logged once, not at each attempt.
     fn set_health(&self, health: Health) {
         self.health.send_if_modified(|before| {
+            match (&*before, &health) {
+                (Health::Serving, Health::Failing(error)) => {
+                    tracing::error!(error, "the store cannot write; nothing runs until it can");
+                }
+                (Health::Failing(_), Health::Serving) => tracing::info!("the store writes again"),
+                _ => {}
+            }
             let changed = *before != health;
             *before = health;
             changed
         });
+    }
+
+    /// Puts what only the writer knows where metrics are read.
+    fn show(&self) {
+        let sequence = i64::try_from(self.state.head.sequence).unwrap_or(i64::MAX);
+        let doubt = self.state.clock_doubt.is_some_and(|until| self.shared.now() < until);
+        let metrics = &self.shared.metrics;
+        metrics.pending.set(self.state.pending.all().into());
+        metrics.audit_sequence.set(sequence);
+        metrics.clock_in_doubt.set(doubt.into());
     }
 
     /// The wall clock may have been stepped, or slewed a little.
@@ -398,6 +420,7 @@ impl Writer {
             Drift::Slewed(by) => self.state.offset_ms += by,
             Drift::Stepped(by) => {
                 let (job, _) = Transition::new(move |tx: &mut Tx<'_>| clock::step(tx, by));
+                self.shared.metrics.clock_steps.inc();
                 tracing::warn!(by_ms = by, "the wall clock was stepped; deadlines move along");
                 self.commit(vec![Box::new(job)], false);
             }
@@ -412,6 +435,8 @@ impl Writer {
     }
 
     fn idle_work(&mut self) {
+        // The clock may have caught up.
+        self.show();
         if self.shared.lost.get().is_some() {
             return;
         }
