@@ -75,7 +75,6 @@ impl Desk<'_> {
         let asked = self.people.asked(&request.requirement, &request.call.agent.on_behalf_of);
         let about = About {
             asked: asked.iter().map(|operator| operator.name.clone()).collect(),
-            looked: request.looked.iter().map(|look| look.operator.clone()).collect(),
             thread: mail.letter.map(|id| {
                 let summary = Summary { id, items: Vec::new(), more: 0 };
                 message_id(&Matter::Summary(&summary), &to, &self.sender.host)
