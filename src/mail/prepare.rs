@@ -75,7 +75,6 @@ impl Desk<'_> {
         let asked = self.people.asked(&request.requirement, &request.call.agent.on_behalf_of);
         let about = About {
             asked: asked.iter().map(|operator| operator.name.clone()).collect(),
-            looked: request.looked.iter().map(|look| look.operator.clone()).collect(),
             thread: mail.letter.map(|id| {
                 let summary = Summary { id, items: Vec::new(), more: 0 };
                 message_id(&Matter::Summary(&summary), &to, &self.sender.host)
@@ -127,7 +126,6 @@ impl Desk<'_> {
             from: self.sender.from.clone(),
             reply_to: self.sender.reply_to.clone(),
             asked: Vec::new(),
-            looked: Vec::new(),
             thread: None,
             now: self.store.now(),
             command_prefix: self.sender.command_prefix.clone(),

@@ -70,6 +70,7 @@ fn store(folder: &Path, failing: &Arc<Failing>) -> Store {
         path: folder.join("holdpoint.db"),
         clock: Arc::new(SystemClock),
         on_commit: Box::new(|_| {}),
+        metrics: Arc::default(),
         before_commit: Some(Box::new(move |_| match failing.now.load(Ordering::SeqCst) {
             true => {
                 failing.times.fetch_add(1, Ordering::SeqCst);
