@@ -71,7 +71,8 @@ impl Logging {
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(human && terminal)
-            // To say that a line cannot be written, on the same broken stderr, would panic.
+            // A log that cannot be written is no reason to end: to say so, on the
+            // same broken standard error, would panic.
             .log_internal_errors(false)
             .with_writer(lines);
         // A second start (tests) keeps the first one's settings.

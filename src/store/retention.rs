@@ -23,7 +23,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::audit::{self, Entry, Kind};
 use super::error::StoreError;
 use super::tx::Tx;
-use super::{query, text_index};
+use super::{mail, query, text_index};
+use crate::call::ids::RequestId;
 use crate::call::json::Json;
 use crate::call::time::Time;
 
@@ -146,10 +147,10 @@ fn requests(tx: &Tx<'_>, run: Run) -> Result<Run, StoreError> {
         .collect::<Result<Vec<(i64, [u8; 16], bool)>, _>>()?;
     let request = found.last().map_or(run.last_request, |(n, ..)| *n);
     for (_, id, _) in found.iter().filter(|(.., may_go)| *may_go) {
+        mail::erase(tx, RequestId::from_bytes(*id))?;
         for sql in [
             "DELETE FROM decisions WHERE request = ?",
             "DELETE FROM looks WHERE request = ?",
-            "DELETE FROM outbox WHERE request = ?",
             "DELETE FROM former_call_ids WHERE request = ?",
             "DELETE FROM requests WHERE id = ?",
         ] {

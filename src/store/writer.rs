@@ -75,9 +75,7 @@ fn pending(conn: &Connection) -> rusqlite::Result<PendingCounts> {
     }
     let mut pending = PendingCounts::default();
     for (caller, clients) in &counts {
-        for (client, count) in clients {
-            pending.add(caller, client, *count);
-        }
+        clients.iter().for_each(|(client, n)| pending.add(caller, client, *n));
     }
     Ok(pending)
 }

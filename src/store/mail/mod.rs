@@ -36,7 +36,7 @@ pub use begin::{Begin, begin, members};
 pub use list::{ListedMail, MailList, MailPlace, MailQuestion, list, one};
 pub(super) use list::{NOTICE, notice_of};
 pub use outcome::{MailOutcome, MailResult, result};
-pub(super) use queue::{all_pointless, ended, outcome_unknown, queue};
+pub(super) use queue::{all_pointless, ended, erase, outcome_unknown, queue};
 pub(super) use reached::{Reached, reached};
 pub use remind::{any_reminder, knows, remind};
 pub use retry::retry;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::{MailTo, POINTLESS, SENT, kind_of};
+use crate::call::ids::RequestId;
 use crate::call::model::{MailKind, Request, Status, Verdict};
 use crate::call::time::Time;
 use crate::call::wants::Wants;
@@ -131,5 +132,24 @@ pub(in crate::store) fn outcome_unknown(tx: &Tx<'_>, request: &Request) -> Resul
 pub(in crate::store) fn all_pointless(tx: &Tx<'_>) -> Result<(), StoreError> {
     tx.conn.execute("UPDATE outbox SET state = 3 WHERE state = 0", [])?;
     tx.conn.execute("UPDATE outbox SET remind_at = NULL WHERE remind_at IS NOT NULL", [])?;
+    Ok(())
+}
+
+/// A request is erased: so are its mails, and summaries that are about nothing else.
+pub(in crate::store) fn erase(tx: &Tx<'_>, id: RequestId) -> Result<(), StoreError> {
+    let summaries = tx
+        .conn
+        .prepare_cached(
+            "SELECT DISTINCT summary FROM outbox WHERE request = ? AND summary IS NOT NULL",
+        )?
+        .query_map([id.as_bytes()], |row| row.get(0))?
+        .collect::<Result<Vec<i64>, _>>()?;
+    tx.conn.prepare_cached("DELETE FROM outbox WHERE request = ?")?.execute([id.as_bytes()])?;
+    let mut empty = tx.conn.prepare_cached(
+        "DELETE FROM outbox WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM outbox WHERE summary = ?1)",
+    )?;
+    for summary in summaries {
+        empty.execute([summary])?;
+    }
     Ok(())
 }

@@ -305,7 +305,7 @@ fn measure_erasing() {
     let mut plain = Plain::new();
     plain.conn.pragma_update(None, "synchronous", "full").unwrap();
     let waiting = Waiting::default();
-    let n = 20_000;
+    let n = 3_000;
     plain.conn.execute_batch("BEGIN").unwrap();
     for i in 0..n {
         let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
@@ -411,7 +411,7 @@ fn measure_begin_anew() {
     let mut plain = Plain::new();
     let waiting = Waiting::default();
     plain.conn.execute_batch("BEGIN").unwrap();
-    for i in 0..100_000 {
+    for i in 0..20_000 {
         let mut c = call(&format!("client{}", i % 50), &format!("s{}", i % 500), i);
         c.arguments = format!(r#"{{"note":"{}"}}"#, "lorem ipsum dolor sit amet ".repeat(36));
         let input = Submit {
