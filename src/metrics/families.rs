@@ -11,7 +11,7 @@ use prometheus_client::registry::{Metric, Registry};
 /// such as a method that does not exist or a message that is too large.
 pub(super) const TRANSPORT: &str = "TRANSPORT";
 
-/// Every reason of the contract (a test compares), and [`TRANSPORT`].
+/// Every reason of the contract (a test compares), and `TRANSPORT` for errors without one.
 pub const REASONS: &[&str] = &[
     "INVALID_FIELD",
     "INVALID_ARGUMENTS",
