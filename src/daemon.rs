@@ -3,6 +3,7 @@
 //! in which nothing that was acknowledged is lost.
 
 mod changes;
+mod journal;
 mod listeners;
 mod open_files;
 mod outbox;
@@ -28,8 +29,11 @@ use crate::desk::{Desk, Settings};
 use crate::grpc::auth::Door;
 use crate::grpc::doors::{CrowdLimits, DoorCounts, Doors, Listener, Tls};
 use crate::grpc::server;
+use crate::monitor;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
+use crate::telemetry::Dropped;
+use journal::Journal;
 use reload::Reloads;
 use systemd::Sockets;
 
@@ -68,24 +72,32 @@ pub struct Daemon {
     door_counts: Arc<DoorCounts>,
     tls: Option<Arc<Tls>>,
     mail: Option<tokio::task::JoinHandle<()>>,
+    journal: Option<Journal>,
     doors_close: watch::Sender<bool>,
     reloads: Reloads,
     /// Whether the socket in the state directory is ours: one that was passed
     /// stays when the daemon goes.
     own_socket: bool,
-    /// Until the daemon ends: expiring tokens, the watchdog.
+    /// Until the daemon ends: expiring tokens, the watchdog, metrics and health (one
+    /// that stops still lives, and is not ready).
     beside: JoinSet<()>,
     /// Where it listens, in the form that clients take.
     pub addresses: Vec<String>,
     /// Where mails go, in words.
     pub mail_goes: String,
+    /// Where metrics are, if they are anywhere.
+    pub metrics_at: Option<String>,
     // Let go of last.
     _lock: DaemonLock,
 }
 
 impl Daemon {
     /// Starts everything; when this returns, clients can connect.
-    pub async fn start(config: &Config, sockets: Sockets) -> Result<Self, CannotStart> {
+    pub async fn start(
+        config: &Config,
+        sockets: Sockets,
+        dropped: Dropped,
+    ) -> Result<Self, CannotStart> {
         // Socket, database, tokens and mails: for this user only.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let paths = config.paths().map_err(CannotStart::because)?;
@@ -105,6 +117,7 @@ impl Daemon {
         )
         .map_err(CannotStart::because)?;
         desk.store().write(clock::daemon_started).await.map_err(CannotStart::because)?;
+        let journal = Journal::begin(&desk);
         let (mail, mail_goes) = outbox::start(&desk, config, &paths)?;
         let door = Door { desk: desk.clone(), mail: mail_goes.as_str().into() };
         let mut daemon = Daemon {
@@ -114,14 +127,17 @@ impl Daemon {
             door_counts,
             tls,
             mail: Some(mail),
+            journal: Some(journal),
             doors_close: watch::Sender::new(false),
             reloads: Reloads::new(config),
             own_socket: false,
             beside: JoinSet::new(),
             addresses: Vec::new(),
             mail_goes,
+            metrics_at: None,
             _lock: lock,
         };
+        daemon.open_monitor(config, dropped).await?;
         daemon.open_doors(config, sockets, &door).await?;
         systemd::ready(daemon.status()).await;
         daemon.beside.spawn(systemd::watchdog(daemon.desk.clone()));
@@ -170,6 +186,18 @@ impl Daemon {
         };
         self.doors.spawn(server::serve(router, connections, stop));
         self.addresses.push(address);
+        Ok(())
+    }
+
+    /// Metrics and health, on an address of their own.
+    async fn open_monitor(&mut self, config: &Config, dropped: Dropped) -> Result<(), CannotStart> {
+        let Some(address) = config.metrics_listen else { return Ok(()) };
+        let listener = server::bind_tcp("metrics_listen", address).await;
+        let listener = listener.map_err(CannotStart::because)?;
+        let address = listener.local_addr().unwrap_or(address);
+        self.metrics_at = Some(format!("http://{address}/metrics"));
+        let (desk, doors) = (self.desk.clone(), self.door_counts.clone());
+        self.beside.spawn(monitor::serve(desk, doors, dropped, listener));
         Ok(())
     }
 
@@ -237,6 +265,9 @@ impl Daemon {
             let _ = mail.await;
         }
         self.desk.close().await;
+        if let Some(journal) = self.journal.take() {
+            journal.finish().await;
+        }
     }
 }
 

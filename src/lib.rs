@@ -16,11 +16,11 @@
 //! |---|---|
 //! | [`cli`] | the commands |
 //! | [`daemon`] | the daemon put together, started and stopped |
-//! | [`grpc`], [`mail`] | its doors: tonic services; letters and the outbox worker |
+//! | [`grpc`], [`mail`], [`monitor`] | its doors: tonic services; letters and the outbox worker; metrics and health |
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
-//! | [`config`], [`telemetry`] | what every part may use |
+//! | [`config`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
 
 pub mod call;
@@ -30,6 +30,8 @@ pub mod daemon;
 pub mod desk;
 pub mod grpc;
 pub mod mail;
+pub mod metrics;
+pub mod monitor;
 pub mod store;
 pub mod telemetry;
 

@@ -161,7 +161,7 @@ mod tests {
         assert!(
             SERVICE_UNIT.contains(&format!("within {} s", crate::daemon::STOP_WITHIN.as_secs()))
         );
-        assert!(allowed("WatchdogSec=") >= crate::daemon::systemd::STUCK);
+        assert!(allowed("WatchdogSec=") >= crate::store::STUCK);
         assert!(SERVICE_UNIT.contains(&format!("RestartPreventExitStatus={}\n", exit::USAGE)));
         for name in ["smtp_password", "tls_cert", "tls_key"] {
             let line = format!("{name}_file = \"credential:holdpoint.{name}\"");

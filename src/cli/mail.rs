@@ -15,8 +15,7 @@ use super::state::Globals;
 use super::text::safe;
 use crate::config::Config;
 use crate::daemon::mail_sender;
-use crate::mail::letter::{About, Recipient};
-use crate::mail::sample;
+use crate::mail::letter::{self, About, Recipient};
 use crate::mail::transport::{Fault, MailConfig, Said, Transport};
 
 /// Mail to the operators: try it out; what waits or failed
@@ -60,18 +59,19 @@ async fn test(globals: &Globals, address: &str) -> Done {
     let transport = Transport::new(&mail).map_err(|e| Failure::new(safe(&e.to_string()), mend))?;
     let sender = mail_sender(&config).map_err(|error| Failure::new(error.to_string(), mend))?;
     let name = address.split('@').next().unwrap_or_default().to_owned();
-    let to = Recipient { name: name.clone(), email: address.to_owned(), time_zone: None };
+    let known = config.operators.iter().find(|o| o.email.as_deref() == Some(address));
+    let time_zone = known.and_then(|operator| operator.time_zone);
+    let to = Recipient { name: name.clone(), email: address.to_owned(), time_zone };
     let about = About {
         from: sender.from,
         reply_to: sender.reply_to,
         asked: vec![name],
-        looked: Vec::new(),
         thread: None,
         now: super::when::now(),
         command_prefix: sender.command_prefix,
         host: sender.host,
     };
-    let letter = sample::letter(&to, &about).map_err(|e| Failure::new(safe(&e.to_string()), ""))?;
+    let letter = letter::sample(&to, &about).map_err(|e| Failure::new(safe(&e.to_string()), ""))?;
     let message_id = letter.message_id.clone();
     let mut out = Output::stdout();
     out.line(&format!("to {} by {}", safe(address), safe(&transport.describe())))?;

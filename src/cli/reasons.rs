@@ -135,6 +135,11 @@ mod tests {
             }
         }
         assert_eq!(seen, REASONS.len());
+        for (reason, _) in REASONS {
+            assert!(crate::metrics::REASONS.contains(reason), "{reason} is not counted");
+        }
+        // And what no reason stands for.
+        assert_eq!(crate::metrics::REASONS.len(), REASONS.len() + 1);
     }
 
     #[test]

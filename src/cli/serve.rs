@@ -6,10 +6,10 @@ use super::errors::{Done, Failure};
 use super::output;
 use super::signals::{Asked, DaemonSignals};
 use super::state::Globals;
-use crate::config::Config;
+use crate::config::{Config, printable};
 use crate::daemon::systemd::Sockets;
 use crate::daemon::{CannotStart, Daemon, STOP_WITHIN};
-use crate::telemetry;
+use crate::telemetry::Logging;
 
 /// Run the daemon
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ run the daemon as a user of its own and give callers and operators tokens: `hold
 pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
     // First of all: they are known by their numbers, and the variables go.
     let sockets = Sockets::passed();
-    telemetry::start();
+    let log = Logging::start();
     let (config, warnings) = Config::load(globals.overrides()).map_err(Failure::from)?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -34,13 +34,16 @@ pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
     let mut signals = DaemonSignals::listen()?;
     let cannot_start = |e: CannotStart| Failure::new(e.to_string(), "");
     let sockets = sockets.map_err(cannot_start)?;
-    let mut daemon = Daemon::start(&config, sockets).await.map_err(cannot_start)?;
+    let mut daemon = Daemon::start(&config, sockets, log.dropped()).await.map_err(cannot_start)?;
     if config.local_mode() {
         output::note(LOCAL_MODE);
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        mode = if config.local_mode() { "local" } else { "team" },
+        config = config.file.as_deref().map(printable),
         addresses = daemon.addresses.join(" "),
+        metrics = daemon.metrics_at,
         mail = daemon.mail_goes,
         "serving"
     );

@@ -16,6 +16,7 @@ use super::routing::RouteConfig;
 /// words for people mean one identity each, and the doors are shut.
 pub(super) fn always(config: &Config, problems: &mut Problems) {
     doors(config, problems);
+    monitoring(config, problems);
     unique_names(config, problems);
     unique_tokens(config, problems);
     certificate_names(config, problems);
@@ -158,6 +159,26 @@ impl Config {
             lacks.push(("tokens would travel unencrypted", remedy));
         }
         lacks
+    }
+}
+
+/// Metrics name nobody and nothing, so they may leave this machine; whoever opens
+/// them should know that everyone there can read them.
+fn monitoring(config: &Config, problems: &mut Problems) {
+    let Some(listen) = config.metrics_listen else { return };
+    let place = config.sources.get("metrics_listen").unwrap_or(&Place::Default);
+    if config.listen == Some(listen) && listen.port() != 0 {
+        let message = format!("`metrics_listen` and `listen` are both {listen}");
+        problems.error(place, message, "give metrics a port of their own, for example 4656");
+    }
+    if !listen.ip().to_canonical().is_loopback() {
+        let message = format!(
+            "`metrics_listen` is {listen}: other machines can read, without a token, how much is \
+             held and decided (not what, nor by whom)"
+        );
+        let remedy = "let only your Prometheus reach it (a firewall, a network of its own), or \
+                      listen on 127.0.0.1";
+        problems.warning(place, message, remedy);
     }
 }
 

@@ -13,7 +13,7 @@ use super::error::{Place, Problems};
 use super::names::{meant, shortened};
 
 /// Variables that are read elsewhere: by clients, or before there is a file.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 10] = [
     "HOLDPOINT_CONFIG",
     "HOLDPOINT_STATE_DIR",
     "HOLDPOINT_SERVER",
@@ -23,6 +23,7 @@ const ELSEWHERE: [&str; 9] = [
     "HOLDPOINT_CERT",
     "HOLDPOINT_KEY",
     "HOLDPOINT_LOG",
+    "HOLDPOINT_LOG_FORMAT",
 ];
 
 /// Kubernetes gives every container variables for each service of the

@@ -76,6 +76,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// How it speaks TLS; `None`: not at all.
     pub tls: Option<TlsFiles>,
+    /// A TCP address for metrics and health.
+    pub metrics_listen: Option<SocketAddr>,
     /// The mail server; `None`: mails become files in the state directory.
     pub smtp: Option<Smtp>,
     /// How many connections to it at most. 1 to 32.
@@ -188,6 +190,7 @@ impl Config {
         let config = Config {
             listen: given.listen(&mut problems),
             tls: given.tls(&mut problems),
+            metrics_listen: given.metrics_listen(&mut problems),
             smtp: given.smtp(&mut problems),
             smtp_connections: given.smtp_connections(&mut problems),
             mail_folder_keep: given.mail_folder_keep(&mut problems),

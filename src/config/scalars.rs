@@ -32,12 +32,13 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 25] = [
+const SETTINGS: [Setting; 26] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
     ("tls_min_version", Kind::Text, "1.2"),
     ("tls_client_ca_file", Kind::Text, ""),
+    ("metrics_listen", Kind::Text, ""),
     ("smtp_url", Kind::Text, ""),
     ("smtp_password_file", Kind::Text, ""),
     ("smtp_auth", Kind::Text, "auto"),
@@ -254,11 +255,22 @@ impl Given {
 
     /// The TCP address.
     pub fn listen(&self, problems: &mut Problems) -> Option<SocketAddr> {
-        let (text, place) = self.text("listen")?;
+        self.address("listen", "4653", problems)
+    }
+
+    /// The address for monitoring.
+    pub fn metrics_listen(&self, problems: &mut Problems) -> Option<SocketAddr> {
+        self.address("metrics_listen", "4656", problems)
+    }
+
+    fn address(&self, name: &str, port: &str, problems: &mut Problems) -> Option<SocketAddr> {
+        let (text, place) = self.text(name)?;
         let address = text.parse();
         if address.is_err() {
-            let message = format!("`listen` is \"{}\", not an address", shortened(text));
-            let remedy = "write an IP address and a port, for example 127.0.0.1:4653 or [::]:4653";
+            let message = format!("`{name}` is \"{}\", not an address", shortened(text));
+            let remedy = format!(
+                "write an IP address and a port, for example 127.0.0.1:{port} or [::]:{port}"
+            );
             problems.error(place, message, remedy);
         }
         address.ok()

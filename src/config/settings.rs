@@ -27,6 +27,7 @@ impl Config {
             ("tls_key_file", tls.map(|tls| path(&tls.key_file))),
             ("tls_min_version", tls.map(|tls| quoted(tls.min_version.word()))),
             ("tls_client_ca_file", tls.and_then(|tls| tls.client_ca_file.as_deref()).map(path)),
+            ("metrics_listen", self.metrics_listen.map(|listen| quoted(&listen.to_string()))),
             ("smtp_url", smtp.map(|smtp| quoted(&smtp.to_string()))),
             ("smtp_password_file", smtp.and_then(|s| s.password_file.as_deref()).map(path)),
             ("smtp_auth", Some(quoted(smtp.map_or(SmtpAuth::Auto, |smtp| smtp.auth).word()))),

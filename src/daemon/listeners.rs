@@ -34,7 +34,7 @@ pub async fn tcp(
 ) -> Result<Vec<TcpListener>, CannotStart> {
     match config.listen {
         Some(address) if passed.is_empty() => {
-            Ok(vec![server::bind_tcp(address).await.map_err(CannotStart::because)?])
+            Ok(vec![server::bind_tcp("listen", address).await.map_err(CannotStart::because)?])
         }
         _ => passed.into_iter().map(|socket| checked(config, socket)).collect(),
     }

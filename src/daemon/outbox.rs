@@ -28,9 +28,8 @@ pub fn start(
         let stop = async move {
             let _ = closing.wait_for(|closing| *closing).await;
         };
-        let (people, connections) = (|| desk.people(), transport.clone());
+        let people = || desk.people();
         worker::run(desk.store().clone(), transport, sender, per_minute, people, &bell, stop).await;
-        connections.close().await;
     });
     Ok((worker, goes))
 }

@@ -17,12 +17,7 @@ use sd_notify::NotifyState;
 
 use super::CannotStart;
 use crate::desk::Desk;
-
-/// The store's thread is taken for stuck after this long without a turn. It has
-/// one every second when it is idle; a commit takes milliseconds, and another
-/// program's lock is waited for 5 seconds. A store that cannot write, on a full
-/// disk say, has its turns all the same: a restart would not mend that.
-pub const STUCK: Duration = Duration::from_secs(30);
+use crate::store::STUCK;
 
 /// Sockets that were passed to this process, used in place of its own.
 #[derive(Debug, Default)]

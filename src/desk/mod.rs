@@ -16,6 +16,7 @@
 //! Must never: answer before the store has committed, or keep the unmasked
 //! arguments of a call once it has been digested.
 
+mod counting;
 pub mod entitlement;
 pub mod error;
 pub mod in_force;
@@ -41,7 +42,7 @@ use crate::call::ids::RequestId;
 use crate::call::model::{Call, Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
 use crate::call::time::Time;
-use crate::store::audit::Kind;
+use crate::metrics::Metrics;
 use crate::store::change::{self, Change};
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Entitled, Lift};
@@ -116,24 +117,17 @@ impl Desk {
         let waiters = Arc::new(Waiters::new(settings.max_held));
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let mail = Arc::new(tokio::sync::Notify::new());
+        let metrics = Arc::new(Metrics::new());
         let (wake, tell, ring) = (waiters.clone(), events.clone(), mail.clone());
+        let counted = metrics.clone();
         let store = Store::open(StoreOptions {
             path: database,
             clock,
             on_commit: Box::new(move |committed| {
                 for event in committed {
+                    counting::count(&counted, &event);
                     if event.request.status != Status::Pending {
                         wake.wake(&event.request);
-                    }
-                    if event.kind == Kind::OutcomeUnknown {
-                        let request = event.request.id;
-                        tracing::warn!(%request, "nobody knows whether this call ran; somebody should look");
-                    }
-                    if let (Kind::NobodyReached, Some(unreached)) =
-                        (event.kind, &event.request.unreached)
-                    {
-                        let (request, why) = (event.request.id, &unreached.why);
-                        tracing::warn!(%request, why, "nobody who is asked could be reached by mail, and nobody has looked");
                     }
                     // Nobody watching is not an error.
                     let _ = tell.send(event);
@@ -141,6 +135,7 @@ impl Desk {
                 ring.notify_one();
             }),
             before_commit: None,
+            metrics,
         })?;
         store.keep_for(settings.retention);
         Ok(Arc::new(Desk {
@@ -158,6 +153,11 @@ impl Desk {
     /// The store, for questions.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        self.store.metrics()
     }
 
     /// Rings after commits that may have queued mail.

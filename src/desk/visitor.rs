@@ -102,10 +102,10 @@ impl People {
 /// The first few names, as a person reads them.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    match names.len() {
-        0 => "it has no DNS name, URI or mail address".to_owned(),
-        ..=SHOWN => names.join(", "),
-        many => format!("{} and {} more", names[..SHOWN].join(", "), many - SHOWN),
+    match names.len().saturating_sub(SHOWN) {
+        0 if names.is_empty() => "it has no DNS name, URI or mail address".to_owned(),
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
     }
 }
 

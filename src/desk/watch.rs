@@ -43,12 +43,19 @@ pub struct Watch {
     behind: bool,
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.desk.metrics().watchers.dec();
+    }
+}
+
 impl Watch {
     /// Begins to watch. Subscribed first, read second.
     pub async fn begin(desk: Arc<Desk>, operator: Arc<Operator>) -> Result<Self, DeskError> {
         let events = desk.subscribe();
         let seen = newest(&desk).await?;
         let (ready, page) = (VecDeque::new(), Some(PendingAfter::default()));
+        desk.metrics().watchers.inc();
         Ok(Watch { desk, operator, events, ready, page, seen, behind: false })
     }
 

@@ -6,6 +6,7 @@
 pub mod auth;
 mod caller;
 mod convert;
+mod counted;
 pub mod doors;
 pub mod errors;
 mod for_all;

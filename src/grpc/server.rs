@@ -14,6 +14,7 @@ use tonic_health::server::HealthReporter;
 
 use super::auth::{self, Door};
 use super::caller::CallerDoor;
+use super::counted::Counted;
 use super::doors::Connection;
 use super::for_all::ForAll;
 use super::history::HistoryDoor;
@@ -91,9 +92,18 @@ pub async fn router(door: &Door) -> Result<Router, Box<dyn std::error::Error + S
         .add_service(ForAll(health))
         .add_service(ForAll(v1))
         .add_service(ForAll(v1alpha))
-        .add_service(InterceptedService::new(callers, auth::known(&door.desk)))
-        .add_service(InterceptedService::new(operators, auth::known(&door.desk)))
-        .add_service(InterceptedService::new(history, auth::known(&door.desk))))
+        .add_service(Counted::new(
+            InterceptedService::new(callers, auth::known(&door.desk)),
+            &door.desk,
+        ))
+        .add_service(Counted::new(
+            InterceptedService::new(operators, auth::known(&door.desk)),
+            &door.desk,
+        ))
+        .add_service(Counted::new(
+            InterceptedService::new(history, auth::known(&door.desk)),
+            &door.desk,
+        )))
 }
 
 /// SERVING only while the store can write, for the whole and for each service.
@@ -149,10 +159,10 @@ pub fn bind_socket(path: &Path) -> Result<UnixListener, String> {
     UnixListener::bind(path).map_err(|e| say("bind", e))
 }
 
-/// Binds the TCP address.
-pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, String> {
+/// Binds the TCP address that a key of the configuration names.
+pub async fn bind_tcp(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|e| {
-        format!("cannot listen on {address}: {e}; choose another `listen`, or stop what uses it")
+        format!("cannot listen on {address}: {e}; choose another `{key}`, or stop what uses it")
     })
 }
 

@@ -139,8 +139,6 @@ pub struct About {
     pub reply_to: Option<Mailbox>,
     /// Everyone who is asked. Not used by summaries.
     pub asked: Vec<String>,
-    /// Who has looked at the request so far. Used by reminders.
-    pub looked: Vec<String>,
     /// The `Message-ID` of the letter that told the recipient of the request,
     /// if that was not its own: a summary. Later letters continue that one.
     pub thread: Option<String>,

@@ -24,7 +24,6 @@ mod subject;
 mod thread;
 
 pub mod letter;
-pub mod sample;
 pub mod transport;
 pub mod worker;
 

@@ -126,7 +126,6 @@ impl Desk<'_> {
             from: self.sender.from.clone(),
             reply_to: self.sender.reply_to.clone(),
             asked: Vec::new(),
-            looked: Vec::new(),
             thread: None,
             now: self.store.now(),
             command_prefix: self.sender.command_prefix.clone(),

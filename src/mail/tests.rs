@@ -138,7 +138,6 @@ fn about() -> About {
         from: sender(Some("Holdpoint <holdpoint@example.com>"), "ignored").expect("an address"),
         reply_to: None,
         asked: vec!["Jörg Weiß".to_owned(), "sam".to_owned()],
-        looked: Vec::new(),
         thread: None,
         now: at(NOW),
         command_prefix: "holdpoint".to_owned(),

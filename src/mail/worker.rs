@@ -29,7 +29,9 @@ pub use super::prepare::Sender;
 use super::prepare::{Desk, Prepared};
 use super::schedule;
 use super::transport::{Delivered, Failure, Fault, Transport};
+use crate::call::safe_text::SafeText;
 use crate::desk::people::People;
+use crate::metrics::MailResult as Counted;
 use crate::store::mail::{self, Begin, DueMail, MailOutcome, MailResult, Queue};
 use crate::store::{Store, StoreError};
 
@@ -303,10 +305,27 @@ impl Work {
                 tracing::warn!(%error, "how a mail went cannot be recorded; trying again");
                 return false;
             }
-            self.underway.remove(&id);
-            self.unrecorded.pop_front();
+            let mail = self.underway.remove(&id);
+            if let Some(MailResult { outcome, .. }) = self.unrecorded.pop_front() {
+                store.metrics().mail(counted(&outcome));
+                if let (Some(mail), MailOutcome::Sent { .. }) = (mail, outcome) {
+                    let to = SafeText::line(&mail.operator);
+                    // A summary is about several.
+                    let request = mail.request.map(tracing::field::display);
+                    tracing::info!(request, %to, "mail sent");
+                }
+            }
         }
         true
+    }
+}
+
+fn counted(outcome: &MailOutcome) -> Counted {
+    match outcome {
+        MailOutcome::Sent { .. } => Counted::Sent,
+        MailOutcome::Retry { .. } | MailOutcome::Unknown { .. } => Counted::Deferred,
+        MailOutcome::Failed { .. } => Counted::Failed,
+        MailOutcome::Pointless => Counted::Pointless,
     }
 }
 

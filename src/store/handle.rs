@@ -2,7 +2,7 @@
 //! asked on connections of their own.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use super::tx::{Event, State, Tx};
 use super::writer::{Writer, rebuild};
 use super::{restored, text_index};
 use crate::call::time::Time;
+use crate::metrics::Metrics;
 
 /// Transitions that may wait for the writer. Beyond, callers are told to come
 /// back; a second of full load is about 50,000.
@@ -32,6 +33,12 @@ const WALKERS: usize = 1;
 
 /// How long questions under way may take when the store closes.
 const READERS_LEAVE: Duration = Duration::from_secs(2);
+
+/// The store's thread is taken for stuck after this long without a turn. It has
+/// one every second when it is idle; a commit takes milliseconds, and another
+/// program's lock is waited for 5 seconds. A store that cannot write, on a full
+/// disk say, has its turns all the same: a restart would not mend that.
+pub const STUCK: Duration = Duration::from_secs(30);
 
 /// Whether the store can write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +62,8 @@ pub struct StoreOptions {
     pub on_commit: Box<dyn Fn(Vec<Event>) + Send>,
     /// A test's chance to fail a commit.
     pub before_commit: Option<BeforeCommit>,
+    /// Where commits are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for StoreOptions {
@@ -135,6 +144,7 @@ pub(super) struct Shared {
     pub(super) reading: Arc<Semaphore>,
     pub(super) walking: Arc<Semaphore>,
     pub(super) health: watch::Receiver<Health>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// 0: for ever.
     pub(super) retention_ms: AtomicU64,
@@ -235,6 +245,7 @@ impl Store {
             reading: Arc::new(Semaphore::new(READERS)),
             walking: Arc::new(Semaphore::new(WALKERS)),
             health,
+            metrics: options.metrics,
             thread: Mutex::new(None),
             retention_ms: AtomicU64::new(0),
             lost: OnceLock::new(),
@@ -261,6 +272,16 @@ impl Store {
     /// The store's time.
     pub fn now(&self) -> Time {
         self.shared.now()
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// Whether it can write, and changes of that.

@@ -33,6 +33,7 @@ pub mod export;
 mod faults;
 mod handle;
 pub mod mail;
+pub mod pending;
 mod place;
 pub mod query;
 pub mod reach;
@@ -46,11 +47,12 @@ pub mod submit;
 pub mod text_index;
 pub mod tx;
 pub mod uses;
+pub mod vitals;
 mod writer;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use error::{Refusal, StoreError};
-pub use handle::{Health, Store, StoreOptions};
+pub use handle::{Health, STUCK, Store, StoreOptions};
 pub use tx::{Event, Tx};

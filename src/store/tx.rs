@@ -1,13 +1,13 @@
 //! One transition's view of the database: a connection inside a transaction,
 //! the time, and what must be undone when the transition fails.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::audit::{Entry, Kind};
 use super::error::StoreError;
+use super::pending::PendingCounts;
 use crate::call::model::{Request, Scope, Status};
 use crate::call::time::Time;
 
@@ -43,9 +43,8 @@ pub struct State {
     pub log_id: [u8; 16],
     /// Where the chain stands.
     pub head: Head,
-    /// Pending requests by caller, and by caller and client. Counting rows would
-    /// make a submit dearer with each request that waits.
-    pub pending: HashMap<(String, Option<String>), u32>,
+    /// How many requests are pending.
+    pub pending: PendingCounts,
     /// Wall time minus boot time, in milliseconds. Changes only by a recorded step.
     pub offset_ms: i64,
     /// No use is granted before this time (unless an admin confirms the clock).
@@ -55,8 +54,8 @@ pub struct State {
 /// A change to [`State`] and how to take it back.
 #[derive(Debug)]
 enum Undo {
-    Pending { key: (String, Option<String>), added: bool },
-    AllPending(HashMap<(String, Option<String>), u32>),
+    Pending { caller: String, client: String, added: bool },
+    AllPending(PendingCounts),
     Offset(i64),
     Doubt(Option<Time>),
 }
@@ -106,7 +105,12 @@ impl<'a> Tx<'a> {
         self.events.truncate(told);
         for undo in std::mem::take(&mut self.undo).into_iter().rev() {
             match undo {
-                Undo::Pending { key, added } => count(&mut self.state.pending, key, !added),
+                Undo::Pending { caller, client, added: true } => {
+                    self.state.pending.remove(&caller, &client);
+                }
+                Undo::Pending { caller, client, added: false } => {
+                    self.state.pending.add(&caller, &client, 1);
+                }
                 Undo::AllPending(before) => self.state.pending = before,
                 Undo::Offset(by) => self.state.offset_ms -= by,
                 Undo::Doubt(before) => self.state.clock_doubt = before,
@@ -142,12 +146,7 @@ impl<'a> Tx<'a> {
 
     /// How many requests of this caller (and of this client of it) are pending.
     pub fn pending(&self, scope: &Scope) -> (u32, u32) {
-        let of = |key| self.state.pending.get(&key).copied().unwrap_or(0);
-        let caller = of((scope.caller.clone(), None));
-        if scope.client.is_empty() {
-            return (caller, 0);
-        }
-        (caller, of((scope.caller.clone(), Some(scope.client.clone()))))
+        self.state.pending.of(scope)
     }
 
     /// Keeps the count of pending requests in step with a change of status.
@@ -157,14 +156,12 @@ impl<'a> Tx<'a> {
             (true, false) => false,
             _ => return,
         };
-        let mut keys = vec![(scope.caller.clone(), None)];
-        if !scope.client.is_empty() {
-            keys.push((scope.caller.clone(), Some(scope.client.clone())));
+        let (caller, client) = (scope.caller.clone(), scope.client.clone());
+        match added {
+            true => self.state.pending.add(&caller, &client, 1),
+            false => self.state.pending.remove(&caller, &client),
         }
-        for key in keys {
-            count(&mut self.state.pending, key.clone(), added);
-            self.undo.push(Undo::Pending { key, added });
-        }
+        self.undo.push(Undo::Pending { caller, client, added });
     }
 
     /// Everything that is pending ends in this transition.
@@ -182,17 +179,5 @@ impl<'a> Tx<'a> {
     /// The clock is believed again.
     pub fn clear_doubt(&mut self) {
         self.undo.push(Undo::Doubt(self.state.clock_doubt.take()));
-    }
-}
-
-fn count(
-    pending: &mut HashMap<(String, Option<String>), u32>,
-    key: (String, Option<String>),
-    added: bool,
-) {
-    let count = pending.entry(key.clone()).or_insert(0);
-    *count = if added { *count + 1 } else { count.saturating_sub(1) };
-    if *count == 0 {
-        pending.remove(&key);
     }
 }

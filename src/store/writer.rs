@@ -19,6 +19,7 @@ use super::clock::{self, Drift};
 use super::error::StoreError;
 use super::faults::{self, Steps};
 use super::handle::{Batch, BeforeCommit, Health, Job, Message, Shared, Transition};
+use super::pending::PendingCounts;
 use super::place::{Lost, Place, lock};
 use super::retention::{self, Run};
 use super::tx::{Event, State, Tx};
@@ -50,6 +51,35 @@ const ERASE_EVERY: Duration = Duration::from_secs(3600);
 /// asks: 8 entries each time, so 80 a second; an idle one erases all the time.
 const ERASE_AT_LEAST: Duration = Duration::from_millis(100);
 
+/// Whose each pending request is. Answered by the index alone: to fetch the rows,
+/// all over the file, took seconds where there were a hundred thousand.
+pub(super) const PENDING: &str =
+    "SELECT caller, client FROM requests INDEXED BY requests_pending WHERE status = 1";
+
+/// How many requests each caller, and each client of a caller, has pending.
+fn pending(conn: &Connection) -> rusqlite::Result<PendingCounts> {
+    let mut counts: HashMap<String, HashMap<String, u32>> = HashMap::new();
+    let mut statement = conn.prepare(PENDING)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (caller, client) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+        // Names are copied once, not once a row.
+        if !counts.contains_key(caller) {
+            counts.insert(caller.to_owned(), HashMap::new());
+        }
+        let Some(clients) = counts.get_mut(caller) else { continue };
+        match clients.get_mut(client) {
+            Some(count) => *count += 1,
+            None => drop(clients.insert(client.to_owned(), 1)),
+        }
+    }
+    let mut pending = PendingCounts::default();
+    for (caller, clients) in &counts {
+        clients.iter().for_each(|(client, n)| pending.add(caller, client, *n));
+    }
+    Ok(pending)
+}
+
 /// What the writer knows, read from the database.
 pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite::Result<State> {
     let mut fresh = [0u8; 16];
@@ -60,20 +90,7 @@ pub(super) fn rebuild(conn: &Connection, offset_ms: i64, wall: Time) -> rusqlite
     let log_id =
         conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?;
     let head = audit::head(conn)?;
-    let mut pending: HashMap<(String, Option<String>), u32> = HashMap::new();
-    let mut counts = conn.prepare(
-        "SELECT caller, client, count(*) FROM requests INDEXED BY requests_pending
-         WHERE status = 1 GROUP BY caller, client",
-    )?;
-    let mut rows = counts.query([])?;
-    while let Some(row) = rows.next()? {
-        let (caller, client, count): (String, String, u32) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
-        *pending.entry((caller.clone(), None)).or_default() += count;
-        if !client.is_empty() {
-            pending.insert((caller, Some(client)), count);
-        }
-    }
+    let pending = pending(conn)?;
     let clock_doubt = clock::doubt_at_start(conn, head.at, wall)?;
     Ok(State { log_id, head, pending, offset_ms, clock_doubt })
 }
@@ -137,6 +154,7 @@ impl Writer {
             erasing: Erasing::Next(now),
         };
         writer.look_ahead();
+        writer.show();
         writer
     }
 
@@ -204,6 +222,7 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, due: bool) {
         let mut events = Vec::new();
         let head = self.state.head.sequence;
+        let (began, transitions) = (Instant::now(), jobs.len());
         // A panic is a defect of ours. It must not leave a daemon that cannot
         // write: its batch is given up, and the next begins from what is on disk.
         let tried = catch_unwind(AssertUnwindSafe(|| self.try_commit(&mut jobs, due, &mut events)));
@@ -214,6 +233,9 @@ impl Writer {
             Ok(()) => {
                 let steps = Steps::of(&events);
                 steps.reached("after-commit");
+                // Before anyone is told: who asks next what is counted finds it.
+                self.shared.metrics.committed(transitions, began.elapsed());
+                self.show();
                 self.words_behind += self.state.head.sequence.saturating_sub(head);
                 if !events.is_empty() {
                     (self.on_commit)(events);
@@ -227,10 +249,11 @@ impl Writer {
                 steps.reached("after-answer");
             }
             Err(error) => {
-                tracing::error!(%error, "the store could not write");
+                self.shared.metrics.commit_failures.inc();
                 self.set_health(Health::Failing(error.to_string()));
                 // Before anyone is told: what they ask next must meet what is on disk.
                 self.reopen();
+                self.show();
                 for job in jobs {
                     job.fail(&error);
                 }
@@ -334,7 +357,6 @@ impl Writer {
                 self.words_behind = WORDS_BEHIND;
             }
             Err(error) => {
-                tracing::error!(%error, "the database cannot be reopened");
                 self.set_health(Health::Failing(error));
             }
         }
@@ -362,12 +384,30 @@ impl Writer {
         self.set_health(Health::Failing(why));
     }
 
+    /// That it fails is logged once, not at each attempt.
     fn set_health(&self, health: Health) {
         self.health.send_if_modified(|before| {
+            match (&*before, &health) {
+                (Health::Serving, Health::Failing(error)) => {
+                    tracing::error!(error, "the store cannot write; nothing runs until it can");
+                }
+                (Health::Failing(_), Health::Serving) => tracing::info!("the store writes again"),
+                _ => {}
+            }
             let changed = *before != health;
             *before = health;
             changed
         });
+    }
+
+    /// Puts what only the writer knows where metrics are read.
+    fn show(&self) {
+        let sequence = i64::try_from(self.state.head.sequence).unwrap_or(i64::MAX);
+        let doubt = self.state.clock_doubt.is_some_and(|until| self.shared.now() < until);
+        let metrics = &self.shared.metrics;
+        metrics.pending.set(self.state.pending.all().into());
+        metrics.audit_sequence.set(sequence);
+        metrics.clock_in_doubt.set(doubt.into());
     }
 
     /// The wall clock may have been stepped, or slewed a little.
@@ -380,6 +420,7 @@ impl Writer {
             Drift::Slewed(by) => self.state.offset_ms += by,
             Drift::Stepped(by) => {
                 let (job, _) = Transition::new(move |tx: &mut Tx<'_>| clock::step(tx, by));
+                self.shared.metrics.clock_steps.inc();
                 tracing::warn!(by_ms = by, "the wall clock was stepped; deadlines move along");
                 self.commit(vec![Box::new(job)], false);
             }
@@ -394,6 +435,8 @@ impl Writer {
     }
 
     fn idle_work(&mut self) {
+        // The clock may have caught up.
+        self.show();
         if self.shared.lost.get().is_some() {
             return;
         }

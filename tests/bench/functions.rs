@@ -7,7 +7,6 @@
 #[allow(dead_code)]
 mod call;
 
-use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ use holdpoint::desk::intake::Intake;
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
 use holdpoint::store::audit::{Entry, Kind, body_hash, entry_hash};
+use holdpoint::store::pending::PendingCounts;
 use holdpoint::store::tx::{Head, State};
 use holdpoint::store::{Tx, schema, text_index};
 
@@ -87,7 +87,7 @@ fn audit(c: &mut Criterion) {
     let fresh = || State {
         log_id: [1; 16],
         head: Head { sequence: 0, hash: [0; 32], at: Time(0), high: Time(0) },
-        pending: HashMap::new(),
+        pending: PendingCounts::default(),
         offset_ms: 0,
         clock_doubt: None,
     };

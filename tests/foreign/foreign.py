@@ -78,7 +78,8 @@ class Pending:
 class Foreign:
     """One identity's connection."""
 
-    def __init__(self, address, token=None, root=None, authority=None):
+    def __init__(self, address, token=None, root=None, authority=None, certificate=None):
+        """`certificate`: a client certificate and its key, both PEM."""
         options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         if address.startswith("unix:"):
             # Without it the authority is the socket's path, percent-encoded,
@@ -88,7 +89,8 @@ class Foreign:
             options.append(("grpc.ssl_target_name_override", authority))
         self.scheme, _, rest = address.partition("://")
         if self.scheme == "https":
-            credentials = grpc.ssl_channel_credentials(root)
+            chain, key = certificate or (None, None)
+            credentials = grpc.ssl_channel_credentials(root, key, chain)
             self.channel = grpc.secure_channel(rest, credentials, options)
         else:
             target = rest if self.scheme == "http" else address

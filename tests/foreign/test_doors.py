@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from foreign import Refused
 from house import ended
 from team import Team
 
@@ -42,22 +43,35 @@ def make_certificates(folder):
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        begin("localhost", "Test CA", key)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
     pem = serialization.Encoding.PEM
-    (folder / "ca.crt").write_bytes(ca.public_bytes(pem))
-    (folder / "server.crt").write_bytes(certificate.public_bytes(pem))
-    (folder / "server.key").write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+
+    def signed(subject, names):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            begin(subject, "Test CA", key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .sign(ca_key, hashes.SHA256())
         )
-    )
+        form = serialization.PrivateFormat.PKCS8
+        private = key.private_bytes(pem, form, serialization.NoEncryption())
+        return certificate.public_bytes(pem), private
+
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    servers = signed("localhost", [x509.DNSName("localhost"), address])
+    (folder / "ca.crt").write_bytes(ca.public_bytes(pem))
+    (folder / "server.crt").write_bytes(servers[0])
+    (folder / "server.key").write_bytes(servers[1])
+    # A client's certificate for each kind of name.
+    uri, mail = "spiffe://corp/gateway", "zoe@example.com"
+    for client, names in {
+        "gateway": [x509.UniformResourceIdentifier(uri)],
+        "zoe": [x509.RFC822Name(mail)],
+        "stranger": [x509.DNSName("stranger.example.com")],
+    }.items():
+        certificate, key = signed(client, names)
+        (folder / f"{client}.crt").write_bytes(certificate)
+        (folder / f"{client}.key").write_bytes(key)
     return folder / "ca.crt"
 
 
@@ -112,6 +126,48 @@ def test_the_command_line_over_tls(secure):
     done = secure.run("pending", HOLDPOINT_CA=None)
     assert done.code == 13 and "HOLDPOINT_CA" in done.err
     assert secure.tokens["ben"] not in done.out + done.err
+
+
+CERTIFIED = """
+[[callers]]
+name = "gateway"
+certificate_names = ["spiffe://corp/gateway"]
+
+[[operators]]
+name = "zoe"
+groups = ["ops"]
+certificate_names = ["zoe@example.com"]
+"""
+
+
+def test_a_client_certificate_is_who_one_is():
+    team = Team()
+    ca = make_certificates(team.state)
+    listen = 'listen = "127.0.0.1:0"'
+    team.configure(listen, *TLS, 'tls_client_ca_file = "ca.crt"', CERTIFIED).start()
+
+    def client(name, token=None):
+        pair = [(team.state / f"{name}.{end}").read_bytes() for end in ("crt", "key")]
+        return team.client(token, team.tcp(), root=ca.read_bytes(), certificate=pair)
+
+    try:
+        gateway, zoe = client("gateway"), client("zoe")
+        asking = gateway.submit("one", tool="write", timeout_ms=60_000)
+        request = None
+        while request is None:
+            request = next(iter(zoe.pending()), None)
+        decided = zoe.decide(request)
+        strength = zoe.contract.name("Strength", decided.decisions[0].strength)
+        assert (decided.decisions[0].operator, strength) == ("zoe", "STRENGTH_CERTIFICATE")
+        gateway.take(asking.result(), "one")
+        with pytest.raises(Refused) as refused:
+            client("stranger").pending()
+        assert refused.value.reason == "BAD_TOKEN" and "stranger.example.com" in refused.value.message
+        with pytest.raises(Refused) as refused:
+            client("zoe", team.tokens["ana"]).pending()
+        assert refused.value.reason == "BAD_TOKEN" and "ana" in refused.value.message
+    finally:
+        team.end()
 
 
 def test_a_token_does_not_travel_in_clear_text(secure):

@@ -243,11 +243,11 @@ def test_a_dead_mail_server_blocks_nobody_and_the_mail_comes_when_it_lives(team,
 
     def tried():
         found = notices(ana, held)
-        return found if [n.attempts >= 1 for n in found] == [True] * 2 else None
+        return found if any(n.attempts and n.detail for n in found) else None
 
-    failed = until(tried, "both mails were tried")
+    # One of them finds that the server is away; the other waits for it to be back.
+    failed = until(tried, "a mail was tried")
     assert {notice.state for notice in failed} <= {"queued", "deferred", "failed"}
-    assert all(notice.detail for notice in failed), "why it failed is told"
     server.start()
     until(lambda: len(server.kept.letters) >= 2, "the mails arrive", within=60)
     for _, _, content in server.kept.letters:

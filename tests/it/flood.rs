@@ -10,6 +10,7 @@ use holdpoint::config::{Config, Environment, Overrides};
 use holdpoint::daemon::Daemon as InProcess;
 use holdpoint::daemon::systemd::Sockets;
 use holdpoint::proto;
+use holdpoint::telemetry::Dropped;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
@@ -272,7 +273,8 @@ async fn in_process(home: &Home) -> (InProcess, SocketAddr) {
     let state_dir = Some(home.state.clone());
     let overrides = Overrides { state_dir, ..Overrides::default() };
     let (config, _) = Config::load_with(&overrides, &Environment::default()).expect("valid");
-    let daemon = InProcess::start(&config, Sockets::default()).await.expect("started");
+    let daemon =
+        InProcess::start(&config, Sockets::default(), Dropped::default()).await.expect("started");
     let address = daemon.addresses.iter().find(|a| a.starts_with("http")).expect("TCP");
     let address = socket_address(address);
     (daemon, address)
@@ -377,6 +379,7 @@ async fn who_tries_tokens_has_to_connect_anew_for_each_hundred() {
     wait_for("the connection to be closed", || async { (open() == 0).then_some(()) }).await;
     assert_eq!(given_up(), 1);
     // Who is known, a gateway with a wrong setting perhaps, is only refused.
+    let clients = Clients::over(plain(address).connect().await.expect("made"), &home.state);
     asks(&clients, "known").await;
     tries(&clients, 200).await;
     assert_eq!((given_up(), open()), (1, 1));

@@ -84,8 +84,8 @@ fn mail_test_prints_the_whole_conversation_without_the_password() {
     }
     assert!(!out.contains("hunter2"), "{out}");
     let letter = served.join().expect("served");
-    assert!(letter.contains("Subject: Approve? read: this_is_a_test on holdpoint"), "{letter}");
-    assert!(letter.contains("This is a test of Holdpoint's mail."), "{letter}");
+    assert!(letter.contains("Subject: Test: mail from Holdpoint reaches you"), "{letter}");
+    assert!(letter.contains("This is a test: mail from Holdpoint reaches you"), "{letter}");
 }
 
 #[test]

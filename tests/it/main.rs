@@ -20,6 +20,7 @@
 //! | [`systemd`] | what it hears, and the sockets that it passes |
 //! | [`stopping`] | told to stop in the middle of commits, mails and holds |
 //! | [`mail`] | mail, tried out from the command line |
+//! | [`watched_over`] | metrics, health and logs, and those who read them slowly |
 //!
 //! One test: `cargo test --test it a_callers_token`. Where a test needs what not
 //! every machine allows (mounting, immutable files, faketime), it says that it
@@ -68,3 +69,4 @@ mod stopping;
 mod support;
 mod systemd;
 mod trouble;
+mod watched_over;

@@ -4,6 +4,7 @@
 //! notices nothing, and a file that cannot be used changes nothing.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::time::Duration;
 
 use holdpoint::call::time::Time;
@@ -19,6 +20,11 @@ use super::support::{Ask, Home, approve, call, get, hold, reason_of, submit, wai
 const HELD: usize = 10_000;
 /// Calls on one connection: a mass release is paced by the number of connections.
 const CONNECTIONS: usize = 4;
+
+/// What has to happen now, and would otherwise never.
+async fn soon<T>(happens: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), happens).await.expect("within a minute")
+}
 
 /// Has the configuration read again, and waits until the log says how that went.
 async fn reload(home: &Home, daemon: &Daemon<'_>) -> String {
@@ -79,7 +85,7 @@ async fn reload_during_ten_thousand_holds() {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
     // Who was removed is sent away; the requests stay, and all others still wait.
-    for answer in leaving.join_all().await {
+    for answer in soon(leaving.join_all()).await {
         let refused = answer.expect_err("its caller was removed");
         assert_eq!(
             (refused.code(), reason_of(&refused).as_str()),
@@ -104,7 +110,7 @@ async fn reload_during_ten_thousand_holds() {
         });
     }
     deciding.join_all().await;
-    for answer in staying.join_all().await {
+    for answer in soon(staying.join_all()).await {
         assert_eq!(answer.expect("an answer").status(), Status::Approved);
     }
     // What comes now is routed anew.
@@ -177,7 +183,7 @@ async fn a_removed_operator_loses_the_stream() {
     }
     home.configure(&team(&["proxy"], &["alice"], ""));
     reload(&home, &daemon).await;
-    let refused = bob.message().await.expect_err("removed");
+    let refused = soon(bob.message()).await.expect_err("removed");
     assert_eq!(
         (refused.code(), reason_of(&refused).as_str()),
         (Code::Unauthenticated, "BAD_TOKEN")
@@ -190,7 +196,7 @@ async fn a_removed_operator_loses_the_stream() {
         );
     home.configure(&exchanged);
     reload(&home, &daemon).await;
-    let refused = alice.message().await.expect_err("another token");
+    let refused = soon(alice.message()).await.expect_err("another token");
     assert_eq!(reason_of(&refused), "BAD_TOKEN");
     let changed = &reloads(&home).await[1].payload;
     assert_eq!(changed, r#"{"operators_changed":["alice"]}"#);
@@ -215,7 +221,7 @@ async fn an_operator_who_moves_to_another_group_is_shown_what_is_theirs_now() {
     );
     let mut stream = watch(&home, "alice").await;
     let mut next = async || {
-        let event = stream.message().await.expect("no error").expect("an event").event;
+        let event = soon(stream.message()).await.expect("no error").expect("an event").event;
         match event.expect("something") {
             Event::Request(request) => request.id,
             Event::Ready(_) => "ready".to_owned(),
@@ -231,9 +237,9 @@ async fn an_operator_who_moves_to_another_group_is_shown_what_is_theirs_now() {
 
 #[tokio::test]
 async fn a_token_that_expires_while_its_caller_waits_ends_the_wait() {
-    let soon = Time(chrono::Utc::now().timestamp_millis() + 4000).rfc3339();
+    let expires = Time(chrono::Utc::now().timestamp_millis() + 4000).rfc3339();
     let expiring =
-        identity("callers", "proxy", "").replace(" }]", &format!(", expires = \"{soon}\" }}]"));
+        identity("callers", "proxy", "").replace(" }]", &format!(", expires = \"{expires}\" }}]"));
     let home = Home::with_config(&(team(&["other"], &["alice"], "") + &expiring));
     let daemon = home.start().await;
     let mut alice = home.clients().operator_named("alice");
@@ -241,8 +247,7 @@ async fn a_token_that_expires_while_its_caller_waits_ends_the_wait() {
     let (id, waiting) = hold(&caller, &mut alice, "one", call("write", "{}")).await;
     let other = home.clients().caller_named("other");
     let (_, stays) = hold(&other, &mut alice, "two", call("write", "{}")).await;
-    let ended = tokio::time::timeout(Duration::from_secs(60), waiting).await;
-    let refused = ended.expect("within a minute").expect("the task").expect_err("expired");
+    let refused = soon(waiting).await.expect("the task").expect_err("expired");
     assert_eq!(
         (refused.code(), reason_of(&refused).as_str()),
         (Code::Unauthenticated, "BAD_TOKEN")
@@ -302,5 +307,24 @@ async fn what_only_a_restart_can_change_is_named() {
     let said = reload(&home, &daemon).await;
     assert!(said.contains("which takes a restart"), "{said}");
     submit(&mut home.clients().caller(), "one", call("write", "{}")).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn limits_that_are_raised_let_more_in_at_once() {
+    let home = Home::with_config("[limits]\nmax_held = 1\nmax_pending_per_caller = 2\n");
+    let daemon = home.start().await;
+    let (mut caller, mut operator) = (home.clients().caller(), home.clients().operator());
+    let of = |n: u32| call("write", &format!(r#"{{"n":{n}}}"#));
+    let (_, waiting) = hold(&caller, &mut operator, "1", of(1)).await;
+    let refused = Ask::new("2", of(2)).briefly().send(&mut caller).await.expect_err("the limit");
+    assert_eq!(reason_of(&refused), "TOO_MANY_HELD");
+    home.configure("[limits]\nmax_held = 9\nmax_pending_per_caller = 3\n");
+    reload(&home, &daemon).await;
+    submit(&mut caller, "2", of(2)).await;
+    submit(&mut caller, "3", of(3)).await;
+    let refused = Ask::new("4", of(4)).briefly().send(&mut caller).await.expect_err("the limit");
+    assert_eq!(reason_of(&refused), "TOO_MANY_PENDING");
+    assert!(!waiting.is_finished());
     daemon.stop().await;
 }

@@ -111,6 +111,7 @@ async fn make(path: PathBuf) {
         clock: Arc::new(SystemClock),
         on_commit: Box::new(|_| {}),
         before_commit: None,
+        metrics: Arc::default(),
     });
     let store = store.expect("opened");
     for first in (0..REQUESTS).step_by(AT_ONCE) {

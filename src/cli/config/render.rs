@@ -42,6 +42,7 @@ pub(super) fn summary(config: &Config) -> String {
         (Some(listen), None) => format!("  listens: on the Unix socket and {listen}, no TLS"),
         (Some(listen), Some(_)) => format!("  listens: on the Unix socket and {listen}, with TLS"),
     });
+    lines.extend(config.metrics_listen.map(|at| format!("  metrics: on http://{at}/metrics")));
     lines.push(match &config.smtp {
         Some(smtp) => format!("  mail: through {smtp}"),
         None => "  mail: .eml files in the state directory".to_owned(),

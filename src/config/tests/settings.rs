@@ -204,6 +204,17 @@ fn no_secret_appears_in_an_error() {
 }
 
 #[test]
+fn metrics_may_leave_the_machine_but_that_is_said() {
+    let at = |address: &str| format!("metrics_listen = \"{address}\"\n");
+    let (inside, warnings) = read(&at("127.0.0.1:4656")).expect("valid");
+    assert_eq!((inside.metrics_listen.map(|a| a.port()), warnings), (Some(4656), Vec::new()));
+    warned(&at("0.0.0.0:4656"), &["hp.toml:1:18: ", "0.0.0.0:4656: other machines can read"]);
+    refused(&at("4656"), &["`metrics_listen` is \"4656\", not an address", "127.0.0.1:4656"]);
+    let both = at("127.0.0.1:4653") + "listen = \"127.0.0.1:4653\"\n";
+    refused(&both, &["`metrics_listen` and `listen` are both 127.0.0.1:4653", "4656"]);
+}
+
+#[test]
 fn a_file_may_be_a_credential_that_systemd_passed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("UTF-8");

@@ -207,10 +207,11 @@ fn so_far(request: &Request, about: &About, clock: &Clock) -> Section {
         [] => ours("nobody yet"),
         names => fitting(&listed(names, ", "), limits::LONG_VALUE),
     };
+    let looked: Vec<String> = request.looked.iter().map(|look| look.operator.clone()).collect();
     let facts = vec![
         ("Asked at".to_owned(), ours(&clock.at(request.created))),
         ("Asked".to_owned(), names(&about.asked)),
-        ("Looked".to_owned(), names(&about.looked)),
+        ("Looked".to_owned(), names(&looked)),
         ("Approved by".to_owned(), names(&approved_by(request))),
     ];
     Section { heading: "So far", note: String::new(), body: Body::Facts(facts) }

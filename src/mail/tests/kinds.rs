@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use super::reading::{Read, read, text_of, value};
 use super::*;
-use crate::call::model::{Decision, Strength, Verdict};
+use crate::call::model::{Decision, Look, Strength, Verdict};
 use crate::mail::letter::{FollowUp, Item, Summary, What, message_id, sample};
 
 /// A reader in Berlin.
@@ -25,6 +25,10 @@ fn decided(operator: &str, verdict: Verdict, reason: &str) -> Decision {
         strength: Strength::Token,
         own_call: false,
     }
+}
+
+fn look(operator: &str) -> Look {
+    Look { operator: operator.to_owned(), at: at("2026-11-22T13:55:00Z") }
 }
 
 /// A request that has ended as `how` says.
@@ -134,8 +138,7 @@ fn only_ended() -> Summary {
 /// A letter of every kind, by the name of its golden files.
 pub fn letters() -> Vec<(String, Letter)> {
     let compose = |matter: Matter<'_>, to: &Recipient, now: &str| {
-        let mut about = About { now: at(now), ..about() };
-        about.looked = vec!["sam".to_owned()];
+        let about = About { now: at(now), ..about() };
         compose(&matter, to, &about).expect("a letter")
     };
     let asked = |r: &Request, to: &Recipient| compose(Matter::Asked(r), to, NOW);
@@ -145,6 +148,7 @@ pub fn letters() -> Vec<(String, Letter)> {
         ("long".to_owned(), asked(&long(), &to())),
     ];
     let mut half = request();
+    half.looked = vec![look("sam")];
     half.decisions = vec![decided("alice", Verdict::Approve, "")];
     let reminder = compose(Matter::Reminder(&half), &berlin(), "2026-11-22T13:58:00Z");
     letters.push(("reminder".to_owned(), reminder));
@@ -296,8 +300,8 @@ fn a_partial_approval_that_expired_is_said() {
 fn a_reminder_says_what_is_left_and_who_has_done_what() {
     let mut request = request();
     request.decisions = vec![decided("alice", Verdict::Approve, "")];
-    let mut later = About { now: at("2026-11-22T13:58:00Z"), ..about() };
-    later.looked = vec!["sam".to_owned()];
+    request.looked = vec![look("sam")];
+    let later = About { now: at("2026-11-22T13:58:00Z"), ..about() };
     let letter = compose(&Matter::Reminder(&request), &berlin(), &later).expect("a letter");
     let Read { headers, plain, .. } = read(&letter.bytes);
     assert!(value(&headers, "Subject").starts_with("Re: [Still waiting, until 15:05 Berlin] "));

@@ -70,6 +70,7 @@ fn store(folder: &Path, failing: &Arc<Failing>) -> Store {
         path: folder.join("holdpoint.db"),
         clock: Arc::new(SystemClock),
         on_commit: Box::new(|_| {}),
+        metrics: Arc::default(),
         before_commit: Some(Box::new(move |_| match failing.now.load(Ordering::SeqCst) {
             true => {
                 failing.times.fetch_add(1, Ordering::SeqCst);
@@ -236,7 +237,7 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
     let id = ask(&store, &["sam"]).await;
     worker.wake.notify_one();
     let notices = until(&store, id, |n| !n[0].detail.is_empty()).await;
-    assert_eq!((notices[0].state.as_str(), notices[0].attempts), ("queued", 1));
+    assert_eq!((notices[0].state.as_str(), notices[0].attempts), ("deferred", 1));
     assert!(notices[0].detail.contains("greylisted"), "{notices:?}");
     let notices = until(&store, id, |n| n[0].state == "sent").await;
     assert_eq!(notices[0].attempts, 2);
@@ -297,7 +298,7 @@ async fn a_server_that_hangs_bounds_what_is_under_way() {
     }
     let worker = Worker::start(&store, server.transport(""), everyone());
     let tried = until(&store, ids[0], |n| !n[0].detail.is_empty()).await;
-    assert_eq!(tried[0].state, "queued");
+    assert_eq!(tried[0].state, "deferred");
     // The others wait until one of these finds that the server lives.
     assert_eq!(open.load(Ordering::SeqCst), EACH_AT_ONCE);
     assert_eq!(notices(&store, ids[EACH_AT_ONCE]).await[0].attempts, 0);

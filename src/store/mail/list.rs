@@ -96,7 +96,7 @@ pub struct ListedMail {
 }
 
 /// A page of mails, and where the next one begins. A page that looked at
-/// [`EXAMINED`] rows may be short, or empty, and still not be the last.
+/// 2,000 rows may be short, or empty, and still not be the last.
 pub fn list(
     conn: &Connection,
     question: &MailQuestion,

@@ -61,6 +61,7 @@ fn store_on(path: &Path, now: Time) -> Store {
         clock: Arc::new(At(Time(now.0 - SystemClock.boot_ms()))),
         on_commit: Box::new(|_| {}),
         before_commit: None,
+        metrics: Arc::default(),
     })
     .expect("opened")
 }

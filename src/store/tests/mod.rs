@@ -279,3 +279,13 @@ pub fn call(client: &str, session: &str, n: u64) -> Call {
         not_covered: Vec::new(),
     }
 }
+
+#[test]
+fn a_start_counts_what_is_pending_from_the_index_alone() {
+    let plain = Plain::new();
+    let plan: String = plain
+        .conn
+        .query_row(&format!("EXPLAIN QUERY PLAN {}", super::writer::PENDING), [], |row| row.get(3))
+        .expect("a plan");
+    assert!(plan.contains("USING COVERING INDEX requests_pending"), "{plan}");
+}

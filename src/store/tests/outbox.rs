@@ -222,7 +222,7 @@ fn a_summary_keeps_its_members_and_they_share_its_end() {
     let notice = plain.request(asked[0].id).notices.remove(0);
     assert_eq!(
         (notice.state.as_str(), notice.detail.as_str(), notice.in_summary),
-        ("queued", "450 later", true)
+        ("deferred", "450 later", true)
     );
     plain.run(|tx| withdraw(tx, "proxy", asked[1].id, "")).expect("withdrawn");
     ask(&mut plain, 9, vec![mail_to("ann")], 1);

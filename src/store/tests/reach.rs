@@ -119,7 +119,8 @@ fn after_a_fifth_of_the_time_without_a_mail_that_went_nobody_is_coming() {
 
 #[test]
 fn whoever_knows_of_it_settles_whether_somebody_was_reached() {
-    let settle: [&dyn Fn(&mut Plain, RequestId); 5] = [
+    type Settles<'a> = &'a dyn Fn(&mut Plain, RequestId);
+    let settle: [Settles<'_>; 5] = [
         &|plain, id| plain.mailed(id, sent()),
         &|plain, id| assert!(plain.look(id, "ann", &ann())),
         &|plain, id| drop(plain.decide(id, "ann", Verdict::Approve, &ann()).expect("counted")),

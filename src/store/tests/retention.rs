@@ -237,6 +237,7 @@ async fn no_file_of_the_store_has_an_erased_word() {
             clock: Arc::new(clock.clone()),
             on_commit: Box::new(|_| {}),
             before_commit: None,
+            metrics: Arc::default(),
         })
         .expect("opened")
     };

@@ -135,14 +135,10 @@ fn check(plain: &Plain, model: &mut Model, ids: &[(RequestId, String)], seed: u6
         .conn
         .query_row("SELECT count(*) FROM requests WHERE status = 1", [], |row| row.get(0))
         .expect("count");
-    let counted: u32 = plain
-        .state
-        .pending
-        .iter()
-        .filter(|((_, client), _)| client.is_none())
-        .map(|(_, n)| n)
-        .sum();
+    let counted = plain.state.pending.all();
     assert_eq!(pending, i64::from(counted), "seed {seed}: the count of pending requests");
+    let anew = crate::store::writer::rebuild(&plain.conn, 0, plain.now).expect("rebuilt");
+    assert_eq!(anew.pending, plain.state.pending, "seed {seed}: counted by caller and client");
 }
 
 #[test]

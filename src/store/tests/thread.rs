@@ -28,6 +28,7 @@ fn rig() -> Rig {
         before_commit: Some(Box::new(move |_| {
             if failing.load(Ordering::SeqCst) { Err(rusqlite::Error::InvalidQuery) } else { Ok(()) }
         })),
+        metrics: Arc::default(),
     })
     .expect("open");
     Rig { store, events, fail, _dir: dir }

@@ -282,6 +282,7 @@ pub fn store(path: &Path) -> Store {
         clock: Arc::new(SystemClock),
         on_commit: Box::new(|_| {}),
         before_commit: None,
+        metrics: Arc::default(),
     })
     .expect("a store")
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -125,7 +126,7 @@ impl Home {
     }
 
     /// Waits until a daemon serves.
-    async fn serves<'a>(&self, mut daemon: Daemon<'a>) -> Daemon<'a> {
+    pub async fn serves<'a>(&self, mut daemon: Daemon<'a>) -> Daemon<'a> {
         let ready = wait_for("the daemon to serve", || async {
             let exited = daemon.child.as_ref().is_some_and(has_exited);
             (exited || self.health().await == Some(ServingStatus::Serving)).then_some(!exited)
@@ -144,6 +145,15 @@ impl Home {
     pub fn spawn_with(&self, stdin: Stdio, stdout: Option<Stdio>) -> Daemon<'_> {
         let log =
             (File::options().create(true).append(true)).open(self.beside("log")).expect("a log");
+        self.spawn_saying(stdin, stdout, log.into())
+    }
+
+    /// The same with its log going elsewhere.
+    pub fn spawn_logging_to(&self, log: impl Into<OwnedFd>) -> Daemon<'_> {
+        self.spawn_saying(Stdio::null(), None, log.into())
+    }
+
+    fn spawn_saying(&self, stdin: Stdio, stdout: Option<Stdio>, log: OwnedFd) -> Daemon<'_> {
         let child = self
             .command()
             .stdin(stdin)

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod clients;
 pub mod daemon;
+pub mod pages;
 pub mod tcp;
 
 pub use clients::{Ask, approve, call, deny, get, hold, reason_of, submit, take_use};
