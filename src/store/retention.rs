@@ -145,9 +145,10 @@ fn requests(tx: &Tx<'_>, run: Run) -> Result<Run, StoreError> {
     let found = tx
         .conn
         .prepare_cached(&sql)?
-        .query_map(params![run.before.0, tx.now.0, run.request, run.last_request, REQUESTS], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
+        .query_map(
+            params![run.before.0, tx.now.0, run.request, run.last_request, REQUESTS],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?
         .collect::<Result<Vec<(i64, [u8; 16], bool)>, _>>()?;
     let request = found.last().map_or(run.last_request, |(n, ..)| *n);
     for (_, id, _) in found.iter().filter(|(.., may_go)| *may_go) {
