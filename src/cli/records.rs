@@ -59,6 +59,10 @@
 //! A mail (`mail queue`): `id`, `request_id`, `gathers` (how many mails a summary
 //! stands for), and what stands in `notices` above.
 //!
+//! A copy (`backup`): `file`, `copy` (random, tells copies apart), `taken_at`, `log`,
+//! `entries`, `head`, `pending`, `unused` and `running` (what ends at the first start
+//! from it), `bytes`, `took_ms`.
+//!
 //! An entry of the history (`audit`): `sequence`, `at`, `kind`, `request_id`,
 //! `caller`, `client`, `agent`, `session`, `server`, `tool`, `category`,
 //! `status`, `operator`, `payload` (object), `hash`, `previous_hash`.

@@ -199,10 +199,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// If the database is a copy, ends what was open in it.
 fn begin_anew(conn: &Connection, state: &mut State, now: Time) -> Result<(), StoreError> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    let began = Tx::run(conn, now, state, &mut Vec::new(), restored::begin_anew);
-    conn.execute_batch(if began.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    if let Some(restored) = began? {
+    // Outside of a transaction its savepoint is the transaction. Inside of one SQLite
+    // would keep every page as it was before, in memory.
+    if let Some(restored) = Tx::run(conn, now, state, &mut Vec::new(), restored::begin_anew)? {
         tracing::warn!(
             taken_at = restored.mark.at.rfc3339(),
             expired = restored.expired,

@@ -48,7 +48,7 @@ const WORDS_BEHIND: u64 = 64;
 const ERASE_EVERY: Duration = Duration::from_secs(3600);
 
 /// A busy writer erases a little as often as this, in an instant in which nobody
-/// asks: 16 entries each time, so 160 a second; an idle one erases all the time.
+/// asks: 8 entries each time, so 80 a second; an idle one erases all the time.
 const ERASE_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// Whose each pending request is. Answered by the index alone: to fetch the rows,

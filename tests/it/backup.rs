@@ -246,6 +246,53 @@ async fn a_restored_database_takes_the_place_of_the_one_that_was_there() {
     daemon.stop().await;
 }
 
+#[tokio::test]
+async fn what_is_older_than_retention_is_erased_and_every_reader_verifies() {
+    let mut home = Home::new();
+    let daemon = home.start().await;
+    let mut caller = home.clients().caller();
+    let asked = submit(&mut caller, "old", call("write", r#"{"word":"zebrafish"}"#)).await;
+    clients::withdraw(&mut caller, &asked.id).await.expect("withdrawn");
+    daemon.stop().await;
+    home.set("HOLDPOINT_RETENTION", "2d");
+    if !super::trouble::shift_clock(&mut home, "+3d") {
+        return;
+    }
+    let daemon = home.start().await;
+    submit(&mut home.clients().caller(), "new", call("write", "{}")).await;
+    let erased = || AuditFilter { kind: "erased".to_owned(), ..AuditFilter::default() };
+    wait_for("old entries to be erased", || async {
+        let mut history = home.clients().history();
+        let recorded = !clients::entries(&mut history, erased(), 0).await.is_empty();
+        let database = [home.database(), home.state.join("holdpoint.db-wal")];
+        let gone = database.iter().all(|file| {
+            let bytes = fs::read(file).unwrap_or_default();
+            !bytes.windows(9).any(|word| word == b"zebrafish")
+        });
+        (recorded && gone).then_some(())
+    })
+    .await;
+    let whole = verify(&mut home.clients().history()).await;
+    assert!(whole.erased >= 4, "{whole:?}");
+    let file = home.beside("history.jsonl");
+    done(cli(&home, &["audit", "export", path(&file)]));
+    let said = done(cli(&home, &["audit", "verify", path(&file)]));
+    assert!(said.contains("of them erased by age"), "{said}");
+    // By code that knows only the documented format.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign");
+    let script = "import sys, chain\nfound = chain.verify(open(sys.argv[1], 'rb').read())\n\
+                  assert not chain.unrecorded(found)\n\
+                  print(sum(payload is None for _, _, payload in found))";
+    let python = std::process::Command::new("python3")
+        .args(["-c", script, path(&file)])
+        .current_dir(folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("python3 runs");
+    assert_eq!(done(python).trim(), whole.erased.to_string());
+    daemon.stop().await;
+}
+
 /// Half files that somebody could take for whole ones.
 fn leftovers(home: &Home) -> Vec<String> {
     let names = |folder: &Path| -> Vec<String> {

@@ -319,7 +319,7 @@ async fn a_daemon_that_stops_sends_waiters_away_and_they_resume() {
 
 /// Makes the next daemon see another wall clock. The boot-time clock stays: the
 /// daemon reads that past the C library.
-fn shift_clock(home: &mut Home, by: &str) -> bool {
+pub(super) fn shift_clock(home: &mut Home, by: &str) -> bool {
     let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib").filter_map(Result::ok);
     let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     let Some(library) = libraries.into_iter().find(|library| library.exists()) else {
