@@ -103,7 +103,7 @@ def test_a_wrong_login_is_told_and_mends_without_a_restart(team, postfix):
 
 def test_an_address_that_is_refused_fails_alone(team, postfix):
     postfix.write("boxes", f"/^ana@{DOMAIN}$/ ana/\n")
-    postfix.postfix("reload")
+    assert postfix.postfix("reload"), postfix.log()
     start(team, postfix)
     with team.as_("proxy") as proxy:
         held = proxy.submit("one", tool="write_it")
@@ -147,7 +147,8 @@ def test_a_thousand_requests_are_each_told_to_each_operator_once(team, postfix):
     start(team, postfix, "mails_per_minute = 1000", 'default_timeout = "2h"')
     done = []
     workers = [
-        threading.Thread(target=submit_all, args=(team, range(i, requests, 4), done)) for i in range(4)
+        threading.Thread(target=submit_all, args=(team, range(i, requests, 4), done), daemon=True)
+        for i in range(4)
     ]
     for worker in workers:
         worker.start()
@@ -160,9 +161,9 @@ def test_a_thousand_requests_are_each_told_to_each_operator_once(team, postfix):
         postfix.start()
         team.start()
     for worker in workers:
-        worker.join()
+        worker.join(120)
     with team.as_("ana") as ana:
-        expected = {entry.request for entry in ana.query(kind="requested")[0]} or None
+        expected = {entry.request_id for entry in ana.query(kinds=["requested"])[0]}
     # Everything that was acknowledged, and perhaps calls that were not yet.
     assert len(expected) >= requests
     wanted = {(request, name) for request in expected for name in ("ana", "ben")}
