@@ -163,7 +163,7 @@ def test_a_thousand_requests_are_each_told_to_each_operator_once(team, postfix):
     for worker in workers:
         worker.join(120)
     with team.as_("ana") as ana:
-        expected = {entry.request_id for entry in ana.query(kinds=["requested"])[0]}
+        expected = {entry.request_id for entry in ana.query(kind="requested")[0]}
     # Everything that was acknowledged, and perhaps calls that were not yet.
     assert len(expected) >= requests
     wanted = {(request, name) for request in expected for name in ("ana", "ben")}
