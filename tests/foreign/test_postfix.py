@@ -1,6 +1,8 @@
 """Mail through a real Postfix: TLS, log-in, and what happens when either side dies."""
 
+import os
 import re
+import shutil
 import threading
 import time
 
@@ -15,6 +17,9 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @pytest.fixture
 def postfix():
+    if os.geteuid() != 0 or not shutil.which("postfix"):
+        assert "HOLDPOINT_TESTS_WHOLE" not in os.environ, "Postfix is missing, or this is not root"
+        pytest.skip("not run: needs Postfix, and root, which Postfix runs as")
     server = Postfix()
     try:
         yield server.start()
