@@ -4,6 +4,7 @@
 //! approved, and whoever asks is told what is the matter.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -292,6 +293,46 @@ async fn requests_go_on_without_the_mail_folder() {
     .await;
     approve(&mut operator, id, &asked.digest).await.expect("approved");
     take_use(&mut caller, id, "one", &asked.digest).await.expect("granted");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_file_system_that_is_full_puts_mails_off_and_loses_none() {
+    let home = Home::new();
+    let folder = home.state.join("mail");
+    fs::create_dir_all(&folder).expect("made");
+    fs::set_permissions(&home.state, fs::Permissions::from_mode(0o700)).expect("ours");
+    let Some(_disk) = SmallDisk::on(&folder, "256k") else { return };
+    let filler = folder.join("filler");
+    // As much as there is room for, whatever the file system's blocks are.
+    let mut file = fs::File::create(&filler).expect("made");
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    let daemon = home.start().await;
+    let (caller, mut operator) = (home.clients().caller(), home.clients().operator());
+    let (id, waiting) = hold(&caller, &mut operator, "c1", call("write", "{}")).await;
+    let becomes = async |operator: &mut clients::Operator, state: &str| {
+        wait_for("the mail's state", || async {
+            let request = get(&mut operator.clone(), &id).await;
+            let notice = request.notices.first()?;
+            (notice.state == state).then(|| notice.detail.clone())
+        })
+        .await
+    };
+    let why = becomes(&mut operator, "deferred").await;
+    assert!(why.contains("No space left"), "{why}");
+    let letters = || {
+        let files = fs::read_dir(&folder).expect("listed").filter_map(Result::ok);
+        files.filter(|file| file.path().extension().is_some_and(|e| e == "eml")).count()
+    };
+    assert_eq!(letters(), 0);
+    fs::remove_file(&filler).expect("removed");
+    becomes(&mut operator, "sent").await;
+    assert_eq!(letters(), 1);
+    let digest = get(&mut operator, &id).await.digest;
+    approve(&mut operator, &id, &digest).await.expect("approved");
+    let answer = waiting.await.expect("the task").expect("an answer");
+    assert_eq!(answer.status(), Status::Approved);
     daemon.stop().await;
 }
 
