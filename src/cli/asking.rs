@@ -14,6 +14,7 @@ use super::records;
 use super::text::{safe, short};
 use crate::call::json::Json;
 use crate::call::model::{Category, Risk, Verdict};
+use crate::call::time::Time;
 use crate::config::duration;
 use crate::proto;
 
@@ -169,6 +170,14 @@ fn print(answer: &Json) {
     let _ = out.line(&answer.to_text()).and_then(|()| out.flush());
 }
 
+/// Whether a request expired long before its deadline. Clocks of two machines
+/// differ by seconds.
+fn ended_early(answer: &proto::ApprovalAnswer) -> bool {
+    const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
+    let now = Time(chrono::Utc::now().timestamp_millis());
+    Time::parse(&answer.deadline).is_some_and(|deadline| deadline > now + CLOCKS_DIFFER)
+}
+
 /// What happened, what to do next, and the exit code.
 fn explain(hold: &Hold, ending: Ending) -> Failure {
     let answer = hold.answer.clone().unwrap_or_default();
@@ -185,6 +194,11 @@ fn explain(hold: &Hold, ending: Ending) -> Failure {
             )
             .with_exit(exit::DENIED)
         }
+        Ending::Expired if ended_early(&answer) => Failure::new(
+            "ended before its time: the daemon began from a backup, which ends whatever was open",
+            "Nobody said no. Ask again.",
+        )
+        .with_exit(exit::EXPIRED),
         Ending::Expired if answer.nobody_reached => Failure::new(
             "expired: nobody answered in time; nobody could be reached by mail, and nobody looked",
             "Have the daemon's mail looked at (`holdpoint mail queue`), then ask again.",

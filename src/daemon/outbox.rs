@@ -36,10 +36,12 @@ pub fn start(
 
 /// What stands in every letter.
 pub(crate) fn mail_sender(config: &Config) -> Result<Sender, letter::ComposeError> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let from = match &config.from {
-        Some(from) => from.clone(),
-        None => letter::sender(None, &host)?,
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // What stands in `Message-ID` must stay over restarts, and a container has a
+    // new name at each: the sender's domain stays.
+    let (from, host) = match &config.from {
+        Some(from) => (from.clone(), from.email.domain().to_owned()),
+        None => (letter::sender(None, &machine)?, machine),
     };
     let reply_to = config.reply_to.clone();
     Ok(Sender { from, reply_to, command_prefix: command(config), host })

@@ -61,7 +61,9 @@ impl Desk<'_> {
 
     fn single(&self, mail: &DueMail, request: Option<Request>) -> Result<Prepared, MailOutcome> {
         let now = self.store.now();
-        let Some(request) = request.filter(|r| is_needed(mail.kind, r, &mail.operator, now)) else {
+        let needed = |r: &Request| is_needed(mail.kind, r, &mail.operator, now);
+        let may_know = |r: &Request| self.may_know(mail.kind, r, &mail.operator);
+        let Some(request) = request.filter(|r| needed(r) && may_know(r)) else {
             return Err(MailOutcome::Pointless);
         };
         self.refuse_if_late(mail, !mail.kind.asks())?;
@@ -93,7 +95,8 @@ impl Desk<'_> {
         let (mut told, mut items, mut asks) = (Vec::new(), Vec::new(), false);
         for (row, kind, request) in members {
             let Some(what) = what(kind) else { continue };
-            if is_needed(kind, &request, &mail.operator, now) {
+            let may_know = self.may_know(kind, &request, &mail.operator);
+            if may_know && is_needed(kind, &request, &mail.operator, now) {
                 asks |= kind.asks();
                 told.push(row);
                 items.push(Item { request, what });
@@ -119,6 +122,21 @@ impl Desk<'_> {
         let failed = |error: String| MailOutcome::Failed { error };
         let letter = compose(matter, to, about).map_err(|error| failed(error.to_string()))?;
         Ok(Prepared { letter, told })
+    }
+
+    /// Whether this operator may still know of the request: who was moved to other
+    /// groups since, or removed and replaced by another of that name, may not.
+    fn may_know(&self, kind: MailKind, request: &Request, operator: &str) -> bool {
+        let on_behalf_of = &request.call.agent.on_behalf_of;
+        if self.people.entitled(operator, &request.requirement, on_behalf_of).is_ok() {
+            return true;
+        }
+        let Some(known) = self.people.operator(operator) else {
+            // Said as what it is, with the reason.
+            return true;
+        };
+        let decided = request.decisions.iter().any(|decision| decision.operator == operator);
+        !kind.asks() && (decided || known.sees_all())
     }
 
     fn about(&self) -> About {

@@ -168,6 +168,9 @@ pub fn how_it_ended(request: &Request) -> String {
         Status::Pending => "pending".to_owned(),
         Status::Approved => decided("approved", by(Verdict::Approve)),
         Status::Denied => decided("denied", by(Verdict::Deny)),
+        Status::Expired if request.ended.is_some_and(|at| at < request.deadline) => {
+            format!("expired at {at}: the daemon began from a backup, which ends what was open")
+        }
         Status::Expired => format!("expired at {at}: nobody decided in time"),
         Status::Withdrawn => format!("withdrawn by its caller at {at}"),
     }

@@ -35,12 +35,16 @@ impl Attach for Nobody {
 }
 
 fn people(operators: &[(&str, Option<&str>)]) -> Arc<People> {
+    members("ops", operators)
+}
+
+fn members(group: &str, operators: &[(&str, Option<&str>)]) -> Arc<People> {
     let operator = |(name, email): &(&str, Option<&str>)| OperatorConfig {
         name: (*name).to_owned(),
         email: email.map(str::to_owned),
         time_zone: None,
         aliases: Vec::new(),
-        groups: BTreeSet::from(["ops".to_owned()]),
+        groups: BTreeSet::from([group.to_owned()]),
         roles: Roles { operator: true, auditor: false, admin: false },
         wants: Default::default(),
         quiet_hours: None,
@@ -304,6 +308,20 @@ async fn a_server_that_hangs_bounds_what_is_under_way() {
     assert_eq!(notices(&store, ids[EACH_AT_ONCE]).await[0].attempts, 0);
     worker.stop().await;
     store.close().await;
+}
+
+#[tokio::test]
+async fn who_was_moved_and_may_not_know_of_it_any_more_gets_no_mail() {
+    let (folder, failing) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &failing);
+    let server = Server::start(|_| Answer::Usual).await;
+    let moved = members("desk", &[("sam", Some("sam@example.com"))]);
+    let worker = Worker::start(&store, server.transport(""), moved);
+    let id = ask(&store, &["sam"]).await;
+    worker.wake.notify_one();
+    until(&store, id, |n| n[0].state == "pointless").await;
+    assert!(server.letters().is_empty());
+    worker.stop().await;
 }
 
 /// The store cannot write while the server takes the letter: the letter is not
