@@ -99,6 +99,14 @@ fn restore(args: RestoreArgs, paths: StatePaths) -> Done<Told> {
         failed(format!("cannot keep {database} under another name: {error}; nothing was replaced"))
     })?;
     part.finish()?;
+    aside::drop_log(&paths.database).map_err(|error| {
+        let log = copy::write_ahead_log(&paths.database);
+        failed(format!(
+            "the copy is in place, and the log {} of what was there cannot be removed: {error}; \
+             it is kept under another name, remove it before the next start",
+            log.display()
+        ))
+    })?;
     Ok(Told { file: args.file, database: paths.database, checked, present, kept, dry: false })
 }
 

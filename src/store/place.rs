@@ -5,6 +5,7 @@
 //! into pages of two databases mixed. So the writer looks before it begins, and
 //! again before it acknowledges: another file under the name, or a file that was
 //! written by somebody else, means that nothing is acknowledged until a restart.
+//! The log grows with each commit of ours: who else wrote it is seen before the next.
 //! A look is two calls of `stat`, some microseconds.
 
 use std::fs;
@@ -29,9 +30,10 @@ struct FileId {
 }
 
 /// The file system's word on a file's content. Only a checkpoint of ours changes
-/// it; commits write to the log.
+/// the database's; commits write to the log. Not the time of the last change of
+/// owner, mode or name, which is no word on the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Content {
+pub(super) struct Content {
     bytes: u64,
     modified: Option<SystemTime>,
 }
@@ -45,6 +47,8 @@ pub(super) enum Lost {
     LogMoved,
     /// Our own file was written over.
     Overwritten,
+    /// The log beside it is ours, and somebody wrote or truncated it.
+    LogOverwritten,
 }
 
 impl Lost {
@@ -54,6 +58,9 @@ impl Lost {
             Lost::Moved => "was replaced or removed",
             Lost::LogMoved => "lost its write-ahead log (the file with -wal at its end)",
             Lost::Overwritten => "was written over by another program",
+            Lost::LogOverwritten => {
+                "had its write-ahead log (the file with -wal at its end) changed by another program"
+            }
         };
         format!(
             "the database file {} {what} while the daemon runs, and nothing is recorded any \
@@ -72,6 +79,7 @@ pub(super) struct Place {
     file: FileId,
     log_file: FileId,
     content: Content,
+    log_content: Content,
 }
 
 /// The place behind its lock; what it guards is replaced as a whole.
@@ -90,31 +98,47 @@ impl Place {
     pub(super) fn opened(database: &Path) -> io::Result<Self> {
         let log = write_ahead_log(database);
         let (file, content) = look(database)?;
-        let (log_file, _) = look(&log)?;
-        Ok(Place { database: database.to_owned(), log, file, log_file, content })
+        let (log_file, log_content) = look(&log)?;
+        Ok(Place { database: database.to_owned(), log, file, log_file, content, log_content })
     }
 
-    /// Nobody else touched it since the last look.
+    /// Nobody else touched it since the last look. Only between transactions: one
+    /// that is under way may have written to the log.
     pub(super) fn untouched(&self) -> Result<(), Lost> {
+        match self.in_place()? {
+            log if log == self.log_content => Ok(()),
+            _ => Err(Lost::LogOverwritten),
+        }
+    }
+
+    /// The database and the log are the files they were, and nobody wrote the
+    /// database. Returns what the log is now.
+    pub(super) fn in_place(&self) -> Result<Content, Lost> {
         match self.ours()? {
-            content if content == self.content => Ok(()),
+            (content, log) if content == self.content => Ok(log),
             _ => Err(Lost::Overwritten),
         }
     }
 
-    /// After a checkpoint of ours, which may have written to it.
-    pub(super) fn written(&mut self) -> Result<(), Lost> {
-        self.content = self.ours()?;
+    /// After a commit of ours, which wrote to the log.
+    pub(super) fn committed(&mut self) -> Result<(), Lost> {
+        self.log_content = self.in_place()?;
         Ok(())
     }
 
-    fn ours(&self) -> Result<Content, Lost> {
+    /// After a checkpoint of ours, which may have written to both.
+    pub(super) fn written(&mut self) -> Result<(), Lost> {
+        (self.content, self.log_content) = self.ours()?;
+        Ok(())
+    }
+
+    fn ours(&self) -> Result<(Content, Content), Lost> {
         let (file, content) = look(&self.database).map_err(|_| Lost::Moved)?;
         if file != self.file {
             return Err(Lost::Moved);
         }
         match look(&self.log) {
-            Ok((log, _)) if log == self.log_file => Ok(content),
+            Ok((log, log_content)) if log == self.log_file => Ok((content, log_content)),
             _ => Err(Lost::LogMoved),
         }
     }
@@ -126,7 +150,7 @@ impl Place {
         conn.wal_hook(Some(move |log: &mut Wal, pages| {
             if pages >= CHECKPOINT_PAGES {
                 let mut place = lock(&place);
-                if place.untouched().is_ok() {
+                if place.in_place().is_ok() {
                     // One that fails is tried again after the next commit.
                     let _ = log.checkpoint();
                     let _ = place.written();

@@ -34,14 +34,17 @@ pub struct Restored {
 /// Begins anew from a copy; does nothing in a database that is none.
 ///
 /// After it returned nothing is pending, no approval is unused, no use has a
-/// lease, no mail is queued, and the database is no copy any more. It is one
-/// transition: after a crash in the middle it begins from the start.
+/// lease, no mail is queued but those about outcomes that nobody knows now, and the
+/// database is no copy any more. It is one transition: after a crash in the middle
+/// it begins from the start.
 pub fn begin_anew(tx: &mut Tx<'_>) -> Result<Option<Restored>, StoreError> {
     let Some(mark) = copy::mark_of(tx.conn)? else { return Ok(None) };
     let why = format!("restored from a backup taken at {}", mark.at.rfc3339());
     // Nobody waits yet, and nobody listens: entries without events, which would
     // keep every request in memory until the commit.
     tx.nothing_is_pending();
+    // First: what follows queues mails that are about the present.
+    mail::all_pointless(tx)?;
     let expired = each(tx, "SELECT id FROM requests WHERE status = 1 LIMIT ?", |tx, request| {
         request.status = Status::Expired;
         request.ended = Some(tx.now);
@@ -56,9 +59,9 @@ pub fn begin_anew(tx: &mut Tx<'_>) -> Result<Option<Restored>, StoreError> {
     let leased = "SELECT id FROM requests WHERE lease_until IS NOT NULL LIMIT ?";
     let unknown = each(tx, leased, |tx, request| {
         ending::outcome_unknown(tx, request, &why);
+        mail::outcome_unknown(tx, request)?;
         record(tx, Kind::OutcomeUnknown, request, &why)
     })?;
-    mail::all_pointless(tx)?;
     tx.conn.execute("DELETE FROM meta WHERE key = 'copy'", [])?;
     let mut entry = Entry::new(Kind::Restored);
     entry.text("copy", &hex(&mark.id));

@@ -211,14 +211,15 @@ pub(super) fn version(conn: &Connection, path: &Path) -> Result<usize, OpenError
 /// Writes the log into the database file and empties it, if no reader is in the way.
 /// Does not wait for one. Returns whether that was done.
 pub(super) fn fold_log(conn: &Connection) -> bool {
-    let fold = || -> rusqlite::Result<bool> {
-        conn.busy_timeout(Duration::ZERO)?;
-        let busy =
-            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        conn.busy_timeout(BUSY_TIMEOUT)?;
-        Ok(busy? == 0)
-    };
-    fold().unwrap_or(false)
+    try_fold_log(conn).unwrap_or(false)
+}
+
+/// As [`fold_log`], and says why it failed if no reader was in the way.
+pub(super) fn try_fold_log(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.busy_timeout(Duration::ZERO)?;
+    let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(busy? == 0)
 }
 
 /// Closes a connection whose file is not in its place any more: the last one to

@@ -272,8 +272,11 @@ impl Writer {
         if let Some(why) = self.shared.lost.get() {
             return Err(StoreError::Unavailable(why.clone()));
         }
-        let lost = |lost: Lost| lost.explain(&self.shared.path);
-        lock(&self.place).untouched().map_err(|e| StoreError::Unavailable(lost(e)))?;
+        let looked = lock(&self.place).untouched();
+        if let Err(lost) = looked {
+            self.give_up(lost);
+            return Err(StoreError::Unavailable(lost.explain(&self.shared.path)));
+        }
         if self.conn.is_none() {
             self.reopen();
         }
@@ -321,7 +324,7 @@ impl Writer {
         Steps::of(events).reached("before-commit");
         conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(unknown)?;
         lock(&self.place)
-            .untouched()
+            .committed()
             .map_err(|e| StoreError::UnknownCommit(e.explain(&self.shared.path)))
     }
 
@@ -330,8 +333,9 @@ impl Writer {
         if self.shared.lost.get().is_some() {
             return;
         }
-        // Another file under that name must not be taken for ours.
-        let looked = lock(&self.place).untouched();
+        // Another file under that name must not be taken for ours. The log may hold
+        // what our failed transaction wrote.
+        let looked = lock(&self.place).in_place();
         if let Err(lost) = looked {
             return self.give_up(lost);
         }
@@ -377,6 +381,8 @@ impl Writer {
                 }
                 // Into another's content it must not come, now or at the next start.
                 Lost::Overwritten => lock(&self.place).set_log_aside(self.shared.now()),
+                // Nobody knows whose pages are in it. It stays for whoever looks.
+                Lost::LogOverwritten => {}
             }
             schema::close_without_folding(conn);
         }
@@ -440,8 +446,9 @@ impl Writer {
         if self.shared.lost.get().is_some() {
             return;
         }
-        if lock(&self.place).untouched().is_err() {
-            return self.reopen();
+        let looked = lock(&self.place).untouched();
+        if let Err(lost) = looked {
+            return self.give_up(lost);
         }
         let failing = *self.health.borrow() != Health::Serving;
         if failing || self.wrote.elapsed() >= PROBE {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::call::model::{Status, Use};
+use crate::call::model::{MailKind, Status, Use};
 use crate::store::clock::{Clock, SystemClock};
 use crate::store::copy::{self, CopyError};
 use crate::store::error::Refusal;
@@ -112,10 +112,13 @@ async fn the_first_start_from_a_copy_ends_what_was_open_and_no_more() {
     assert_eq!(told.taken, crate::store::submit::Taken::Remembered);
     let (queued, pending, entry, whole) = store
         .read(|conn| {
-            let queued: u32 =
-                conn.query_row("SELECT count(*) FROM outbox WHERE state = 0", [], |row| {
-                    row.get(0)
-                })?;
+            let mut queued =
+                conn.prepare("SELECT kind, operator, request FROM outbox WHERE state = 0")?;
+            let queued = queued.query_map([], |row| {
+                let (kind, operator) = (row.get::<_, u8>(0)?, row.get::<_, String>(1)?);
+                Ok((kind, operator, RequestId::from_bytes(row.get(2)?)))
+            })?;
+            let queued = queued.collect::<Result<Vec<_>, _>>()?;
             let pending = read::pending(conn, read::PendingAfter::default(), 10)?.0.len();
             let entry: String = conn.query_row(
                 "SELECT payload FROM audit_body JOIN audit USING (seq) WHERE kind = 'restored'",
@@ -126,7 +129,10 @@ async fn the_first_start_from_a_copy_ends_what_was_open_and_no_more() {
         })
         .await
         .expect("read");
-    assert!(queued == 0 && pending == 0 && whole.is_ok(), "{whole:?}");
+    // Somebody has to look how the call ended; all other mails are about what is over.
+    let unknown = MailKind::OutcomeUnknown.number() as u8;
+    assert_eq!(queued, [(unknown, "ann".to_owned(), all[2].0.id)]);
+    assert!(pending == 0 && whole.is_ok(), "{whole:?}");
     assert!(entry.contains(r#""expired":1,"lapsed":1,"unknown":1"#), "{entry}");
     store.close().await;
     // It is no copy any more, and its second start ends nothing.
@@ -215,6 +221,8 @@ fn a_copy_beside_the_log_of_another_database_is_refused_and_kept_apart() {
     let refused = schema::open_writer(&path).expect_err("a stray log").to_string();
     assert!(refused.contains("holdpoint restore"), "{refused}");
     let kept = aside::keep(&path, plain.now).expect("kept").expect("there was one");
+    assert!(log.exists() && copy::write_ahead_log(&kept).exists());
+    aside::drop_log(&path).expect("dropped");
     assert!(!log.exists() && copy::write_ahead_log(&kept).exists());
     schema::open_writer(&path).expect("without the log it is a copy like any other");
 }
@@ -234,6 +242,56 @@ fn what_stands_only_in_the_log_is_kept_when_a_database_is_set_aside() {
     let conn = copy::open_still(&kept).expect("opened");
     assert!(read::request(&conn, all[4].0.id).expect("read").is_some());
     assert_ne!(kept, aside::keep(&path, plain.now).expect("kept").expect("there was one"));
+}
+
+/// Without its log the old database would be one without what was acknowledged last.
+#[test]
+fn a_database_that_another_program_reads_is_not_set_aside_and_stays_as_it_was() {
+    let mut plain = Plain::new();
+    let first = plain.submit("1", call("", "", 1), &Waiting::default()).expect("held").request;
+    let reader = copy::open_live(&database(&plain)).expect("opened");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM requests").expect("reads");
+    let second = plain.submit("2", call("", "", 2), &Waiting::default()).expect("held").request;
+    let path = database(&plain);
+    let now = plain.now;
+    schema::close_without_folding(std::mem::replace(
+        &mut plain.conn,
+        Connection::open_in_memory().expect("memory"),
+    ));
+    let names = |path: &Path| {
+        let names = fs::read_dir(path.parent().expect("a folder")).expect("listed");
+        let mut names: Vec<_> = names.map(|entry| entry.expect("read").file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names(&path);
+    let refused = aside::keep(&path, now).expect_err("read by another").to_string();
+    assert!(refused.contains("another program reads the database"), "{refused}");
+    assert_eq!(names(&path), before);
+    drop(reader);
+    let kept = aside::keep(&path, now).expect("kept").expect("there was one");
+    for database in [&kept, &path] {
+        let conn = copy::open_still(database).expect("opened");
+        for id in [first.id, second.id] {
+            assert!(read::request(&conn, id).expect("read").is_some());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_database_keeps_its_log_until_another_stands_in_its_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("holdpoint.db");
+    let log = copy::write_ahead_log(&path);
+    fs::write(&path, "not a database ".repeat(1000)).expect("written");
+    fs::write(&log, "its log ".repeat(1000)).expect("written");
+    let kept = aside::keep(&path, Time(1_800_000_000_000)).expect("kept").expect("there was one");
+    assert!(log.exists(), "a crash here finds both");
+    aside::drop_log(&path).expect("dropped");
+    assert!(!log.exists());
+    assert_eq!(fs::read(&kept).expect("kept"), fs::read(&path).expect("there"));
+    let log = fs::read(copy::write_ahead_log(&kept)).expect("kept");
+    assert_eq!(log, "its log ".repeat(1000).as_bytes());
 }
 
 /// What somebody does to the files under a running daemon.
@@ -305,6 +363,86 @@ async fn a_log_that_is_removed_loses_nothing_that_was_acknowledged() {
     })
     .await;
     assert_eq!(copy::check(&path).expect("whole").pending, 1);
+}
+
+#[tokio::test]
+async fn a_log_that_is_truncated_in_place_is_noticed() {
+    under_a_running_store(|path, _| {
+        let log = fs::OpenOptions::new().write(true).open(copy::write_ahead_log(path));
+        log.expect("opened").set_len(0).expect("truncated");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_log_that_is_put_back_in_place_is_noticed_and_not_folded() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("holdpoint.db");
+    let log = copy::write_ahead_log(&path);
+    let store = store_on(&path, Time(1_800_000_000_000));
+    let write = || {
+        store.write(|tx| {
+            tx.record(crate::store::audit::Entry::new(crate::store::audit::Kind::ClockConfirmed))
+        })
+    };
+    write().await.expect("recorded");
+    let file = fs::read(&path).expect("read");
+    let modified = fs::metadata(&log).and_then(|m| m.modified()).expect("a time");
+    let older = fs::read(&log).expect("read");
+    write().await.expect("recorded");
+    // As `cp -a` does: the same file, the older one's time.
+    fs::write(&log, &older).expect("written");
+    let put = fs::OpenOptions::new().write(true).open(&log).expect("opened");
+    put.set_modified(modified).expect("set");
+    let refused = write().await.expect_err("nothing is acknowledged");
+    assert!(refused.to_string().contains("write-ahead log"), "{refused}");
+    store.close().await;
+    assert_eq!(fs::read(&path).expect("read"), file);
+    assert_eq!(fs::read(&log).expect("read"), older);
+}
+
+/// What the store itself does to its files is not taken for another's.
+#[tokio::test]
+async fn rollbacks_readers_and_copies_are_not_taken_for_somebody_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("holdpoint.db");
+    let failing = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let planted = failing.clone();
+    let store = Store::open(StoreOptions {
+        path: path.clone(),
+        clock: Arc::new(SystemClock),
+        on_commit: Box::new(|_| {}),
+        before_commit: Some(Box::new(move |conn| {
+            if planted.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                // More than the cache holds: it spills into the log and is rolled back.
+                conn.execute_batch(
+                    "PRAGMA cache_size = 10; CREATE TABLE big (x);
+                     INSERT INTO big WITH RECURSIVE n(x) AS
+                     (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 20)
+                     SELECT randomblob(100000) FROM n",
+                )?;
+                return Err(rusqlite::Error::InvalidQuery);
+            }
+            Ok(())
+        })),
+        metrics: Arc::default(),
+    })
+    .expect("opened");
+    let write = || {
+        store.write(|tx| {
+            tx.record(crate::store::audit::Entry::new(crate::store::audit::Kind::ClockConfirmed))
+        })
+    };
+    for n in 0..3 {
+        write().await.expect("recorded");
+        // A reader keeps the log alive while the writer opens anew.
+        store.read(|conn| read::newest(conn, 1)).await.expect("read");
+        copied(&path, &dir.path().join(format!("copy{n}.db")), Time(1_800_000_000_000));
+        failing.store(true, std::sync::atomic::Ordering::SeqCst);
+        write().await.expect_err("planted");
+    }
+    write().await.expect("recorded");
+    store.close().await;
 }
 
 #[tokio::test]
