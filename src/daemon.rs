@@ -156,6 +156,7 @@ impl Daemon {
             per_address: config.limits.max_connections_per_address,
         };
         let doors = Doors::new(limits, self.door_counts.clone());
+        self.beside.spawn(doors.clone().review(self.desk.clone()));
         self.own_socket = sockets.unix.is_empty();
         for socket in listeners::unix(&self.paths.socket, sockets.unix)? {
             let address = listeners::unix_address(&socket);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lettre::message::Mailbox;
 
 use super::error::{Place, Problems, printable};
+use super::file;
 use super::names::shortened;
 use super::scalars::Given;
 use super::smtp::{Smtp, SmtpAuth, read_password};
@@ -123,7 +124,7 @@ impl Given {
 
     fn smtp_tls_ca_file(&self, problems: &mut Problems) -> Option<PathBuf> {
         let (path, place) = self.path("smtp_tls_ca_file")?;
-        let fault = match std::fs::read(&path) {
+        let fault = match file::read(&path, file::LONGEST) {
             Ok(pem) if pem.windows(11).any(|at| at == b"-----BEGIN ") => return Some(path),
             Ok(_) => "holds no certificate".to_owned(),
             Err(error) => format!("cannot be read: {error}"),

@@ -18,6 +18,7 @@ mod document;
 pub mod duration;
 mod environment;
 mod error;
+pub(crate) mod file;
 mod identities;
 mod mail;
 mod mail_wishes;
@@ -256,7 +257,7 @@ impl Parts {
 
 /// The file's text; `None` if it may be absent and is.
 fn read(file: &ConfigFile) -> Result<Option<String>, ConfigError> {
-    match std::fs::read_to_string(&file.path) {
+    match file::read_text(&file.path, file::LONGEST) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.named_by.is_none() => {
             Ok(None)

@@ -1,11 +1,10 @@
 //! The mail server: `smtp_url` and what belongs to it, and the secret in it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::file;
 use crate::call::safe_text::SafeText;
 
 /// Text that is never printed.
@@ -156,10 +155,8 @@ const LONGEST_PASSWORD: u64 = 64 * 1024;
 /// The password in a file. The error says what is wrong with the file, as what
 /// follows its name, and quotes nothing of it.
 pub fn read_password(path: &Path) -> Result<Secret, String> {
-    let mut text = String::new();
-    let read =
-        File::open(path).and_then(|file| file.take(LONGEST_PASSWORD).read_to_string(&mut text));
-    read.map_err(|error| format!("cannot be read: {error}"))?;
+    let text = file::read_text(path, LONGEST_PASSWORD)
+        .map_err(|error| format!("cannot be read: {error}"))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() || line.chars().any(char::is_control) {
@@ -295,6 +292,20 @@ mod tests {
         assert_eq!(smtp.user.as_deref(), Some("a@b"));
         assert_eq!(smtp.password.map(|p| p.expose().to_owned()).as_deref(), Some("p:q@r"));
         assert_eq!(smtp.host, "mail.example.com");
+    }
+
+    #[test]
+    fn a_password_file_that_nobody_writes_to_or_that_is_too_long_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("password");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).expect("a pipe");
+        let refused = read_password(&path).expect_err("a pipe");
+        assert_eq!(refused, "cannot be read: it is not a regular file");
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::write(&path, vec![b'x'; 64 * 1024 + 1]).expect("written");
+        let refused = read_password(&path).expect_err("too long");
+        assert_eq!(refused, "cannot be read: it is longer than 64 KiB");
     }
 
     #[test]

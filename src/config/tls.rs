@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::{Problems, printable};
+use super::file;
 use super::scalars::Given;
 
 /// Certificate chain, private key, and what clients have to bring.
@@ -52,11 +53,11 @@ pub(super) fn read(given: &Given, problems: &mut Problems) -> Option<TlsFiles> {
             problems.error(place, message, format!("set `{other}`, or take `{name}` away"));
         }
     }
-    for (name, file) in
+    for (name, named) in
         [("tls_cert_file", &cert), ("tls_key_file", &key), ("tls_client_ca_file", &ca)]
     {
-        let Some((path, place)) = file else { continue };
-        if let Err(error) = std::fs::read(path) {
+        let Some((path, place)) = named else { continue };
+        if let Err(error) = file::read(path, file::LONGEST) {
             let message = format!("`{name}` {} cannot be read: {error}", printable(path));
             problems.error(place, message, "name a PEM file that this user can read");
         }

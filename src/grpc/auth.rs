@@ -66,7 +66,7 @@ pub fn known(
         let found = visitor(&desk, &request);
         if let Some(peer) = request.extensions().get::<Peer>() {
             match &found {
-                Ok(_) => peer.known(),
+                Ok(visitor) => peer.known(visitor),
                 Err(_) => peer.refused(),
             }
         }

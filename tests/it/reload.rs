@@ -168,6 +168,72 @@ async fn a_bad_file_at_reload_changes_nothing_and_says_so() {
     daemon.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connections_of_who_is_removed_make_room_and_others_stay() {
+    let limits = "[limits]\nmax_connections = 16";
+    let home = Home::with_config(&team(&["proxy", "gone"], &["alice"], limits));
+    let daemon = home.start().await;
+    let staying = home.clients();
+    let mut alice = staying.operator_named("alice");
+    let (id, waiting) =
+        hold(&staying.caller_named("proxy"), &mut alice, "one", call("write", "{}")).await;
+    let mut full = Vec::new();
+    for n in 0..15 {
+        let connection = home.clients();
+        submit(&mut connection.caller_named("gone"), &n.to_string(), call("read", "{}")).await;
+        full.push(connection);
+    }
+    let ask = async |connection: &clients::Clients| {
+        connection.operator_named("alice").who_am_i(proto::WhoAmIRequest {}).await
+    };
+    ask(&home.clients()).await.expect_err("everybody is known");
+    home.configure(&team(&["proxy"], &["alice"], limits));
+    let said = reload(&home, &daemon).await;
+    assert!(said.contains("was reloaded"), "{said}");
+    let mut more = Vec::new();
+    for _ in 0..15 {
+        let connection = home.clients();
+        wait_for("room", || async { ask(&connection).await.ok() }).await;
+        more.push(connection);
+    }
+    // They took the places of those who were removed, and of nobody else.
+    ask(&home.clients()).await.expect_err("everybody is known again");
+    assert!(get(&mut alice, &id).await.waited_on, "held on the oldest connection");
+    let digest = get(&mut alice, &id).await.digest;
+    approve(&mut alice, &id, &digest).await.expect("approved");
+    waiting.await.expect("the task").expect("an answer on the same connection");
+    drop((full, more));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_or_has_no_end_is_refused_at_reload_and_holds_nobody_up() {
+    let text = team(&["proxy"], &["alice"], "");
+    let home = Home::with_config(&text);
+    let daemon = home.start().await;
+    let file = home.state.join("holdpoint.toml");
+    let refused = async |why: &str| {
+        let said = soon(reload(&home, &daemon)).await;
+        assert!(said.contains("was not reloaded") && said.contains(why), "{said}");
+        std::fs::remove_file(&file).expect("removed");
+    };
+    std::fs::remove_file(&file).expect("removed");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, mode).expect("a pipe");
+    refused("it is not a regular file").await;
+    std::os::unix::fs::symlink("/dev/zero", &file).expect("a link");
+    refused("it is not a regular file").await;
+    std::fs::File::create(&file).and_then(|file| file.set_len(1 << 42)).expect("sparse");
+    refused("it is longer than 1024 KiB").await;
+    // Nothing has changed, and the next good file is taken.
+    let mut alice = home.clients().operator_named("alice");
+    alice.who_am_i(proto::WhoAmIRequest {}).await.expect("still known");
+    std::fs::write(&file, text).expect("written");
+    let said = soon(reload(&home, &daemon)).await;
+    assert!(said.contains("was reloaded"), "{said}");
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn a_removed_operator_loses_the_stream() {
     let home = Home::with_config(&team(&["proxy"], &["alice", "bob"], ""));

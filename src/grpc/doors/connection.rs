@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,13 +17,15 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::crowd::{Place, Standing};
+use crate::desk::visitor::Visitor;
 
 /// A peer that takes nothing for so long is gone, or might as well be: what it
 /// does not read stays in memory here. Keepalive alone does not see it, because
 /// its last word, the end of the connection, would wait behind all the rest.
 const TAKES_NOTHING: Duration = Duration::from_secs(15);
 
-/// Calls without a good credential, on a connection that never showed one. A
+/// Calls without a good credential since the last with one, on a connection that
+/// is not known (a gateway that is known holds other callers' calls, too). A
 /// program whose token has expired asks again some times; one that tries tokens,
 /// or only means to keep the daemon busy, has to connect anew for each hundred.
 const REFUSED_AT_MOST: u32 = 100;
@@ -60,12 +62,13 @@ struct Other {
     /// The names in the verified client certificate, if it showed one.
     names: Option<Arc<[String]>>,
     place: Place,
-    /// So that only the first call of a connection has to go to the crowd.
+    /// So that only the first call of a connection has to go to the crowd, and
+    /// the first after each review.
     greeted: AtomicBool,
-    known: AtomicBool,
+    known_at: AtomicU64,
     /// Questions that need no identity and are not answered yet.
     greetings: AtomicU32,
-    /// Calls that were refused for want of an identity.
+    /// Calls that were refused for want of an identity since the last that was not.
     refused: AtomicU32,
 }
 
@@ -85,7 +88,7 @@ impl Peer {
             names,
             place,
             greeted: AtomicBool::new(false),
-            known: AtomicBool::new(false),
+            known_at: AtomicU64::new(0),
             greetings: AtomicU32::new(0),
             refused: AtomicU32::new(0),
         }))
@@ -109,17 +112,20 @@ impl Peer {
     }
 
     /// It made a call as somebody who is known.
-    pub fn known(&self) {
-        if !self.0.known.swap(true, Ordering::Relaxed) {
-            self.0.place.rise(Standing::Known);
+    pub fn known(&self, who: &Visitor) {
+        self.0.refused.store(0, Ordering::Relaxed);
+        let reviews = self.0.place.reviews();
+        if self.0.known_at.load(Ordering::Relaxed) != reviews {
+            self.0.place.known(who);
+            self.0.known_at.store(reviews, Ordering::Relaxed);
         }
     }
 
     /// A call of its was refused because nobody here is known by its credential.
-    /// Who never shows a good one does not go on for ever.
+    /// Who shows no good one, or none any more, does not go on for ever.
     pub fn refused(&self) {
         let refused = self.0.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if refused >= REFUSED_AT_MOST && !self.0.known.load(Ordering::Relaxed) {
+        if refused >= REFUSED_AT_MOST && !self.0.place.is_known() {
             self.0.place.give_up();
         }
     }

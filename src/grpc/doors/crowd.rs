@@ -3,10 +3,12 @@
 //! Promises: there are never more connections than the limits say; a flood of
 //! connections that cannot authenticate displaces only itself, because the
 //! oldest of them makes room for the newest, and one that has authenticated is
-//! never displaced; whoever says nothing is sent away in time. Must never: wait.
+//! never displaced, as long as its credential is good; whoever says nothing is
+//! sent away in time. Must never: wait.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::counts::DoorCounts;
+use crate::desk::visitor::Visitor;
 
 /// How long a connection may take until a call of its own got past the token
 /// check, or asked for health or reflection. Clients call as soon as they are
@@ -26,6 +29,9 @@ const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// How far a connection has come. The lower ones go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
+    /// Was known by a credential that is good no more. Calls of others may be
+    /// under way on it, so it may stay; but it is the first to make room.
+    Revoked,
     /// Made no call that needs nobody's token, and none with a valid one.
     Silent,
     /// Asked for health or reflection: may stay, and makes room when there is none.
@@ -50,6 +56,8 @@ pub struct Crowd {
     counts: Arc<DoorCounts>,
     /// Held for a few map operations at a time, never across an await.
     inside: Mutex<Inside>,
+    /// How often it was looked who is still known, counted from 1.
+    reviews: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +86,8 @@ struct Seat {
     since: Instant,
     address: Option<IpAddr>,
     ends: Option<u64>,
+    /// Who made it known: the first to call on it since the last review.
+    who: Option<Visitor>,
     /// Ends the connection.
     cut: oneshot::Sender<()>,
 }
@@ -101,7 +111,12 @@ enum Why {
 impl Crowd {
     /// Nobody yet. Sends away whoever is due, as long as it lives.
     pub fn new(limits: CrowdLimits, counts: Arc<DoorCounts>) -> Arc<Self> {
-        let crowd = Arc::new(Crowd { limits, counts, inside: Mutex::default() });
+        let crowd = Arc::new(Crowd {
+            limits,
+            counts,
+            inside: Mutex::default(),
+            reviews: AtomicU64::new(1),
+        });
         tokio::spawn(sweep(Arc::downgrade(&crowd)));
         crowd
     }
@@ -134,7 +149,8 @@ impl Crowd {
             line.open += 1;
             line.strangers.insert((standing, number));
         });
-        inside.seats.insert(number, Seat { standing, since, address: from, ends: None, cut });
+        let seat = Seat { standing, since, address: from, ends: None, who: None, cut };
+        inside.seats.insert(number, seat);
         DoorCounts::add(&self.counts.accepted);
         DoorCounts::add(&self.counts.open);
         Some((Place { crowd: self.clone(), number }, is_cut))
@@ -193,10 +209,31 @@ impl Crowd {
         Some(seat)
     }
 
+    /// Takes those for strangers who were known by what is good no more.
+    pub fn review(&self, still: impl Fn(&Visitor) -> bool) {
+        let known: Vec<(u64, Visitor)> = {
+            let inside = self.inside();
+            let known = inside.seats.iter().filter(|(_, seat)| seat.standing == Standing::Known);
+            known.filter_map(|(number, seat)| Some((*number, seat.who.clone()?))).collect()
+        };
+        // To judge takes longer than the lock may be held.
+        let gone = known.into_iter().filter(|(_, who)| !still(who));
+        let gone: Vec<u64> = gone.map(|(number, _)| number).collect();
+        let mut inside = self.inside();
+        for number in gone {
+            inside.stand(number, Standing::Revoked, &self.counts);
+        }
+        // From now on the next good call on each connection counts again, also on
+        // one that somebody else's call has made known meanwhile.
+        self.reviews.fetch_add(1, Ordering::Release);
+    }
+
     /// Sends away who was silent for too long, and whose certificate has ended.
     fn sweep(&self, now: Instant, wall: u64) {
         let mut inside = self.inside();
-        while let Some((Standing::Silent, number)) = inside.all.strangers.first().copied()
+        let silent = (Standing::Silent, 0);
+        while let Some((Standing::Silent, number)) =
+            inside.all.strangers.range(silent..).next().copied()
             && inside.seats.get(&number).is_none_or(|seat| now >= seat.since + SILENT_FOR)
         {
             self.send_away(&mut inside, number, Why::Silent);
@@ -211,6 +248,23 @@ impl Crowd {
 }
 
 impl Inside {
+    /// Gives a connection another standing.
+    fn stand(&mut self, number: u64, to: Standing, counts: &DoorCounts) {
+        let Some(seat) = self.seats.get_mut(&number) else { return };
+        let (from, address) = (std::mem::replace(&mut seat.standing, to), seat.address);
+        self.lines(address, |line| {
+            line.strangers.remove(&(from, number));
+            if to < Standing::Known {
+                line.strangers.insert((to, number));
+            }
+        });
+        match (from == Standing::Known, to == Standing::Known) {
+            (false, true) => DoorCounts::add(&counts.known),
+            (true, false) => DoorCounts::take(&counts.known),
+            _ => {}
+        }
+    }
+
     /// Does the same to the line of all and to that of an address.
     fn lines(&mut self, address: Option<IpAddr>, mut change: impl FnMut(&mut Line)) {
         change(&mut self.all);
@@ -221,24 +275,31 @@ impl Inside {
 }
 
 impl Place {
-    /// It has come this far; never goes back.
+    /// It has come this far. Only a review takes it back.
     pub fn rise(&self, to: Standing) {
         let mut inside = self.crowd.inside();
-        let Some(seat) = inside.seats.get_mut(&self.number) else { return };
-        let (from, address) = (seat.standing, seat.address);
-        if from >= to {
-            return;
+        if inside.seats.get(&self.number).is_some_and(|seat| seat.standing < to) {
+            inside.stand(self.number, to, &self.crowd.counts);
         }
-        seat.standing = to;
-        inside.lines(address, |line| {
-            line.strangers.remove(&(from, self.number));
-            if to < Standing::Known {
-                line.strangers.insert((to, self.number));
-            }
-        });
-        if to == Standing::Known {
-            DoorCounts::add(&self.crowd.counts.known);
+    }
+
+    /// Somebody who is known made a call on it.
+    pub fn known(&self, who: &Visitor) {
+        self.rise(Standing::Known);
+        if let Some(seat) = self.crowd.inside().seats.get_mut(&self.number) {
+            seat.who = Some(who.clone());
         }
+    }
+
+    /// Whether it has authenticated with what is still good.
+    pub fn is_known(&self) -> bool {
+        let inside = self.crowd.inside();
+        inside.seats.get(&self.number).is_some_and(|seat| seat.standing == Standing::Known)
+    }
+
+    /// How often it was looked who is still known. Never 0.
+    pub fn reviews(&self) -> u64 {
+        self.crowd.reviews.load(Ordering::Acquire)
     }
 
     /// It was made with a certificate that ends then, in seconds since 1970.

@@ -40,8 +40,14 @@ use certificate::Certificate;
 use connection::Io;
 use crowd::{Crowd, Place};
 
+use crate::desk::Desk;
+
 /// How long a TLS handshake may take. Two round trips and a signature.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How often is looked who is still known when nothing has changed: a call that
+/// came in just before a change may have made its connection known just after.
+const REVIEW_EVERY: Duration = Duration::from_secs(60);
 
 /// Connections that wait to be served; serving begins at once.
 const READY: usize = 64;
@@ -81,6 +87,16 @@ impl Doors {
     /// No door yet, and nobody inside.
     pub fn new(limits: CrowdLimits, counts: Arc<DoorCounts>) -> Self {
         Doors { crowd: Crowd::new(limits, counts.clone()), counts }
+    }
+
+    /// Takes the seats of those back who are not known any more; until the end.
+    pub async fn review(self, desk: Arc<Desk>) {
+        let mut changes = desk.changes();
+        loop {
+            // The desk is there, so this ends with a change or with the time.
+            let _ = tokio::time::timeout(REVIEW_EVERY, changes.changed()).await;
+            self.crowd.review(|who| desk.still(who).is_ok());
+        }
     }
 
     /// Takes connections in until what is returned is dropped. TLS is for TCP.

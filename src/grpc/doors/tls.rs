@@ -24,7 +24,7 @@ use super::certificate::Certificate;
 use super::counts::DoorCounts;
 use super::crowd::unix_seconds;
 use crate::call::time::Time;
-use crate::config::{TlsFiles, TlsVersion};
+use crate::config::{TlsFiles, TlsVersion, file};
 
 /// How often the files are looked at. Three calls of `stat`.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -277,7 +277,11 @@ fn wrong_ca(path: &Path, why: String) -> TlsError {
 }
 
 fn bytes(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|error| TlsError::Read { key, path: shown(path), error })
+    file::read(path, file::LONGEST).map_err(|error| TlsError::Read {
+        key,
+        path: shown(path),
+        error,
+    })
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

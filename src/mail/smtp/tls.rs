@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::config::printable;
+use crate::config::{file, printable};
 use crate::mail::transport::BadMailConfig;
 
 /// The system's authorities, and those of a file.
@@ -19,7 +19,7 @@ pub(super) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadMai
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
         let bad = |reason: String| BadMailConfig::CaFile { path: printable(path), reason };
-        let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+        let pem = file::read(path, file::LONGEST).map_err(|error| bad(error.to_string()))?;
         let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
         let certificates = certificates.map_err(|error| bad(error.to_string()))?;
         if certificates.is_empty() {
