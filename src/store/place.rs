@@ -111,12 +111,14 @@ impl Place {
         }
     }
 
-    /// The database and the log are the files they were, and nobody wrote the
-    /// database. Returns what the log is now.
+    /// The database and the log are the files they were, nobody wrote the database,
+    /// and the log is no shorter: a transaction only makes it longer. Returns what
+    /// the log is now.
     pub(super) fn in_place(&self) -> Result<Content, Lost> {
         match self.ours()? {
-            (content, log) if content == self.content => Ok(log),
-            _ => Err(Lost::Overwritten),
+            (content, _) if content != self.content => Err(Lost::Overwritten),
+            (_, log) if log.bytes < self.log_content.bytes => Err(Lost::LogOverwritten),
+            (_, log) => Ok(log),
         }
     }
 

@@ -322,6 +322,8 @@ impl Writer {
             faults::slow_disk();
         }
         Steps::of(events).reached("before-commit");
+        let looked = lock(&self.place).in_place();
+        looked.map_err(|e| StoreError::Unavailable(e.explain(&self.shared.path)))?;
         conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(unknown)?;
         lock(&self.place)
             .committed()

@@ -304,6 +304,7 @@ async fn under_a_running_store(spoil: impl FnOnce(&Path, &Path)) -> (tempfile::T
     let store = store_on(&path, plain.now);
     let held = |n: u64| Submit { call: call("", "", n), ..hold_again(&hold_first()) };
     store.write(move |tx| submit(tx, held(1), &Waiting::default())).await.expect("held");
+    store.catch_up_text().await.expect("nothing more is written by itself");
     spoil(&path, &other);
     let next = store.write(move |tx| {
         tx.record(crate::store::audit::Entry::new(crate::store::audit::Kind::ClockConfirmed))
