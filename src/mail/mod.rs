@@ -16,6 +16,7 @@ mod content;
 mod folder;
 mod html;
 mod limits;
+mod notices;
 mod plain;
 mod prepare;
 mod schedule;

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::back_off;
 use super::breaker::{Breaker, Change};
+use super::notices::Notices;
 pub use super::prepare::Sender;
 use super::prepare::{Desk, Prepared};
 use super::schedule;
@@ -218,6 +219,7 @@ struct Work {
     /// At most one for each entry of `underway`.
     unrecorded: VecDeque<MailResult>,
     breaker: Breaker,
+    notices: Notices,
 }
 
 /// A letter on its way.
@@ -274,7 +276,7 @@ impl Work {
     }
 
     /// Keeps the breaker, and logs that mail stopped or goes again: each change
-    /// once, not each letter.
+    /// once, not each letter, and not each minute's hundred.
     fn notice(&mut self, result: &Result<Delivered, Failure>, mark: u32, store: &Store, roll: u32) {
         let change = match result {
             Err(failure) if failure.meets_all => {
@@ -282,7 +284,8 @@ impl Work {
             }
             _ => self.breaker.worked(),
         };
-        match (change, result) {
+        let now = Instant::now();
+        match (self.notices.changed(change, now), result) {
             (Some(Change::Broke), Err(Failure { fault: Fault::SetUp, text, .. })) => {
                 tracing::error!(error = text, "mail does not go out until somebody mends this");
             }
@@ -292,8 +295,16 @@ impl Work {
             (Some(Change::Mended), _) => tracing::info!("mail goes out again"),
             _ => {}
         }
-        if let Err(Failure { fault: Fault::Letter, text, .. }) = result {
-            tracing::warn!(error = text, "a mail cannot be delivered");
+        match result {
+            Err(Failure { fault: Fault::Letter, text, .. }) => {
+                tracing::warn!(error = text, "a mail cannot be delivered");
+            }
+            Err(Failure { fault: Fault::SetUp, meets_all: false, text, .. })
+                if self.notices.one(now) =>
+            {
+                tracing::warn!(error = text, "a mail does not go out until somebody mends this");
+            }
+            _ => {}
         }
     }
 
@@ -335,13 +346,9 @@ fn outcome(result: Result<Delivered, Failure>, attempts: u32, roll: u32) -> Mail
         Err(failure) => failure,
     };
     let wait = failure.wait.unwrap_or_default();
-    // What meets all is no fault of this letter's: the breaker says when.
-    let own = if failure.meets_all && !failure.unknown_end {
-        Duration::ZERO
-    } else {
-        back_off::delay(attempts, roll)
-    };
-    let (error, after) = (failure.text, own.max(wait));
+    // Also when it met what meets all, so that it is another that is tried next: what
+    // looks like the server's fault may be one letter's.
+    let (error, after) = (failure.text, back_off::delay(attempts, roll).max(wait));
     match failure.fault {
         _ if failure.unknown_end => MailOutcome::Unknown { error, after },
         Fault::Letter => MailOutcome::Failed { error },

@@ -5,6 +5,7 @@
 //! is hidden before anyone sees it; a reply is never taken for the answer to
 //! another command.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -36,6 +37,9 @@ const MOST_ADDRESSES: usize = 4;
 
 /// What is shown in place of a secret.
 pub(super) const HIDDEN: &str = "(hidden)";
+
+/// So many bytes in a row are of a secret, and not alike by chance.
+const TELLING: usize = 12;
 
 /// One thing said in a conversation, for who listens to it. Server lines are as
 /// they came, but for secrets.
@@ -91,6 +95,8 @@ pub(super) struct Line {
     deadline: Instant,
     listener: Option<Listener>,
     secrets: Vec<String>,
+    /// Every run of [`TELLING`] bytes in them.
+    runs: HashSet<[u8; TELLING]>,
 }
 
 impl Line {
@@ -120,6 +126,7 @@ impl Line {
                         deadline,
                         listener,
                         secrets: Vec::new(),
+                        runs: HashSet::new(),
                     };
                     line.say(Said::Note(format!("connected to {address}")));
                     return Ok(line);
@@ -178,10 +185,12 @@ impl Line {
     pub fn hide(&mut self, user: &str, password: &str) {
         self.secrets = [
             BASE64.encode(format!("\0{user}\0{password}")),
+            BASE64.encode(xoauth2(user, password)),
             BASE64.encode(password),
             password.to_owned(),
         ]
         .into();
+        self.runs = self.secrets.iter().flat_map(|secret| runs(secret)).collect();
     }
 
     /// Sends a command and reads the answer, whatever it is.
@@ -300,8 +309,9 @@ impl Line {
             match self.unread.as_slice() {
                 [0x15 | 0x16, 3, ..] => return Err(Trouble::TlsInstead),
                 [first, ..] if !first.is_ascii_digit() => {
-                    let start = self.unread.iter().take(80).copied().collect::<Vec<u8>>();
-                    let start = self.without_secrets(&String::from_utf8_lossy(&start));
+                    // Cut only then: half a secret is none that could be found.
+                    let start = self.without_secrets(&String::from_utf8_lossy(&self.unread));
+                    let start: String = start.chars().take(80).collect();
                     self.say(Said::Server(start.clone()));
                     return Err(Trouble::Garbage(format!("\"{start}\"")));
                 }
@@ -337,8 +347,45 @@ impl Line {
 
     fn without_secrets(&self, text: &str) -> String {
         let hide = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
-        self.secrets.iter().fold(text.to_owned(), hide)
+        without_runs(&self.secrets.iter().fold(text.to_owned(), hide), &self.runs)
     }
+}
+
+/// What XOAUTH2 sends, before its base64.
+pub(super) fn xoauth2(user: &str, token: &str) -> String {
+    format!("user={user}\x01auth=Bearer {token}\x01\x01")
+}
+
+/// Every run of [`TELLING`] bytes, in order.
+fn runs(text: &str) -> impl Iterator<Item = [u8; TELLING]> {
+    text.as_bytes().windows(TELLING).filter_map(|run| run.try_into().ok())
+}
+
+/// Hides each word that holds part of a run; servers repeat commands cut and quoted.
+/// The code that a reply begins with stays.
+fn without_runs(text: &str, runs: &HashSet<[u8; TELLING]>) -> String {
+    let (code, rest) = match parsed(text) {
+        Some(_) => text.split_at_checked(4).unwrap_or((text, "")),
+        None => ("", text),
+    };
+    let mut hidden = vec![false; rest.len()];
+    for (at, run) in self::runs(rest).enumerate() {
+        if runs.contains(&run) {
+            hidden[at..at + TELLING].fill(true);
+        }
+    }
+    let (mut out, mut at) = (code.to_owned(), 0);
+    for word in rest.split_inclusive(char::is_whitespace) {
+        let bare = word.trim_end();
+        if hidden[at..at + bare.len()].contains(&true) {
+            out.push_str(HIDDEN);
+            out.push_str(&word[bare.len()..]);
+        } else {
+            out.push_str(word);
+        }
+        at += word.len();
+    }
+    out
 }
 
 /// `250-text` and `250 text`: the code, whether the line is the last, the text.
@@ -401,6 +448,18 @@ mod tests {
     fn a_line_that_begins_with_a_dot_does_not_end_the_letter() {
         assert_eq!(stuffed(b".a\r\n.\r\nb.\r\n"), b"..a\r\n..\r\nb.\r\n");
         assert_eq!(stuffed(b"a"), b"a\r\n");
+    }
+
+    #[test]
+    fn part_of_a_secret_is_hidden_with_its_word() {
+        let runs: HashSet<_> = runs("AHVzZXIAc2VjcmV0LXRva2Vu").collect();
+        let shown = |text| without_runs(text, &runs);
+        assert_eq!(shown("535-AHVzZXIAc2VjcmV0LXR"), "535-(hidden)");
+        assert_eq!(shown("535 5.7.8 \"c2VjcmV0LXRva2Vu\"? no"), "535 5.7.8 (hidden) no");
+        assert_eq!(shown("xxAHVzZXIAc2Vjxx"), "(hidden)");
+        for same in ["535 5.7.8 authentication failed", "535", "", "535 AHVzZXIAc2V é"] {
+            assert_eq!(shown(same), same);
+        }
     }
 
     #[test]

@@ -176,10 +176,11 @@ impl Smtp {
             }
             Err(broken) => {
                 let failure = broken.failure(&self.server);
-                match failure.fault {
-                    // The next letter would be refused as this one is.
-                    Fault::SetUp => self.pool.failed(&failure),
-                    Fault::Letter | Fault::Passing => self.pool.worked(),
+                // Only then would the next letter be refused as this one is.
+                if failure.fault == Fault::SetUp && failure.meets_all {
+                    self.pool.failed(&failure);
+                } else {
+                    self.pool.worked();
                 }
                 Err(failure)
             }

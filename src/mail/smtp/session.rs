@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tokio::time::Instant;
 
-use super::line::{HIDDEN, Line, Listener, Reply};
+use super::line::{HIDDEN, Line, Listener, Reply, xoauth2};
 use super::trouble::{Broken, Step, Trouble};
 use super::{Protection, Server};
 use crate::config::{Secret, SmtpAuth, read_password};
@@ -142,8 +142,7 @@ impl Session {
     /// A refusal comes in two parts: why, as a challenge, and once that is
     /// answered with nothing, the code.
     async fn auth_xoauth2(&mut self, user: &str, token: &str) -> Result<Reply, Broken> {
-        let first = format!("user={user}\x01auth=Bearer {token}\x01\x01");
-        let reply = self.auth("XOAUTH2", &first).await?;
+        let reply = self.auth("XOAUTH2", &xoauth2(user, token)).await?;
         if reply.code != 334 {
             return Ok(reply);
         }

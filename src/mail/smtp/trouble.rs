@@ -146,13 +146,11 @@ impl Broken {
         }
     }
 
-    /// Whether any other letter would have met it too.
+    /// Whether any other letter would have met it too. From the recipient on, none
+    /// can tell: a server that refuses one address, in whatever words, or hangs up
+    /// on it, may take all others.
     fn meets_all(&self) -> bool {
-        match self.fault() {
-            Fault::SetUp => true,
-            Fault::Letter => false,
-            Fault::Passing => self.step < Step::Recipient || !self.is_in_sync(),
-        }
+        self.step < Step::Recipient && self.fault() != Fault::Letter
     }
 
     /// How long to wait at least, if the server wants us to be slower.

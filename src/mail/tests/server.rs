@@ -21,6 +21,10 @@ pub const STEP: Duration = Duration::from_millis(300);
 pub enum Answer {
     Usual,
     Say(&'static str),
+    /// The second to a command that holds the first, else the usual answer.
+    SayTo(&'static str, &'static str),
+    /// This and then the command as it came, but for so many last characters.
+    Echo(&'static str, usize),
     /// The usual answer, after a while.
     After(Duration),
     /// Bytes as they are, then nothing more.
@@ -196,6 +200,7 @@ async fn converse(
     heard: &Heard,
     security: &Security,
 ) -> std::io::Result<()> {
+    let mut command = String::new();
     loop {
         let usual = match verb.as_str() {
             "CONNECT" => "220 test ESMTP",
@@ -209,6 +214,7 @@ async fn converse(
             "QUIT" => "221 bye",
             _ => "250 fine",
         };
+        let echo;
         let does = if verb == "NOTHING" { Answer::Say("") } else { answer(verb) };
         let reply = match does {
             Answer::Usual | Answer::UsualAndClose => usual,
@@ -217,6 +223,12 @@ async fn converse(
                 usual
             }
             Answer::Say(reply) => reply,
+            Answer::SayTo(who, reply) if command.contains(who) => reply,
+            Answer::SayTo(..) => usual,
+            Answer::Echo(reply, less) => {
+                echo = format!("{reply}{}", &command[..command.len() - less]);
+                &echo
+            }
             Answer::Bytes(bytes) => {
                 stream.write_all(bytes).await?;
                 stream.flush().await?;
@@ -253,6 +265,7 @@ async fn converse(
             "AUTH" if reply.starts_with("334") => "AUTH".to_owned(),
             _ => line.split(' ').next().unwrap_or_default().to_owned(),
         };
+        command = line.to_owned();
         heard.push(line.to_owned());
     }
 }

@@ -115,7 +115,8 @@ impl Post {
             MailOutcome::Sent { answer: "250 ok".to_owned() }
         } else {
             self.breaker.failed(self.breaker.mark(), now, None, back_off::JITTER_PERCENT);
-            MailOutcome::Retry { error: "refused".to_owned(), after: Duration::ZERO }
+            let after = back_off::delay(mail.attempts, back_off::JITTER_PERCENT);
+            MailOutcome::Retry { error: "refused".to_owned(), after }
         };
         let result =
             MailResult { id: mail.id, outcome, message_id: format!("<{}@x>", mail.id), told };

@@ -224,6 +224,50 @@ async fn no_error_tells_the_password_even_if_the_server_does() {
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 
+/// Whole, cut, and quoted, for each way to log in.
+#[tokio::test]
+async fn a_server_that_repeats_the_log_in_betrays_nothing_of_it() {
+    const TOKEN: &str = "S3cretToken-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let repeated = [
+        Answer::Echo("535 5.7.8 bad command: ", 0),
+        Answer::Echo("535 5.7.8 \"", 3),
+        Answer::Echo("535-", 17),
+        Answer::Say("535-5.7.8 S3cretToken-ABCDEFGH\r\n535 5.7.8 IJKLMNOPQRSTUVWXYZ"),
+        Answer::Say(
+            "who is this with S3cretToken-ABCDEFGHIJKLMNOPQRSTUVWXYZ at its end of the line?",
+        ),
+    ];
+    for auth in [SmtpAuth::XOAuth2, SmtpAuth::Plain] {
+        for answer in repeated {
+            let server = Server::start(move |v| match v {
+                "AUTH" => answer,
+                _ => Answer::Usual,
+            });
+            let server = server.await;
+            let mut smtp = server.smtp(&format!("me:{TOKEN}@"));
+            smtp.auth = auth;
+            let heard = Arc::new(Mutex::new(String::new()));
+            let ears = heard.clone();
+            let listener = Arc::new(move |said| {
+                ears.lock().expect("held for this only").push_str(&format!("{said:?}\n"));
+            });
+            let result = transport(smtp, 1).try_out(&letter(&request()), listener).await;
+            let failure = result.expect_err("refused");
+            let sent = server.said().into_iter().find(|line| line.starts_with("AUTH "));
+            let sent = sent.expect("a log-in");
+            let sent = sent.split(' ').nth(2).expect("with what it needs");
+            let shown = format!("{}\n{}", failure.text, heard.lock().expect("held for this only"));
+            assert!(shown.matches("(hidden)").count() >= 2, "{shown}");
+            for secret in [sent, TOKEN] {
+                for run in secret.as_bytes().windows(8) {
+                    let run = std::str::from_utf8(run).expect("ASCII");
+                    assert!(!shown.contains(run), "{run} in {shown}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_refused_log_in_names_the_user_and_where_the_password_stands() {
     let failure = failure_at("AUTH", Answer::Say("535 5.7.8 bad credentials")).await;

@@ -261,6 +261,42 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
     store.close().await;
 }
 
+/// A server that does not relay to one operator's domain, or hangs up on it, holds up
+/// nobody else's mail.
+#[tokio::test]
+async fn one_refused_address_stops_nobody_elses_mail() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|verb| match verb {
+        "RCPT" => Answer::SayTo("ana@", "554 5.7.1 <ana@example.com>: Relay access denied"),
+        _ => Answer::Usual,
+    })
+    .await;
+    let all = ["ana", "ben", "eve"];
+    let staff = people(&[
+        ("ana", Some("ana@example.com")),
+        ("ben", Some("ben@example.com")),
+        ("eve", Some("eve@example.com")),
+    ]);
+    let worker = Worker::start(&store, server.transport(""), staff);
+    let first = ask(&store, &["ana"]).await;
+    worker.wake.notify_one();
+    let refused = until(&store, first, |n| !n[0].detail.is_empty()).await;
+    assert_eq!((refused[0].state.as_str(), refused[0].attempts), ("deferred", 1));
+    let second = ask(&store, &all).await;
+    worker.wake.notify_one();
+    let of = |n: &[Notice], name: &str| n.iter().find(|n| n.operator == name).cloned();
+    let sent = |n: &[Notice], name| of(n, name).is_some_and(|n| n.state == "sent");
+    let notices = until(&store, second, |n| sent(n, "ben") && sent(n, "eve")).await;
+    assert!(!sent(&notices, "ana"), "{notices:?}");
+    // The first was not tried a second time meanwhile: they had not to wait for it.
+    assert_eq!(self::notices(&store, first).await[0].attempts, 1);
+    let again = until(&store, first, |n| n[0].attempts >= 2).await;
+    assert_ne!(again[0].state, "failed", "it is good once somebody has mended the server");
+    worker.stop().await;
+    store.close().await;
+}
+
 #[tokio::test]
 async fn mail_about_a_request_that_has_ended_is_not_sent() {
     let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());

@@ -20,6 +20,10 @@ use crate::store::{reach, row};
 /// a second one is not.
 const MOST_UNKNOWN_ENDS: u32 = 2;
 
+/// How the detail of a mail begins that counts as sent though nobody knows it. It
+/// has reached nobody, as far as anybody can say.
+pub(super) const PERHAPS: &str = "perhaps: ";
+
 /// How an attempt went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailOutcome {
@@ -100,7 +104,7 @@ pub fn result(tx: &mut Tx<'_>, result: &MailResult) -> Result<(), StoreError> {
     let becomes = match &result.outcome {
         MailOutcome::Sent { answer } => Becomes { state: SENT, detail: answer, after: now },
         MailOutcome::Unknown { error, .. } if perhaps => {
-            perhaps_sent = format!("perhaps: {error}");
+            perhaps_sent = format!("{PERHAPS}{error}");
             Becomes { state: SENT, detail: &perhaps_sent, after: now }
         }
         // If its request ended meanwhile, it is pointless by now and stays so.
@@ -168,7 +172,7 @@ fn follows(
     };
     record(tx, kind, mail, becomes, result, request.as_ref(), within)?;
     let Some(mut request) = request.filter(|_| becomes.state == SENT) else { return Ok(()) };
-    if mail.kind.asks() {
+    if mail.kind.asks() && !becomes.detail.starts_with(PERHAPS) {
         reach::mail_sent(tx, &mut request, &mail.operator)?;
     }
     if mail.kind == MailKind::Asked { asked(tx, mail, &request) } else { Ok(()) }

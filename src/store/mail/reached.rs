@@ -3,13 +3,14 @@
 use rusqlite::Connection;
 
 use super::SENT;
+use super::outcome::PERHAPS;
 use crate::call::ids::RequestId;
 use crate::store::error::StoreError;
 
 /// What became of the mails that ask for a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) enum Reached {
-    /// At least one was sent, by itself or in a summary.
+    /// At least one was surely sent, by itself or in a summary.
     Somebody,
     /// None was sent, and none of them was tried: they wait for their turn.
     NotTried,
@@ -30,10 +31,11 @@ pub(in crate::store) fn reached(conn: &Connection, id: RequestId) -> Result<Reac
     let mut rows = statement.query([id.as_bytes()])?;
     let mut found = None;
     while let Some(row) = rows.next()? {
+        let (attempts, mut error): (u32, String) = (row.get(1)?, row.get(2)?);
         if row.get::<_, i64>(0)? == SENT {
-            return Ok(Reached::Somebody);
+            let Some(unknown) = error.strip_prefix(PERHAPS) else { return Ok(Reached::Somebody) };
+            error = format!("nobody knows whether a mail arrived: {unknown}");
         }
-        let (attempts, error): (u32, String) = (row.get(1)?, row.get(2)?);
         found = found.or(Some(match (attempts, error.as_str()) {
             (0, "") => Reached::NotTried,
             (_, "") => Reached::Nobody("the mail server has not answered yet".to_owned()),

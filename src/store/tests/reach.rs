@@ -205,6 +205,48 @@ fn a_summary_that_was_sent_reaches_somebody_for_all_that_it_told() {
 }
 
 #[test]
+fn a_mail_that_was_perhaps_sent_has_reached_nobody() {
+    let lost = || {
+        let error = "it closed the connection at the end of the letter".to_owned();
+        MailOutcome::Unknown { error, after: Duration::from_secs(5) }
+    };
+    let mut plain = Plain::new();
+    let id = plain.submit("c1", call("c", "s", 1), &Waiting::default()).expect("held").request.id;
+    plain.mailed(id, lost());
+    plain.mailed(id, lost());
+    assert_eq!(plain.request(id).notices[0].state, "sent", "there is no third time");
+    assert!(plain.open(id));
+    plain.pass(MINUTES(3));
+    plain.end_due();
+    let why = plain.request(id).unreached.expect("unreached").why;
+    assert!(why.starts_with("nobody knows whether a mail arrived: it closed"), "{why}");
+
+    // The same within a summary.
+    let mut plain = Plain::new();
+    let one = plain.submit("c1", call("c", "s", 1), &Waiting::default()).expect("held").request.id;
+    plain.submit("c2", call("c", "s", 2), &Waiting::default()).expect("held");
+    let begun = plain.run(|tx| mail::begin(tx, &[Begin::Gathered(vec![1, 2])])).expect("begun");
+    let summary = begun[0].id;
+    for _ in 0..2 {
+        let (message_id, told) = ("<1@test>".to_owned(), vec![1, 2]);
+        let result = MailResult { id: summary, outcome: lost(), message_id, told };
+        plain.run(|tx| mail::result(tx, &result)).expect("written");
+    }
+    assert_eq!(plain.request(one).notices[0].state, "sent");
+    plain.pass(MINUTES(3));
+    plain.end_due();
+    assert!(plain.request(one).unreached.is_some());
+
+    // Where another's was surely sent, somebody was reached; and one that is lost once
+    // and sent then was sent.
+    let mut plain = Plain::new();
+    let id = plain.submit("c1", call("c", "s", 1), &Waiting::default()).expect("held").request.id;
+    plain.mailed(id, lost());
+    plain.mailed(id, sent());
+    assert!(!plain.open(id));
+}
+
+#[test]
 fn a_request_that_expires_keeps_why_nobody_came() {
     let (mut plain, id) = unreached();
     plain.pass(MINUTES(12));
