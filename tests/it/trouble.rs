@@ -212,6 +212,8 @@ async fn an_entry_that_somebody_changed_in_the_database_is_found_and_placed() {
     let home = Home::new();
     let daemon = home.start().await;
     submit(&mut home.clients().caller(), "one", call("write", "{}")).await;
+    // Under a running daemon it would be noticed at once.
+    daemon.stop().await;
     let conn = Connection::open(home.database()).expect("opened");
     for statement in ["DELETE FROM audit WHERE seq = 2", "UPDATE audit_body SET payload = '{}'"] {
         let refused = conn.execute_batch(statement).expect_err(statement).to_string();
@@ -222,6 +224,8 @@ async fn an_entry_that_somebody_changed_in_the_database_is_found_and_placed() {
          UPDATE audit_body SET payload = '{}' WHERE seq = 2",
     )
     .expect("who can write the file can do that");
+    drop(conn);
+    let daemon = home.start().await;
     let asked = proto::VerifyAuditRequest::default();
     let verified = home.clients().history().verify_audit(asked).await.expect("an answer");
     let verified = verified.into_inner();
