@@ -1,6 +1,7 @@
 //! Calls, requests and decisions, in the words that the contract uses.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::digest::Digest;
 use super::ids::RequestId;
@@ -386,4 +387,45 @@ pub struct Request {
     pub unreached: Option<Unreached>,
     /// Who was told by mail.
     pub notices: Vec<Notice>,
+}
+
+impl Request {
+    /// One that was submitted a moment ago: nobody has looked, decided or run anything.
+    pub fn pending(
+        id: RequestId,
+        call_id: String,
+        call: Call,
+        requirement: Requirement,
+        created: Time,
+        timeout: Duration,
+    ) -> Self {
+        Request {
+            id,
+            status: Status::Pending,
+            call,
+            requirement,
+            call_id,
+            created,
+            deadline: created + timeout,
+            ended: None,
+            decisions: Vec::new(),
+            asked_again: 0,
+            denial_lifted: false,
+            resumed: 0,
+            identical_to: None,
+            may_have_run: Vec::new(),
+            use_: Use::None,
+            lapses: None,
+            used: None,
+            outcome_expected: false,
+            lease_until: None,
+            outcome: Outcome::None,
+            outcome_detail: String::new(),
+            outcome_at: None,
+            looked: Vec::new(),
+            reach_by: None,
+            unreached: None,
+            notices: Vec::new(),
+        }
+    }
 }

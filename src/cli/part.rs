@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::errors::{Done, Failure};
 use super::text::safe;
+use crate::store::aside::sync_folder;
 
 /// The file while it is written, beside where it will stand.
 #[derive(Debug)]
@@ -45,12 +46,6 @@ impl Drop for Part {
         // After the rename there is nothing of that name.
         let _ = fs::remove_file(&self.temporary);
     }
-}
-
-/// Puts the names in the folder of `path` on disk.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
 }
 
 /// Refuses a name that something has already, unless that was asked for.

@@ -60,10 +60,8 @@ impl Desk<'_> {
     }
 
     fn single(&self, mail: &DueMail, request: Option<Request>) -> Result<Prepared, MailOutcome> {
-        let now = self.store.now();
-        let needed = |r: &Request| is_needed(mail.kind, r, &mail.operator, now);
-        let may_know = |r: &Request| self.may_know(mail.kind, r, &mail.operator);
-        let Some(request) = request.filter(|r| needed(r) && may_know(r)) else {
+        let wanted = |r: &Request| self.is_wanted(mail.kind, r, &mail.operator);
+        let Some(request) = request.filter(wanted) else {
             return Err(MailOutcome::Pointless);
         };
         self.refuse_if_late(mail, !mail.kind.asks())?;
@@ -91,12 +89,10 @@ impl Desk<'_> {
         mail: &DueMail,
         members: Vec<(i64, MailKind, Request)>,
     ) -> Result<Prepared, MailOutcome> {
-        let now = self.store.now();
         let (mut told, mut items, mut asks) = (Vec::new(), Vec::new(), false);
         for (row, kind, request) in members {
             let Some(what) = what(kind) else { continue };
-            let may_know = self.may_know(kind, &request, &mail.operator);
-            if may_know && is_needed(kind, &request, &mail.operator, now) {
+            if self.is_wanted(kind, &request, &mail.operator) {
                 asks |= kind.asks();
                 told.push(row);
                 items.push(Item { request, what });
@@ -122,6 +118,12 @@ impl Desk<'_> {
         let failed = |error: String| MailOutcome::Failed { error };
         let letter = compose(matter, to, about).map_err(|error| failed(error.to_string()))?;
         Ok(Prepared { letter, told })
+    }
+
+    /// Whether there is still a point in this kind of mail, to this operator.
+    fn is_wanted(&self, kind: MailKind, request: &Request, operator: &str) -> bool {
+        is_needed(kind, request, operator, self.store.now())
+            && self.may_know(kind, request, operator)
     }
 
     /// Whether this operator may still know of the request: who was moved to other

@@ -14,6 +14,7 @@ mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use super::letter::{About, ComposeError, Letter, Matter, Recipient, compose, sender};
 use crate::call::digest::Digest;
@@ -70,34 +71,9 @@ pub(super) fn request() -> Request {
     };
     let groups = BTreeSet::from([text("ops"), text("security")]);
     let clauses = vec![Clause { route: text("destructive"), groups, approvals: 2 }];
-    Request {
-        id: id(0x6f),
-        status: Status::Pending,
-        call,
-        requirement: Requirement { clauses },
-        call_id: text("call-1"),
-        created: at("2026-11-22T13:50:00.000Z"),
-        deadline: at("2026-11-22T14:05:00.000Z"),
-        ended: None,
-        decisions: Vec::new(),
-        asked_again: 0,
-        denial_lifted: false,
-        resumed: 0,
-        identical_to: None,
-        may_have_run: Vec::new(),
-        use_: Use::None,
-        lapses: None,
-        used: None,
-        lease_until: None,
-        outcome_expected: false,
-        outcome: Outcome::None,
-        outcome_detail: String::new(),
-        outcome_at: None,
-        looked: Vec::new(),
-        reach_by: None,
-        unreached: None,
-        notices: Vec::new(),
-    }
+    let created = at("2026-11-22T13:50:00.000Z");
+    let (requirement, timeout) = (Requirement { clauses }, Duration::from_secs(15 * 60));
+    Request::pending(id(0x6f), text("call-1"), call, requirement, created, timeout)
 }
 
 /// A call that says next to nothing, with everything to be wary of.

@@ -97,6 +97,8 @@ fn free_name(database: &Path, now: Time) -> PathBuf {
     (1..).map(name).find(|path| !taken(path)).unwrap_or_else(|| name(1))
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
-    fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+/// Puts the names in the folder of `path` on disk.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
 }

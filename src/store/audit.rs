@@ -206,6 +206,11 @@ impl Entry {
         }
     }
 
+    /// About a request, or about the daemon itself where there is none.
+    pub fn about_any(kind: Kind, request: Option<&Request>) -> Self {
+        request.map_or_else(|| Entry::new(kind), |request| Entry::about(kind, request))
+    }
+
     /// Adds a member to the payload; an empty text is left out.
     pub fn text(&mut self, name: &str, value: &str) {
         if !value.is_empty() {

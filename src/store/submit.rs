@@ -258,33 +258,12 @@ fn create(
         r.status == Status::Pending || (r.status == Status::Approved && r.use_ == Use::Unused)
     };
     let may_have_run = |r: &&Request| r.use_ == Use::Taken && r.outcome == Outcome::Unknown;
+    let Submit { id, call_id, call, requirement, timeout, .. } = input;
     let request = Request {
-        id: input.id,
-        status: Status::Pending,
-        call: input.call,
-        requirement: input.requirement,
-        call_id: input.call_id,
-        created: tx.now,
-        deadline: tx.now + input.timeout,
-        ended: None,
-        decisions: Vec::new(),
-        asked_again: 0,
-        denial_lifted: false,
-        resumed: 0,
         identical_to: identical.iter().find(live).map(|r| r.id),
         may_have_run: identical.iter().filter(may_have_run).map(|r| r.id).collect(),
-        use_: Use::None,
-        lapses: None,
-        used: None,
-        outcome_expected: false,
-        lease_until: None,
-        outcome: Outcome::None,
-        outcome_detail: String::new(),
-        outcome_at: None,
-        looked: Vec::new(),
-        reach_by: input.watch_reach.then(|| reach::by(tx.now, input.timeout)),
-        unreached: None,
-        notices: Vec::new(),
+        reach_by: input.watch_reach.then(|| reach::by(tx.now, timeout)),
+        ..Request::pending(id, call_id, call, requirement, tx.now, timeout)
     };
     row::insert(tx.conn, &request)?;
     mail::queue(tx, &request, &input.mail_to)?;

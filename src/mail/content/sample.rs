@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Body, Clock, Content, Section, Tone, asked, ours};
 use crate::call::digest::Digest;
 use crate::call::ids::RequestId;
-use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Status, Use};
+use crate::call::model::{Agent, Call, Category, Request, Risk};
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
 use crate::mail::letter::About;
@@ -62,32 +62,6 @@ fn made_up(now: Time) -> Request {
         not_covered: Vec::new(),
     };
     let clause = Clause { route: text("sample"), groups: BTreeSet::new(), approvals: 1 };
-    Request {
-        id: RequestId::from_bytes([0; 16]),
-        status: Status::Pending,
-        call,
-        requirement: Requirement { clauses: vec![clause] },
-        call_id: String::new(),
-        created: now,
-        deadline: now + TIMEOUT,
-        looked: Vec::new(),
-        reach_by: None,
-        unreached: None,
-        ended: None,
-        decisions: Vec::new(),
-        asked_again: 0,
-        denial_lifted: false,
-        resumed: 0,
-        identical_to: None,
-        may_have_run: Vec::new(),
-        use_: Use::None,
-        lapses: None,
-        used: None,
-        lease_until: None,
-        outcome_expected: false,
-        outcome: Outcome::None,
-        outcome_detail: String::new(),
-        outcome_at: None,
-        notices: Vec::new(),
-    }
+    let requirement = Requirement { clauses: vec![clause] };
+    Request::pending(RequestId::from_bytes([0; 16]), String::new(), call, requirement, now, TIMEOUT)
 }

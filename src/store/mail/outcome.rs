@@ -187,10 +187,7 @@ fn record(
     request: Option<&Request>,
     within: Option<&Mail>,
 ) -> Result<(), StoreError> {
-    let mut entry = match request {
-        Some(request) => Entry::about(kind, request),
-        None => Entry::new(kind),
-    };
+    let mut entry = Entry::about_any(kind, request);
     entry.text("to", &mail.operator);
     entry.text("mail", mail.kind.word());
     if mail.kind == MailKind::Summary {

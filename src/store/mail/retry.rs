@@ -56,10 +56,7 @@ pub fn retry(tx: &mut Tx<'_>, id: i64, admin: &str) -> Result<(), StoreError> {
         Some(request) => row::load(tx.conn, request)?,
         None => None,
     };
-    let mut entry = match &about {
-        Some(request) => Entry::about(Kind::MailRetried, request),
-        None => Entry::new(Kind::MailRetried),
-    };
+    let mut entry = Entry::about_any(Kind::MailRetried, about.as_ref());
     entry.operator = Some(admin.to_owned());
     entry.text("to", &mail.operator);
     entry.text("mail", mail.kind.word());
