@@ -74,8 +74,13 @@ async fn what_is_counted_is_what_the_history_says() {
         (found.status() == proto::Status::Expired).then_some(())
     })
     .await;
+    // A commit can be read a moment before it is counted.
+    let page = wait_for("the last of it to be counted", || async {
+        let page = pages::get(&at, "/metrics").await;
+        (page.value("holdpoint_requests_ended_total{status=\"expired\"}") > 0.0).then_some(page)
+    })
+    .await;
 
-    let page = pages::get(&at, "/metrics").await;
     assert!(page.head.contains("content-type: text/plain; version=0.0.4"), "{}", page.head);
     let mut kinds: BTreeMap<String, f64> = BTreeMap::new();
     let all = entries(&mut clients.history(), proto::AuditFilter::default(), 0).await;
