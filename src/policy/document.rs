@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::patterns::{Collected, Patterns};
-use super::problem::{Place, PolicyError, Problems};
+use super::problem::{PolicyError, Problems};
 use super::values::{ACTIONS, Map, either, list, reason, span, switch, texts, unambiguous, word};
 use super::yaml::{self, Entry, Node};
 use super::{Action, Line, Policy, Server, Trust, Verdict};

@@ -18,9 +18,9 @@ use crate::config::names::shortened;
 /// a pattern can cost.
 const LONGEST: usize = 400;
 
-/// What the compiled patterns of a policy may take. Ten thousand that all have
-/// wildcards take about a tenth of it.
-const COMPILED: usize = 64 * 1024 * 1024;
+/// What the compiled patterns of a policy may take: ten thousand with several
+/// wildcards each fit.
+const COMPILED: usize = 16 * 1024 * 1024;
 
 /// What stands for more than itself in a glob.
 const SPECIAL: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
@@ -87,33 +87,17 @@ impl Collected {
         }
     }
 
-    /// Compiles them.
+    /// Compiles them. One pattern is short enough for that; all of them may not be.
     pub fn compile(self, problems: &mut Problems) -> Option<Patterns> {
         match compiled(&self.regexes) {
             Ok(globs) => Some(Patterns { exact: self.exact, globs, shared: self.shared }),
             Err(_) => {
-                self.blame(problems);
+                let first = self.globs.values().map(|(_, place)| *place).min();
+                let message = "the patterns from here on take too much memory together";
+                let remedy = "write exact names, or fewer patterns that stand for more";
+                problems.add(first.unwrap_or(Place::START), message, remedy);
                 None
             }
-        }
-    }
-
-    /// Names the patterns that cannot be compiled, or all of them together.
-    fn blame(&self, problems: &mut Problems) {
-        let alone = |index: usize| self.regexes.get(index..=index).map(compiled);
-        let mut culprits: Vec<_> = self
-            .globs
-            .iter()
-            .filter(|(_, (index, _))| matches!(alone(*index), Some(Err(_))))
-            .collect();
-        culprits.sort_by_key(|(_, (_, place))| *place);
-        for (pattern, (_, place)) in &culprits {
-            let message = format!("the pattern \"{}\" is too complicated", shortened(pattern));
-            problems.add(*place, message, "write it as a list of simpler ones");
-        }
-        if culprits.is_empty() {
-            let remedy = "write exact names, or fewer patterns that stand for more";
-            problems.add(Place::START, "the patterns are too many for their kind", remedy);
         }
     }
 }

@@ -89,6 +89,11 @@ impl Problems {
         self.found.push(Problem { place, message: message.into(), remedy: remedy.into() });
     }
 
+    /// Whether something was wrong so far.
+    pub fn any(&self) -> bool {
+        !self.found.is_empty()
+    }
+
     /// The value, if nothing was wrong.
     pub fn finish<T>(mut self, value: Option<T>) -> Result<T, PolicyError> {
         match value {

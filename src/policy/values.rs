@@ -38,7 +38,7 @@ impl<'a> Map<'a> {
         match &node.value {
             Value::Map(entries) if !entries.is_empty() => Some(Map { place: node.place, entries }),
             value => {
-                wrong(what, "keys with values", value, node.place, remedy, problems);
+                wrong(what, "a mapping", value, node.place, remedy, problems);
                 None
             }
         }
@@ -74,8 +74,8 @@ fn wrong(
         Value::Refused => return,
         Value::List(_) => "a list",
         Value::Map(entries) if entries.is_empty() => "empty",
-        Value::Map(_) => "keys with values",
-        Value::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => "empty",
+        Value::Map(_) => "a mapping",
+        Value::Scalar(scalar) if scalar.is_nothing() => "empty",
         Value::Scalar(_) => "a single value",
     };
     problems.add(place, format!("{what} must be {expected}, but is {found}"), remedy);
@@ -89,7 +89,7 @@ fn scalar<'a>(
     problems: &mut Problems,
 ) -> Option<&'a Scalar> {
     match &entry.node.value {
-        Value::Scalar(scalar) if !(scalar.plain && scalar.text.is_empty()) => Some(scalar),
+        Value::Scalar(scalar) if !scalar.is_nothing() => Some(scalar),
         value => {
             let what = format!("`{}`", shortened(&entry.key.text));
             wrong(&what, expected, value, entry.node.place, remedy, problems);
@@ -167,8 +167,8 @@ pub fn reason(entry: &Entry, problems: &mut Problems) -> Option<String> {
     if !unambiguous(scalar, entry.node.place, problems) {
         return None;
     }
-    let text = scalar.text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
-    let text = text.trim();
+    let lines = scalar.text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let text = lines.collect::<Vec<_>>().join(" ");
     let fault = if text.is_empty() {
         "is empty".to_owned()
     } else if text.chars().count() > LONGEST_REASON {
@@ -176,7 +176,7 @@ pub fn reason(entry: &Entry, problems: &mut Problems) -> Option<String> {
     } else if text.contains(is_hidden) {
         "has characters that cannot be seen".to_owned()
     } else {
-        return Some(text.to_owned());
+        return Some(text);
     };
     problems.add(entry.node.place, format!("`reason` {fault}"), remedy);
     None
@@ -187,11 +187,12 @@ pub fn unambiguous(scalar: &Scalar, place: Place, problems: &mut Problems) -> bo
     let Some(other) = scalar.plain.then(|| not_text(&scalar.text)).flatten() else {
         return true;
     };
+    if scalar.is_nothing() {
+        problems.add(place, "there is nothing here", "write text, in quotes if it is empty or ~");
+        return false;
+    }
     let shown = shortened(&scalar.text);
-    let message = match shown.as_str() {
-        "" => format!("there is {other} here, and not text"),
-        shown => format!("`{shown}` may be taken for {other}, and not for text"),
-    };
+    let message = format!("`{shown}` may be taken for {other}, and not for text");
     problems.add(place, message, format!("put it in quotes: \"{shown}\""));
     false
 }

@@ -59,12 +59,18 @@ pub struct Scalar {
     pub plain: bool,
 }
 
+impl Scalar {
+    /// Whether there is nothing. The parser writes a tilde for a value that is left out.
+    pub fn is_nothing(&self) -> bool {
+        self.plain && ["", "~"].contains(&self.text.as_str())
+    }
+}
+
 /// The document's one value; `None` if the text cannot be used at all. Problems
 /// may have been reported in either case.
 pub fn read(text: &[u8], problems: &mut Problems) -> Option<Node> {
     let text = readable(text, problems)?;
     let options = granit_parser::options! {
-        strict_indentation: true,
         disallow_directives: true,
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
@@ -84,6 +90,10 @@ pub fn read(text: &[u8], problems: &mut Problems) -> Option<Node> {
                 return None;
             }
         }
+    }
+    if tree.root.is_none() {
+        let remedy = "write at least: default: require_approval";
+        problems.add(Place::START, "the document is empty", remedy);
     }
     tree.root
 }
@@ -125,12 +135,16 @@ fn place(marker: &Marker) -> Place {
     Place { line: marker.line(), column: marker.col() + 1 }
 }
 
-/// Says why the parser gave up.
+/// Says why the parser gave up, unless what was found before may be the cause.
 fn not_yaml(error: &ScanError, text: &str, problems: &mut Problems) {
+    if problems.any() {
+        return;
+    }
     use ErrorKind::{
-        DirectiveDisallowed, MissingAnchorOrAliasName, RecursionLimitExceeded,
-        TabAtBlockScalarStart, TabInBlockIndentation, TabInIndentation, TabInPlainScalar,
-        TabNotAllowed,
+        DirectiveDisallowed, DocumentIndicatorInQuotedScalar, InvalidQuotedScalarIndent,
+        MissingAnchorOrAliasName, RecursionLimitExceeded, TabAtBlockScalarStart,
+        TabInBlockIndentation, TabInIndentation, TabInPlainScalar, TabNotAllowed,
+        UnclosedQuotedScalar,
     };
     let at = place(error.marker());
     let tab = indented_by_tab(text, at.line);
@@ -147,6 +161,9 @@ fn not_yaml(error: &ScanError, text: &str, problems: &mut Problems) {
             "a value that begins with * or & is an alias or an anchor in YAML",
             "put it in quotes: \"*\"",
         ),
+        UnclosedQuotedScalar | InvalidQuotedScalarIndent | DocumentIndicatorInQuotedScalar => {
+            ("a text that begins with a quote does not end", "close the quotes: \"get_*\"")
+        }
         RecursionLimitExceeded => {
             ("values lie too deep within each other", "a policy has at most five levels")
         }
@@ -244,8 +261,15 @@ impl Tree {
                 };
                 self.put(Node { place, value }, problems)?;
             }
-            Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                let shown = shortened(quoted);
+            Event::Alias(_) => {
+                let message =
+                    format!("`{}` is a YAML alias, and a policy has none", shortened(quoted));
+                problems.add(at, message, "write the value out here");
+                self.put(Node { place: at, value: Value::Refused }, problems)?;
+            }
+            Event::UnresolvedAlias(_) => {
+                // In `*: x` the colon is part of the alias's name.
+                let shown = shortened(quoted.trim_end_matches(':'));
                 let message = format!("`{shown}` begins with *, which makes it an alias in YAML");
                 problems.add(at, message, format!("put it in quotes: \"{shown}\""));
                 self.put(Node { place: at, value: Value::Refused }, problems)?;
