@@ -33,6 +33,7 @@ pub mod grpc;
 pub mod mail;
 pub mod metrics;
 pub mod monitor;
+pub mod proxy;
 pub mod store;
 pub mod telemetry;
 

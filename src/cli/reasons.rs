@@ -80,7 +80,7 @@ fn without_reason(code: tonic::Code) -> Remedy {
 mod tests {
     use super::super::errors::refused_by_daemon as status;
     use super::*;
-    use crate::client::{certainly_not_done, reason_of, worth_retrying};
+    use crate::client::{certainly_not_done, worth_retrying};
 
     #[test]
     fn every_reason_of_the_contract_has_a_remedy() {
