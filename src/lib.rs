@@ -35,6 +35,7 @@ pub mod mail;
 pub mod metrics;
 pub mod monitor;
 pub mod policy;
+pub mod proxy;
 pub mod store;
 pub mod telemetry;
 

@@ -61,6 +61,7 @@ fn whole(root: &Node, text: &[u8], problems: &mut Problems) -> Option<Policy> {
     Some(draft.policy(revision(text), default?, (names?, tools?)))
 }
 
+/// What the shortest document is.
 const EXAMPLE_LINE: &str = "write at least: default: require_approval";
 
 fn revision(text: &[u8]) -> String {
