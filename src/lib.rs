@@ -31,6 +31,7 @@ pub mod config;
 pub mod daemon;
 pub mod desk;
 pub mod grpc;
+pub mod hold;
 pub mod mail;
 pub mod metrics;
 pub mod monitor;

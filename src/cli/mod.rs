@@ -45,6 +45,7 @@ mod page;
 mod part;
 mod policy;
 mod program;
+mod proxy;
 mod reasons;
 pub mod records;
 mod request;
@@ -84,6 +85,7 @@ Try it:
 Gate a call:
   request    Hold a call; exit code 0: it may run now, once
   exec       Hold a command, then run exactly it
+  proxy      Stand between an MCP client and its server: allow, deny or hold
   mine       What this caller asked
   withdraw   Take a request back
 
@@ -130,6 +132,7 @@ pub struct Cli {
 enum Command {
     Request(request::RequestArgs),
     Exec(exec::ExecArgs),
+    Proxy(proxy::ProxyArgs),
     Mine(look::MineArgs),
     Withdraw(look::WithdrawArgs),
     Pending(look::PendingArgs),
@@ -170,6 +173,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
     match cli.command {
         Command::Request(args) => request::run(globals, args).await?,
         Command::Exec(args) => return exec::run(globals, args).await,
+        Command::Proxy(args) => return proxy::run(globals, args).await,
         Command::Mine(args) => look::mine(globals, args).await?,
         Command::Withdraw(args) => look::withdraw(globals, args).await?,
         Command::Pending(args) => look::pending(globals, args).await?,
