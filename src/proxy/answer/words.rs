@@ -24,7 +24,7 @@ pub fn denied_by_policy(reason: &str) -> String {
 pub fn denied(answer: &proto::ApprovalAnswer) -> String {
     let decision = answer.decisions.last();
     let by = decision.map(|d| line(&d.operator)).filter(|by| !by.is_empty());
-    let by = by.map_or_else(|| "an operator".to_owned(), |by| by);
+    let by = by.unwrap_or_else(|| "an operator".to_owned());
     let reason = decision.map(|d| line(&d.reason)).filter(|reason| !reason.is_empty());
     let reason = reason.map_or_else(
         || "No reason was given.".to_owned(),
