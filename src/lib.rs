@@ -17,6 +17,8 @@
 //! | [`cli`] | the commands |
 //! | [`daemon`] | the daemon put together, started and stopped |
 //! | [`grpc`], [`mail`], [`monitor`] | its doors: tonic services; letters and the outbox worker; metrics and health |
+//! | [`proxy`] | the MCP proxy: speaks to the daemon as any caller does |
+//! | [`doors`] | taking connections in: who is connected, within limits, with or without TLS |
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
@@ -28,10 +30,12 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod desk;
+pub mod doors;
 pub mod grpc;
 pub mod mail;
 pub mod metrics;
 pub mod monitor;
+pub mod proxy;
 pub mod store;
 pub mod telemetry;
 
