@@ -26,7 +26,7 @@ use crate::config::{
     ConfigError, Environment, Place, Problems, TlsFiles, credential, file, identities, printable,
 };
 
-pub use clients::ClientConfig;
+pub use clients::{ClientConfig, DEFAULT_HOLD};
 pub use door::{HostName, Listen};
 pub use limits::ProxyLimits;
 pub use servers::{ChildConfig, ServerConfig, ServerKind, UrlConfig};
