@@ -22,7 +22,7 @@
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
-//! | [`config`], [`client`], [`telemetry`], [`metrics`] | what every part may use |
+//! | [`config`], [`client`], [`trust`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
 
 pub mod call;
@@ -39,6 +39,7 @@ pub mod monitor;
 pub mod proxy;
 pub mod store;
 pub mod telemetry;
+pub mod trust;
 
 /// The generated contract, `proto/holdpoint/v1`. Its comments are in the `.proto` files.
 #[allow(clippy::all, missing_docs, rustdoc::all)]

@@ -17,8 +17,18 @@
 //! are; nobody who is slow, silent or many keeps somebody else from being served.
 //! Must never: pass on what a client showed to us.
 
+pub mod accept;
+mod batch;
 pub mod body;
+pub mod door;
+pub mod headers;
+mod held;
+mod passing;
+pub mod remote;
 pub mod reply;
 pub mod rules;
 pub mod seal;
+pub mod sessions;
+pub mod sse;
+mod visit;
 pub mod who;

@@ -8,7 +8,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use crate::call::json::Json;
+use crate::proxy::answer;
+use crate::proxy::message::Refusal;
 
 /// What can go wrong while a body is passed on.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -54,11 +55,10 @@ pub fn json(status: StatusCode, bytes: impl Into<Bytes>) -> Reply {
 
 /// A JSON-RPC error that answers no request in particular.
 pub fn refused(status: StatusCode, why: &str) -> Reply {
-    let why = Json::String(why.to_owned()).to_text();
-    json(
-        status,
-        format!(
-            r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{SERVER_ERROR},"message":{why}}}}}"#
-        ),
-    )
+    json(status, answer::error(None, SERVER_ERROR, why))
+}
+
+/// The refusal of a message that came by itself.
+pub fn refusal(refusal: &Refusal) -> Reply {
+    json(StatusCode::BAD_REQUEST, answer::refusal(refusal))
 }
