@@ -21,6 +21,7 @@
 //! | [`doors`] | taking connections in: who is connected, within limits, with or without TLS |
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
+//! | [`policy`] | pure: which calls pass, which do not, which wait |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
 //! | [`config`], [`client`], [`trust`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
@@ -33,9 +34,11 @@ pub mod daemon;
 pub mod desk;
 pub mod doors;
 pub mod grpc;
+pub mod hold;
 pub mod mail;
 pub mod metrics;
 pub mod monitor;
+pub mod policy;
 pub mod proxy;
 pub mod store;
 pub mod telemetry;

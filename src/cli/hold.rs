@@ -109,6 +109,7 @@ impl Hold {
             timeout_ms,
             // Until the request ends.
             max_wait_ms: 0,
+            ..proto::RequestApprovalRequest::default()
         };
         let until = when::boot() + timeout.unwrap_or(DEFAULT_TIMEOUT);
         Hold {

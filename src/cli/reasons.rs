@@ -28,6 +28,7 @@ const REASONS: &[(&str, &str)] = &[
     ("INVALID_FIELD", "Mend what is named and try again."),
     ("INVALID_ARGUMENTS", "Mend the arguments: they have to mean exactly one thing."),
     ("CALL_ID_REUSED", "Ask again: a new attempt gets a call id of its own."),
+    ("HANDLE_REUSED", "Ask again with a new handle: this one stands for another request."),
     ("NO_TOKEN", "Set HOLDPOINT_TOKEN, or HOLDPOINT_TOKEN_FILE to the file that holds it; `holdpoint token new` makes one."),
     ("BAD_TOKEN", "`holdpoint token new` makes one."),
     ("WRONG_ROLE", "`holdpoint whoami` shows who you are."),

@@ -10,8 +10,11 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`message`] | pure: one JSON-RPC message, read strictly; where its parts lie |
-//! | [`http`] | the HTTP door: who the client is, Streamable HTTP |
-//! | [`config`] | the proxy's TOML file |
+//! | [`stdio`] | door: our own standard input and output |
+//! | [`http`] | door: many clients and servers, over Streamable HTTP |
+//! | [`gate`] | the engine: judge, hold, run once, report; knows no transport |
+//! | [`upstream`] | the server: a child process, or a URL |
+//! | [`config`] | the proxy's TOML file, for the HTTP door |
 //! | [`answer`] | pure: what we answer ourselves, per era, and its words |
 //!
 //! Promises: what is not a call of a tool passes as the bytes it was; a call runs
@@ -20,5 +23,9 @@
 
 pub mod answer;
 pub mod config;
+pub mod gate;
 pub mod http;
+pub mod lines;
 pub mod message;
+pub mod stdio;
+pub mod upstream;

@@ -24,9 +24,10 @@ pub struct ProxyLimits {
     pub children: usize,
     /// One message, from a client or from a server, in bytes. 4 KiB to 256 MiB.
     pub message: usize,
-    /// How long a server may take to answer a call, while it says nothing at all.
-    /// 1 s to 7 d. When it passes, the outcome is unknown, so it is long: a server
-    /// that works for an hour is rare, one that never answers is not.
+    /// How long a server may take to answer a call that was approved, and be silent
+    /// in any other answer. 1 s to 7 d. When it passes, the outcome is unknown, so
+    /// it is long: a server that works for an hour is rare, one that never answers
+    /// is not.
     pub answer: Duration,
     /// How long a session, or the child of a client without sessions, is kept
     /// when nobody uses it. 1 s to 7 d.

@@ -26,6 +26,8 @@ use crate::config::{
     ConfigError, Environment, Place, Problems, TlsFiles, credential, file, identities, printable,
 };
 
+use crate::proxy::gate::OnCancel;
+
 pub use clients::{ClientConfig, DEFAULT_HOLD};
 pub use door::{HostName, Listen};
 pub use limits::ProxyLimits;
@@ -33,16 +35,6 @@ pub use servers::{ChildConfig, ServerConfig, ServerKind, UrlConfig};
 
 /// A file with every key, commented.
 pub const EXAMPLE: &str = include_str!("example.toml");
-
-/// What is done with a held call when its client cancels it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnCancel {
-    /// It stays pending: the same call made again goes on with it.
-    #[default]
-    Keep,
-    /// It is withdrawn, and nobody is asked any more.
-    Withdraw,
-}
 
 /// A proxy's configuration that was read and checked.
 #[derive(Debug, Clone, PartialEq)]

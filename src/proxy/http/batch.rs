@@ -73,20 +73,17 @@ impl One {
     }
 
     async fn call(&self, call: ToolCall) {
-        let Caller { client, scope, takes_events, .. } = &self.caller;
-        let call = if *takes_events { call } else { call.without_progress() };
-        let message = call.message.clone();
-        let sessions = &self.remote.sessions;
-        let (party, server) = (sessions.party(client, scope), sessions.server(client));
-        let visit = self.remote.visit(&self.caller);
-        match self.remote.gate.judge(call, &party, &server, &visit).await {
-            Judged::Forward => self.forward(message).await,
+        let call = if self.caller.takes_events { call } else { call.without_progress() };
+        match self.remote.judge(&self.caller, call).await {
+            Judged::Forward(call) => self.forward(call.message).await,
             Judged::Answer(answer) => self.say(answer).await,
             Judged::Hold(question) => {
                 let cancelled = CancellationToken::new();
-                let _held = sessions.hold(scope, &question.call.id, cancelled.clone());
+                let sessions = &self.remote.sessions;
+                let _held = sessions.hold(&self.caller.scope, &question.call.id, cancelled.clone());
                 let way = self.way(&question.call.message, cancelled);
-                self.remote.gate.hold(*question, way, Arc::new(visit)).await;
+                let visit = Arc::new(self.remote.visit(&self.caller));
+                self.remote.gate.hold(*question, way, visit).await;
             }
         }
     }

@@ -11,7 +11,7 @@ use super::body::Bodies;
 use super::remote::Remote;
 use super::reply::{self, Reply};
 use super::rules::{self, Rules};
-use super::who::{Client, Clients};
+use super::who::Clients;
 use crate::call::time::Time;
 use crate::doors::Peer;
 use crate::proxy::message::client;
@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn a_server_s_path_is_its_name_and_mcp_and_nothing_else() {
         assert_eq!(name_in("/files/mcp"), Some("files"));
-        for path in ["/files", "/files/", "/files/mcp/", "/a/b/mcp", "files/mcp", "//mcp/mcp", "/"] {
+        for path in ["/files", "/files/", "/files/mcp/", "/a/b/mcp", "files/mcp", "//mcp/mcp", "/"]
+        {
             assert_eq!(name_in(path).filter(|name| !name.is_empty()), None, "{path}");
         }
     }

@@ -133,9 +133,7 @@ pub fn agree(headers: &HeaderMap, message: &ClientMessage) -> Result<(), Refusal
     for (name, body, needed) in told {
         let wrong = match (one(headers, &name)?, body) {
             (None, _) if needed => "is missing",
-            (Some(header), Some(body)) if header != body => {
-                "does not say what the body says"
-            }
+            (Some(header), Some(body)) if header != body => "does not say what the body says",
             // A version that the body does not repeat belongs to the older protocol.
             (Some(header), None) if name == VERSION && is_modern(&header) => {
                 "is of a protocol whose requests say their version in params._meta too"
@@ -203,7 +201,10 @@ mod tests {
 
     fn map(headers: &[(&str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&str, &str)| {
-            (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"))
+            (
+                name.parse::<HeaderName>().expect("a name"),
+                HeaderValue::from_str(value).expect("a value"),
+            )
         };
         let mut map = HeaderMap::new();
         headers.iter().map(pair).for_each(|(name, value)| {
@@ -252,8 +253,7 @@ mod tests {
         agree(&map(headers), &message).map_err(|refusal| refusal.code)
     }
 
-    const MODERN: &str =
-        r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+    const MODERN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
     const SAYS: (&str, &str) = ("MCP-Protocol-Version", "2026-07-28");
     const CALLS: (&str, &str) = ("Mcp-Method", "tools/call");
 

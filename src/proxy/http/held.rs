@@ -31,11 +31,7 @@ pub fn events(messages: mpsc::Receiver<Bytes>, gone: CancellationToken) -> Reply
     commented(messages, gone, COMMENT_EVERY)
 }
 
-fn commented(
-    messages: mpsc::Receiver<Bytes>,
-    gone: CancellationToken,
-    every: Duration,
-) -> Reply {
+fn commented(messages: mpsc::Receiver<Bytes>, gone: CancellationToken, every: Duration) -> Reply {
     let mut comments = interval_at(tokio::time::Instant::now(), every);
     comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let events = Events { messages, comments, _gone: gone.drop_guard() };
@@ -96,9 +92,7 @@ impl HttpBody for Events {
             self.comments.reset();
             return Poll::Ready(message.map(|message| Ok(Frame::data(sse::event(&message)))));
         }
-        self.comments
-            .poll_tick(cx)
-            .map(|_| Some(Ok(Frame::data(Bytes::from_static(sse::COMMENT)))))
+        self.comments.poll_tick(cx).map(|_| Some(Ok(Frame::data(Bytes::from_static(sse::COMMENT)))))
     }
 }
 

@@ -101,7 +101,10 @@ struct Tap {
 enum Seen {
     /// One message, in one piece. How much of it is to come, where that is known:
     /// the end of the body may never be asked for then.
-    Json { text: Vec<u8>, left: Option<u64> },
+    Json {
+        text: Vec<u8>,
+        left: Option<u64>,
+    },
     Events(sse::Reader),
     /// Too long to be kept, or seen already.
     Nothing,

@@ -178,12 +178,20 @@ impl Remote {
     async fn call(&self, caller: Caller, body: Bytes, call: ToolCall) -> Reply {
         // What cannot be told is not asked for, by the server neither.
         let call = if caller.takes_events { call } else { call.without_progress() };
-        let party = self.sessions.party(&caller.client, &caller.scope);
-        let server = self.sessions.server(&caller.client);
-        match self.gate.judge(call, &party, &server, &self.visit(&caller)).await {
-            Judged::Forward => self.pass(&caller, Method::POST, Some(body), None).await,
+        match self.judge(&caller, call).await {
+            Judged::Forward(_) => self.pass(&caller, Method::POST, Some(body), None).await,
             Judged::Answer(answer) => reply::json(StatusCode::OK, answer),
             Judged::Hold(question) => self.hold(caller, *question).await,
+        }
+    }
+
+    /// What the policy says of a call.
+    pub async fn judge(&self, caller: &Caller, call: ToolCall) -> Judged {
+        let party = self.sessions.party(&caller.client, &caller.scope);
+        let server = self.sessions.server(&caller.client);
+        match self.gate.judge_at_once(call, &party, &server) {
+            Ok(judged) => judged,
+            Err(question) => self.gate.judge(*question, &self.visit(caller)).await,
         }
     }
 

@@ -115,12 +115,7 @@ impl Sessions {
     }
 
     /// Notes that a call is held, so that it can be cancelled by its id.
-    pub fn hold(
-        self: &Arc<Self>,
-        scope: &str,
-        id: &Id,
-        cancelled: CancellationToken,
-    ) -> HeldCall {
+    pub fn hold(self: &Arc<Self>, scope: &str, id: &Id, cancelled: CancellationToken) -> HeldCall {
         let key = (scope.to_owned(), id.clone());
         let mut known = self.known();
         known.next += 1;

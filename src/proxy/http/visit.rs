@@ -62,9 +62,7 @@ impl Upstream for Visit {
             }
             match request.era {
                 // To close the stream is to cancel, and no answer comes any more.
-                Era::Modern => Err(NoAnswer::Lost(
-                    "it was cancelled while it ran".to_owned(),
-                )),
+                Era::Modern => Err(NoAnswer::Lost("it was cancelled while it ran".to_owned())),
                 Era::Legacy => {
                     let told = answer::cancelled(&request.id, "cancelled by the client");
                     let telling = self.post(self.others(), told);
@@ -85,7 +83,9 @@ impl Visit {
     fn others(&self) -> HeaderMap {
         let mut map = self.headers.clone();
         let own = |name: &HeaderName| {
-            name == headers::METHOD || name == headers::NAME || name.as_str().starts_with(headers::PARAM)
+            name == headers::METHOD
+                || name == headers::NAME
+                || name.as_str().starts_with(headers::PARAM)
         };
         let own: Vec<HeaderName> = map.keys().filter(|name| own(name)).cloned().collect();
         own.iter().for_each(|name| {
@@ -103,7 +103,8 @@ impl Visit {
         let mut map = self.others();
         if request.tool.is_some() {
             // The client's call, and what of it stands in headers.
-            let params = self.headers.iter().filter(|(name, _)| name.as_str().starts_with(headers::PARAM));
+            let params =
+                self.headers.iter().filter(|(name, _)| name.as_str().starts_with(headers::PARAM));
             map.extend(params.map(|(name, value)| (name.clone(), value.clone())));
         }
         if request.era == Era::Modern {
@@ -153,7 +154,8 @@ impl Visit {
         response: Response<reqwest::Body>,
     ) -> Result<ServerMessage, NoAnswer> {
         let body = Limited::new(response.into_body(), self.longest).collect().await;
-        let body = body.map_err(|error| lost(&format!("the server's answer: {}", cause(&*error))))?;
+        let body =
+            body.map_err(|error| lost(&format!("the server's answer: {}", cause(&*error))))?;
         let message = ServerMessage::read(body.to_bytes());
         match &message.said {
             Said::Answer(id) if id == sent.id => Ok(message),

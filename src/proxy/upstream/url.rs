@@ -75,8 +75,7 @@ impl UrlServer {
             .tcp_keepalive(KEEPALIVE)
             .tcp_nodelay(true)
             .pool_idle_timeout(POOLED);
-        builder = builder
-            .tls_backend_preconfigured(trust::client(config.tls_ca_file.as_deref())?);
+        builder = builder.tls_backend_preconfigured(trust::client(config.tls_ca_file.as_deref())?);
         let http = builder.build().map_err(|error| CannotAsk::Http(cause(&error)))?;
         let own = config.headers.iter().cloned().collect();
         Ok(UrlServer { http, url: config.url.clone(), own })
