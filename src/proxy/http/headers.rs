@@ -166,7 +166,7 @@ fn mismatch(why: &str, message: &ClientMessage) -> Refusal {
 }
 
 /// Versions are dates, and sort as such.
-fn is_modern(version: &str) -> bool {
+pub fn is_modern(version: &str) -> bool {
     version >= "2026-07-28"
 }
 
