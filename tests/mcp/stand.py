@@ -141,6 +141,25 @@ class Stand(House):
         """How often a server has executed this key."""
         return sum(1 for line in self.executed_lines() if line[1] == key)
 
+    def shown(self, request):
+        """A request as it stands now."""
+        return self.json("show", request["id"])[0]
+
+    def outcome(self, request):
+        """Waits until a request has an outcome; which."""
+
+        def known():
+            outcome = self.shown(request)["outcome"]
+            return outcome if outcome != "none" else None
+
+        return until(known, "an outcome")
+
+    def reached(self, text):
+        """How many of the lines that servers read from their stdin have this text."""
+        if not self.wire_log.exists():
+            return 0
+        return sum(1 for line in self.wire_log.read_bytes().splitlines() if text in line)
+
     def executed_lines(self):
         if not self.executed.exists():
             return []
