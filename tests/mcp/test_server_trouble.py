@@ -6,6 +6,7 @@ daemon's record says the same.
 
 import os
 import pathlib
+import sys
 
 import pytest
 
@@ -138,6 +139,34 @@ def test_a_command_that_is_not_there_is_named(stand):
     assert wire.process.wait(PATIENCE) not in (0, None)
     wire.end()
     assert b"/nowhere/server" in wire.stderr, wire
+
+
+STUBBORN = """
+import os, signal, sys, time
+if "deaf" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for line in sys.stdin:
+    pass
+while True:
+    time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_server_that_does_not_end_with_its_client_is_ended(stand, deaf):
+    more = ["deaf"] if deaf else []
+    wire = stand.wire(ALLOW_ALL, server=[sys.executable, "-I", "-c", STUBBORN, *more])
+    server = server_of(wire)
+    wire.hang_up()
+    until(lambda: not pathlib.Path(f"/proc/{server}").exists(), "the server has ended")
+
+
+def test_a_signal_to_the_proxy_ends_its_server_too(stand):
+    wire = stand.wire(ALLOW_ALL, server=[sys.executable, "-I", "-c", STUBBORN])
+    server = server_of(wire)
+    wire.process.terminate()
+    assert wire.process.wait(PATIENCE) is not None
+    until(lambda: not pathlib.Path(f"/proc/{server}").exists(), "the server has ended")
 
 
 # What it says.
