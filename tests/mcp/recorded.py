@@ -94,9 +94,10 @@ class Recording:
         the server said of itself, which it partly does by the clock, in any."""
         answers, own = [], []
         for line in self.came:
+            which = own if own_message(line) else answers
             for pattern, by in MADE_UP:
                 line = pattern.sub(by, line)
-            (own if own_message(line) else answers).append(line)
+            which.append(line)
         return answers, sorted(own)
 
 
@@ -134,7 +135,8 @@ def play(command, environment, conversation, cwd, seen_by_server):
 
 def own_message(line):
     """Whether the server asks or tells, rather than answers."""
-    return isinstance(json.loads(line), dict) and "method" in json.loads(line)
+    message = json.loads(line)
+    return isinstance(message, dict) and "method" in message
 
 
 def answer_id(text):
