@@ -20,11 +20,12 @@
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
-//! | [`config`], [`telemetry`], [`metrics`] | what every part may use |
+//! | [`config`], [`client`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
 
 pub mod call;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod desk;
@@ -32,6 +33,7 @@ pub mod grpc;
 pub mod mail;
 pub mod metrics;
 pub mod monitor;
+pub mod proxy;
 pub mod store;
 pub mod telemetry;
 

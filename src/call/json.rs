@@ -15,7 +15,7 @@ mod error;
 mod number;
 mod parse;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

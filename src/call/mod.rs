@@ -6,6 +6,7 @@
 
 pub mod canonical;
 pub mod digest;
+pub mod handle;
 pub mod hex;
 #[cfg(test)]
 pub(crate) mod hostile;

@@ -5,21 +5,18 @@
 
 use std::env;
 use std::error::Error as _;
-use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
+use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Request, Status};
 
 use super::errors::{Done, Failure};
-use super::reasons;
 use super::state::{Globals, token_file};
 use super::text::safe;
+pub use crate::client::brief;
+use crate::client::{Authenticated, Bearer, header, reason_of};
 use crate::config::StatePaths;
 use crate::proto::caller_service_client::CallerServiceClient;
 use crate::proto::history_service_client::HistoryServiceClient;
@@ -33,9 +30,6 @@ pub enum Role {
     /// Everything that looks at what others asked, or decides.
     Operator,
 }
-
-/// A channel that sends who we are with every call.
-pub type Authenticated = InterceptedService<Channel, Bearer>;
 
 /// Where the daemon is and who we are there.
 #[derive(Debug, Clone)]
@@ -59,8 +53,6 @@ const WINDOW: u32 = 1 << 20;
 /// The largest answer: a page of 50 requests with 256 KiB of arguments each,
 /// which grow a little when they are masked.
 const MAX_ANSWER: usize = 32 << 20;
-/// For calls that do not wait for people.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Reads flags and environment. Connects when the first call is made.
@@ -112,7 +104,7 @@ impl Client {
     /// What an error of a call means; one that came from the transport names
     /// the address and the cause.
     pub fn failure(&self, status: Status) -> Failure {
-        match (reasons::reason_of(&status), status.source()) {
+        match (reason_of(&status), status.source()) {
             (None, Some(source)) => self.unreachable(&root_cause(source)),
             _ => Failure::from(status),
         }
@@ -162,13 +154,6 @@ fn usual_port(address: &str) -> Option<u16> {
     // Colons within brackets are an IPv6 address's own.
     let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
     (!after.contains(':')).then_some(port)
-}
-
-/// A message for a call that does not wait for people.
-pub fn brief<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(ANSWER_WITHIN);
-    request
 }
 
 fn endpoint(address: &str, with_token: bool) -> Done<Endpoint> {
@@ -298,49 +283,6 @@ fn bearer(address: &str, paths: Option<&StatePaths>, role: Role) -> Done<Bearer>
         )
     })?;
     Ok(Bearer::Known(value))
-}
-
-/// The header with a token; `None` if it holds characters that no token has.
-fn header(token: &str) -> Option<MetadataValue<Ascii>> {
-    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim()).parse().ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// Adds `authorization: Bearer` to every call.
-#[derive(Clone)]
-pub enum Bearer {
-    /// No token is sent.
-    None,
-    /// This one.
-    Known(MetadataValue<Ascii>),
-    /// Local mode's, from this file, once the daemon has made it.
-    Awaited(PathBuf),
-}
-
-impl fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Bearer::None => "Bearer(none)",
-            Bearer::Known(_) => "Bearer(hidden)",
-            Bearer::Awaited(_) => "Bearer(awaited)",
-        })
-    }
-}
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Bearer::Awaited(path) = self
-            && let Some(token) = std::fs::read_to_string(path).ok()
-            && let Some(value) = header(&token)
-        {
-            *self = Bearer::Known(value);
-        }
-        if let Bearer::Known(value) = self {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        Ok(request)
-    }
 }
 
 /// The innermost cause: "connection refused" rather than "transport error".

@@ -14,13 +14,13 @@ use super::errors::{self, Done, Failure};
 use super::look::{find, json_lines};
 use super::output::{Output, Tone, note};
 use super::page::{self, Wanted};
-use super::reasons;
 use super::records;
 use super::state::Globals;
 use super::text::{safe, short};
 use crate::call::ids::RequestId;
 use crate::call::model::{Category, Status, Verdict};
 use crate::call::safe_text::name_notice;
+use crate::client::{certainly_not_done, worth_retrying};
 use crate::proto;
 
 /// Flags of `approve` and `deny`.
@@ -260,7 +260,7 @@ async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Req
             Ok(answer) => return Ok(answer.into_inner().request.unwrap_or_default()),
             Err(status) => status,
         };
-        if !reasons::worth_retrying(&status) {
+        if !worth_retrying(&status) {
             return Err(client.failure(status));
         }
         may_have_arrived |= !never_arrived(&status);
@@ -283,7 +283,7 @@ async fn send(client: &Client, message: proto::DecideRequest) -> Done<proto::Req
 /// Whether nothing can have been recorded: there was no connection, or the daemon
 /// said that it did nothing.
 fn never_arrived(status: &tonic::Status) -> bool {
-    reasons::certainly_not_done(status) || no_connection(status)
+    certainly_not_done(status) || no_connection(status)
 }
 
 /// "approved [2b4d5e6f] write_file on fs", or how many are still missing.

@@ -24,12 +24,12 @@ use tonic::Status as Answer;
 
 use super::client::{Client, brief};
 use super::errors::Failure;
-use super::reasons;
 use super::signals::Stop;
 use super::waiting::Waiting;
 use super::when;
 use crate::call::digest::Digest;
 use crate::call::model::Status;
+use crate::client::{certainly_not_done, worth_retrying};
 use crate::proto;
 
 /// How long a daemon that was never reached is looked for.
@@ -109,6 +109,7 @@ impl Hold {
             timeout_ms,
             // Until the request ends.
             max_wait_ms: 0,
+            ..proto::RequestApprovalRequest::default()
         };
         let until = when::boot() + timeout.unwrap_or(DEFAULT_TIMEOUT);
         Hold {
@@ -153,11 +154,10 @@ impl Hold {
                         return ending;
                     }
                 }
-                Err(status) if reasons::worth_retrying(&status) => {
+                Err(status) if worth_retrying(&status) => {
                     // Nothing of it was recorded, so nobody was asked: to wait
                     // for an answer would be waiting for nothing.
-                    let nothing_there =
-                        self.answer.is_none() && reasons::certainly_not_done(&status);
+                    let nothing_there = self.answer.is_none() && certainly_not_done(&status);
                     let too_long = nothing_there && when::boot() > begun + FIRST_CONNECTION;
                     if too_long {
                         return Ending::Refused(self.client.failure(status));
@@ -191,7 +191,7 @@ impl Hold {
                 Err(status) => status,
             };
             let too_long = when::boot() > begun + FIRST_CONNECTION;
-            if too_long || !reasons::worth_retrying(&status) {
+            if too_long || !worth_retrying(&status) {
                 return Err(self.client.failure(status));
             }
             if when::boot() > begun + TICK {

@@ -15,8 +15,9 @@ use super::output::{Output, Tone, View, note};
 use super::state::Globals;
 use super::table::{self, Cell, cell, fixed, flexible, toned};
 use super::text::{count, safe, short};
-use super::{reasons, records, when};
+use super::{records, when};
 use crate::call::time::Time;
+use crate::client::reason_of;
 use crate::proto::{ListMailRequest, Mail, Notice, RetryMailRequest};
 
 /// Mails that failed longer ago are not news: those who were to be told have
@@ -150,7 +151,7 @@ async fn retried(client: &Client, id: i64) -> Done<Result<Mail, tonic::Status>> 
     let answer = client.operator().retry_mail(brief(RetryMailRequest { id })).await;
     match answer.map(tonic::Response::into_inner) {
         Ok(answer) => Ok(Ok(answer.mail.unwrap_or_default())),
-        Err(status) => match reasons::reason_of(&status).as_deref() {
+        Err(status) => match reason_of(&status).as_deref() {
             Some("MAIL_NOT_RETRYABLE" | "NOT_FOUND") => Ok(Err(status)),
             _ => Err(client.failure(status)),
         },

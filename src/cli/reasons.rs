@@ -1,8 +1,6 @@
 //! The daemon's reasons, and what the command line makes of each: one table.
 //! A reason that is added to the contract gets its line here, and nowhere else.
 
-use tonic_types::StatusExt;
-
 use super::errors::exit;
 
 /// What to do about one reason.
@@ -30,6 +28,7 @@ const REASONS: &[(&str, &str)] = &[
     ("INVALID_FIELD", "Mend what is named and try again."),
     ("INVALID_ARGUMENTS", "Mend the arguments: they have to mean exactly one thing."),
     ("CALL_ID_REUSED", "Ask again: a new attempt gets a call id of its own."),
+    ("HANDLE_REUSED", "Ask again with a new handle: this one stands for another request."),
     ("NO_TOKEN", "Set HOLDPOINT_TOKEN, or HOLDPOINT_TOKEN_FILE to the file that holds it; `holdpoint token new` makes one."),
     ("BAD_TOKEN", "`holdpoint token new` makes one."),
     ("WRONG_ROLE", "`holdpoint whoami` shows who you are."),
@@ -77,41 +76,11 @@ fn without_reason(code: tonic::Code) -> Remedy {
     Remedy { next, exit }
 }
 
-/// Whether asking the same thing again, with the same call id, may help: the
-/// daemon is away or said so itself.
-pub fn worth_retrying(status: &tonic::Status) -> bool {
-    match reason_of(status).as_deref() {
-        Some("STORE_UNAVAILABLE" | "UNKNOWN_COMMIT" | "SHUTTING_DOWN" | "OVERLOADED") => true,
-        Some(_) => false,
-        // Without a reason it is the transport that speaks: a connection that
-        // broke shows as any of these, depending on where it broke.
-        None => matches!(
-            status.code(),
-            tonic::Code::Unavailable
-                | tonic::Code::Unknown
-                | tonic::Code::Cancelled
-                | tonic::Code::DeadlineExceeded
-                | tonic::Code::Internal
-        ),
-    }
-}
-
-/// Whether it is certain that nothing was done, so that asking again cannot
-/// meet what an earlier attempt left behind.
-pub fn certainly_not_done(status: &tonic::Status) -> bool {
-    !matches!(reason_of(status).as_deref(), None | Some("UNKNOWN_COMMIT" | "SHUTTING_DOWN"))
-}
-
-/// The machine-readable reason, if the daemon gave one.
-pub fn reason_of(status: &tonic::Status) -> Option<String> {
-    let info = status.get_details_error_info()?;
-    (info.domain == "holdpoint").then_some(info.reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::errors::refused_by_daemon as status;
     use super::*;
+    use crate::client::{certainly_not_done, worth_retrying};
 
     #[test]
     fn every_reason_of_the_contract_has_a_remedy() {

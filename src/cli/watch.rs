@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use super::client::{Client, Role};
 use super::errors::Done;
 use super::output::{Output, Tone, View, note};
-use super::reasons;
 use super::state::Globals;
 use super::text::{safe, short};
 use super::{records, when, words};
 use crate::call::json::Json;
 use crate::call::model::{Status, Verdict};
+use crate::client::worth_retrying;
 use crate::proto::{Request, WatchEvent, WatchRequestsRequest, watch_event::Event};
 
 /// What waits, and then every change.
@@ -43,7 +43,7 @@ pub async fn run(globals: &Globals, args: WatchArgs) -> Done {
     let mut away = false;
     loop {
         match follow(&client, &args, &mut out, &mut away).await? {
-            Some(status) if !reasons::worth_retrying(&status) => return Err(client.failure(status)),
+            Some(status) if !worth_retrying(&status) => return Err(client.failure(status)),
             _ if !away => {
                 away = true;
                 pause = BACK_OFF.0;

@@ -6,6 +6,7 @@ use chrono::Datelike;
 
 use super::zone::Zone;
 use crate::call::time::Time;
+pub use crate::client::boot;
 
 /// A duration as a person says it: its largest unit, or two where that matters.
 pub fn duration(length: Duration) -> String {
@@ -67,17 +68,6 @@ pub fn midnight(day: chrono::NaiveDate) -> Option<Time> {
 /// The wall clock.
 pub fn now() -> Time {
     Time(chrono::Utc::now().timestamp_millis())
-}
-
-/// A clock that neither jumps with the wall clock nor stands still while the
-/// machine sleeps: deadlines count down on it.
-pub fn boot() -> Duration {
-    #[cfg(target_os = "linux")]
-    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
-    #[cfg(not(target_os = "linux"))]
-    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
-    let at = rustix::time::clock_gettime(CLOCK);
-    Duration::new(at.tv_sec.max(0) as u64, at.tv_nsec as u32)
 }
 
 #[cfg(test)]

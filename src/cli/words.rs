@@ -44,7 +44,7 @@ pub fn entry(kind: &str) -> Tone {
         "expired" | "use_lapsed" | "mail_failed" | "clock_stepped" | "nobody_reached" => {
             Tone::Caution
         }
-        "requested" | "approval_counted" => Tone::Strong,
+        "requested" | "approval_counted" | "call_would_be_held" => Tone::Strong,
         _ => Tone::Plain,
     }
 }

@@ -38,6 +38,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch as state};
 
 use crate::call::digest::Digest;
+use crate::call::handle::Handle;
 use crate::call::ids::RequestId;
 use crate::call::model::{Call, Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
@@ -51,7 +52,9 @@ use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
 use crate::store::submit::{self, Submit, Submitted, Taken};
 use crate::store::uses::{self, ReportOutcome, TakeUse};
-use crate::store::{Event, Refusal, Store, StoreError, StoreOptions, Tx, ending, reach, read};
+use crate::store::{
+    Event, Refusal, Store, StoreError, StoreOptions, Tx, ending, find, reach, read,
+};
 use entitlement::Entitlement;
 use error::DeskError;
 use in_force::{Current, InForce};
@@ -76,6 +79,19 @@ const UNDERWAY_KIB: usize = 256 * 1024;
 /// How long transitions under way may take once the daemon stops. They take
 /// milliseconds, unless the disk or somebody's lock holds them up.
 const LAST_COMMITS: Duration = Duration::from_millis(700);
+
+/// What a caller asks.
+#[derive(Debug)]
+pub struct Question {
+    /// Its idempotency key.
+    pub call_id: String,
+    /// Under which it wants to find the request again.
+    pub handle: Option<Handle>,
+    /// The call, unchecked.
+    pub incoming: Incoming,
+    /// How long people are to have.
+    pub timeout: Option<Duration>,
+}
 
 /// What a caller is told.
 #[derive(Debug, Clone)]
@@ -206,13 +222,11 @@ impl Desk {
     pub async fn request_approval(
         &self,
         caller: &Caller,
-        call_id: String,
-        incoming: Incoming,
-        timeout: Option<Duration>,
+        question: Question,
         max_wait: Option<Duration>,
     ) -> Result<Answer, DeskError> {
         self.refuse_if_closing()?;
-        let (submit, room) = self.prepare(caller, call_id, incoming, timeout)?;
+        let (submit, room) = self.prepare(caller, question)?;
         let ticket = self.waiters.register(submit.id)?;
         let attach = ticket.attach();
         let Submitted { request, taken } =
@@ -233,10 +247,9 @@ impl Desk {
     fn prepare(
         &self,
         caller: &Caller,
-        call_id: String,
-        incoming: Incoming,
-        timeout: Option<Duration>,
+        question: Question,
     ) -> Result<(Submit, SemaphorePermit<'_>), DeskError> {
+        let Question { call_id, handle, incoming, timeout } = question;
         let in_force = self.current.get();
         let InForce { people, routes, settings } = &*in_force;
         let call = Intake { max_arguments: settings.max_arguments }.take(caller, incoming)?;
@@ -256,6 +269,7 @@ impl Desk {
         let submit = Submit {
             id: RequestId::new(self.store.now().0),
             call_id,
+            handle,
             call,
             requirement,
             mail_to: asked.iter().map(|operator| operator.mail_to()).collect(),
@@ -266,7 +280,8 @@ impl Desk {
         Ok((submit, room))
     }
 
-    /// Waits for a request by its id.
+    /// Looks on until a request ends, by its id. Holds nothing: the request can be
+    /// resumed meanwhile.
     pub async fn await_approval(
         &self,
         caller: &Caller,
@@ -277,7 +292,7 @@ impl Desk {
         // Nobody waits, however briefly, on what is not theirs.
         self.own(caller, id).await?;
         // Registered first, looked at second: a decision in between is not missed.
-        let ticket = self.waiters.register(id)?;
+        let ticket = self.waiters.look_on(id)?;
         let request = self.own(caller, id).await?;
         if request.status != Status::Pending {
             return Ok(Answer { request: Arc::new(request), remembered: false });
@@ -342,6 +357,21 @@ impl Desk {
     pub async fn own(&self, caller: &Caller, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| request.call.caller == caller.name).ok_or(DeskError::not_found())
+    }
+
+    /// A caller's own request by a handle that it was given with this client, as it
+    /// stands, and since when it has the handle.
+    pub async fn find(
+        &self,
+        caller: &Caller,
+        client: String,
+        handle: Handle,
+    ) -> Result<(Answer, Time), DeskError> {
+        let name = caller.name.clone();
+        let found =
+            self.store.read(move |conn| find::by_handle(conn, &name, &client, handle)).await?;
+        let (request, since) = found.ok_or(DeskError::not_found())?;
+        Ok((Answer { request: Arc::new(request), remembered: false }, since))
     }
 
     /// Hands over the one use. `Ok` is the permission to run the call.

@@ -28,7 +28,9 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
         let (server, tool) = ("s".to_owned(), "t".to_owned());
         let call = Incoming { server, tool, ..Incoming::default() };
         let wait = Some(Duration::from_millis(1));
-        desk.request_approval(&caller, id.to_owned(), call, None, wait).await
+        let call_id = id.to_owned();
+        let question = Question { call_id, handle: None, incoming: call, timeout: None };
+        desk.request_approval(&caller, question, wait).await
     };
     let all = desk.underway.try_acquire_many(UNDERWAY_KIB as u32).expect("room");
     let refused = ask("c1").await;

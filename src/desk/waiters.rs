@@ -1,5 +1,8 @@
 //! Who waits on which request: an index in memory over what the store holds.
 //!
+//! Who asks for a call waits; who looks on by its id waits for the same news, but is
+//! in nobody's way: a request that is only looked at can be resumed.
+//!
 //! A ticket is registered before what it waits for is queued, and it moves to
 //! another request only inside the store's transition, so between two looks at
 //! the map there is no gap in which a decision could pass unnoticed.
@@ -22,6 +25,15 @@ const ON_ONE: usize = 64;
 
 type Wake = oneshot::Sender<Arc<Request>>;
 
+/// One ticket, as the index has it.
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    wake: Wake,
+    /// Looks on, and does not keep others from resuming.
+    looks_on: bool,
+}
+
 /// Everyone who waits.
 #[derive(Debug)]
 pub struct Waiters {
@@ -34,7 +46,7 @@ pub struct Waiters {
 #[derive(Debug, Default)]
 struct Inner {
     /// Tickets by request. Nearly always one.
-    by_request: HashMap<RequestId, Vec<(u64, Wake)>>,
+    by_request: HashMap<RequestId, Vec<Waiter>>,
     next: u64,
     held: usize,
 }
@@ -42,24 +54,29 @@ struct Inner {
 impl Inner {
     /// Sends the one who waited longest away if there are too many: its answer is
     /// how the request stands.
-    fn add(&mut self, id: RequestId, number: u64, wake: Wake) {
+    fn add(&mut self, id: RequestId, waiter: Waiter) {
         let tickets = self.by_request.entry(id).or_default();
         if tickets.len() >= ON_ONE
-            && let Some((at, _)) = tickets.iter().enumerate().min_by_key(|(_, (n, _))| *n)
+            && let Some((at, _)) = tickets.iter().enumerate().min_by_key(|(_, w)| w.number)
         {
             tickets.remove(at);
         }
-        tickets.push((number, wake));
+        tickets.push(waiter);
     }
 
-    fn remove(&mut self, id: RequestId, number: u64) -> Option<Wake> {
+    fn remove(&mut self, id: RequestId, number: u64) -> Option<Waiter> {
         let tickets = self.by_request.get_mut(&id)?;
-        let at = tickets.iter().position(|(n, _)| *n == number)?;
-        let (_, wake) = tickets.swap_remove(at);
+        let at = tickets.iter().position(|waiter| waiter.number == number)?;
+        let waiter = tickets.swap_remove(at);
         if tickets.is_empty() {
             self.by_request.remove(&id);
         }
-        Some(wake)
+        Some(waiter)
+    }
+
+    /// Whether anyone waits on it who would be in the way of a resume.
+    fn is_held(&self, id: RequestId) -> bool {
+        self.by_request.get(&id).is_some_and(|waiters| waiters.iter().any(|w| !w.looks_on))
     }
 }
 
@@ -81,6 +98,15 @@ impl Waiters {
 
     /// A ticket for a request that may not exist yet.
     pub fn register(self: &Arc<Self>, id: RequestId) -> Result<Ticket, DeskError> {
+        self.ticket(id, false)
+    }
+
+    /// A ticket of one who only looks on.
+    pub fn look_on(self: &Arc<Self>, id: RequestId) -> Result<Ticket, DeskError> {
+        self.ticket(id, true)
+    }
+
+    fn ticket(self: &Arc<Self>, id: RequestId, looks_on: bool) -> Result<Ticket, DeskError> {
         let (wake, ended) = oneshot::channel();
         let most = self.most.load(Ordering::Relaxed);
         let mut inner = self.lock();
@@ -90,7 +116,7 @@ impl Waiters {
         inner.held += 1;
         inner.next += 1;
         let number = inner.next;
-        inner.add(id, number, wake);
+        inner.add(id, Waiter { number, wake, looks_on });
         drop(inner);
         let place = Arc::new(Place { waiters: self.clone(), number, at: Mutex::new(Some(id)) });
         Ok(Ticket { place, ended })
@@ -99,12 +125,12 @@ impl Waiters {
     /// A request has ended: everyone who waits on it hears how.
     pub fn wake(&self, request: &Arc<Request>) {
         let tickets = self.lock().by_request.remove(&request.id);
-        for (_, wake) in tickets.into_iter().flatten() {
-            let _ = wake.send(request.clone());
+        for waiter in tickets.into_iter().flatten() {
+            let _ = waiter.wake.send(request.clone());
         }
     }
 
-    /// Whether anyone waits on it.
+    /// Whether anyone waits on it, or looks on.
     pub fn waits(&self, id: RequestId) -> bool {
         self.lock().by_request.contains_key(&id)
     }
@@ -170,16 +196,16 @@ impl AttachTicket {
     fn attach(&self, id: RequestId, alone: bool) -> bool {
         let mut at = self.place.at();
         let mut inner = self.place.waiters.lock();
-        if alone && inner.by_request.contains_key(&id) {
+        if alone && inner.is_held(id) {
             return false;
         }
         // Its owner may have left meanwhile. Then the request is taken over all
         // the same, and nobody waits on it: whoever asks next resumes it.
         if let Some(before) = at.as_mut()
-            && let Some(wake) = inner.remove(*before, self.place.number)
+            && let Some(waiter) = inner.remove(*before, self.place.number)
         {
             *before = id;
-            inner.add(id, self.place.number, wake);
+            inner.add(id, waiter);
         }
         true
     }
@@ -215,6 +241,18 @@ mod tests {
         drop(second);
         assert!(!waiters.waits(id(1)));
         assert_eq!(waiters.held(), 0);
+    }
+
+    #[test]
+    fn who_looks_on_is_in_nobodys_way() {
+        let waiters = Arc::new(Waiters::new(10));
+        let _looks = waiters.look_on(id(1)).expect("room");
+        let second = waiters.register(id(2)).expect("room");
+        assert!(second.attach().claim(id(1)));
+        let third = waiters.register(id(3)).expect("room");
+        assert!(!third.attach().claim(id(1)), "now somebody waits");
+        drop(second);
+        assert!(waiters.waits(id(1)) && third.attach().claim(id(1)));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use super::auth::{self, Door};
 use super::convert;
 use super::errors::{self, bad_field, status};
 use crate::call::model::{Outcome, Status as CallStatus};
+use crate::desk::Question;
 use crate::desk::intake::{Check, Intake, NAME, REASON};
 use crate::desk::people::Caller;
 use crate::proto::{self, caller_service_server::CallerService};
 use crate::store::read;
-use crate::store::record::Recorded;
+use crate::store::record::{NotHeld, Recorded};
 
 /// Calls in one `RecordCalls`.
 const BATCH: usize = 1000;
@@ -47,13 +48,15 @@ impl CallerService for CallerDoor {
         let timeout = convert::timeout(message.timeout_ms)?;
         let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
         let call = message.call.ok_or_else(|| bad_field("call", "required, and missing"))?;
-        let incoming = convert::incoming(call);
-        let desk = &self.0.desk;
-        let wait = async {
-            let asked =
-                desk.request_approval(&caller, message.call_id, incoming, timeout, max_wait);
-            asked.await.map_err(status)
+        let handle = match message.handle.as_str() {
+            "" => None,
+            given => Some(convert::handle(given)?),
         };
+        let (call_id, incoming) = (message.call_id, convert::incoming(call));
+        let question = Question { call_id, handle, incoming, timeout };
+        let desk = &self.0.desk;
+        let wait =
+            async { desk.request_approval(&caller, question, max_wait).await.map_err(status) };
         let answer = auth::while_valid(desk, visitor, wait).await?;
         Ok(Response::new(convert::answer(desk, &answer)))
     }
@@ -71,6 +74,24 @@ impl CallerService for CallerDoor {
         let wait = async { desk.await_approval(&caller, id, max_wait).await.map_err(status) };
         let answer = auth::while_valid(desk, visitor, wait).await?;
         Ok(Response::new(convert::answer(desk, &answer)))
+    }
+
+    async fn find_request(
+        &self,
+        request: Request<proto::FindRequestRequest>,
+    ) -> Result<Response<proto::FindRequestResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        let message = request.into_inner();
+        let handle = convert::handle(&message.handle)?;
+        let mut check = Check::default();
+        check.text("client", &message.client, NAME);
+        check.finish().map_err(status)?;
+        let desk = &self.0.desk;
+        let (found, since) = desk.find(&caller, message.client, handle).await.map_err(status)?;
+        Ok(Response::new(proto::FindRequestResponse {
+            answer: Some(convert::answer(desk, &found)),
+            handle_given_at: since.rfc3339(),
+        }))
     }
 
     async fn take_use(
@@ -194,17 +215,20 @@ fn taken(
     caller: &Caller,
     recorded: proto::RecordedCall,
 ) -> Result<Recorded, Status> {
-    use proto::RecordedVerdict::{Allowed, Denied};
+    use proto::RecordedVerdict;
     short("reason", &recorded.reason)?;
-    let allowed = match proto::RecordedVerdict::try_from(recorded.verdict) {
-        Ok(Allowed) => true,
-        Ok(Denied) => false,
-        _ => return Err(bad_field("verdict", "required: allowed or denied")),
+    let verdict = match RecordedVerdict::try_from(recorded.verdict) {
+        Ok(RecordedVerdict::Allowed) => NotHeld::Allowed,
+        Ok(RecordedVerdict::Denied) => NotHeld::Denied,
+        Ok(RecordedVerdict::WouldHold) => NotHeld::WouldBeHeld,
+        Ok(RecordedVerdict::Unspecified) | Err(_) => {
+            return Err(bad_field("verdict", "required: allowed, denied or would hold"));
+        }
     };
     let call = recorded.call.ok_or_else(|| bad_field("call", "required, and missing"))?;
     let call = intake.take(caller, convert::incoming(call)).map_err(status)?;
     let reason = crate::call::redact::mask_text(&recorded.reason).0;
-    Ok(Recorded { call, allowed, reason, digest_only: recorded.digest_only })
+    Ok(Recorded { call, verdict, reason, digest_only: recorded.digest_only })
 }
 
 /// The same error, saying which of a thousand calls it is about, in its message

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::Status;
 
 use super::errors::bad_field;
+use crate::call::handle::Handle;
 use crate::call::ids::RequestId;
 use crate::call::model::{Agent, Decision, Notice, Request, Status as CallStatus};
 use crate::call::time::Time;
@@ -17,6 +18,11 @@ use crate::store::mail::ListedMail;
 /// Reads a full id.
 pub fn request_id(field: &str, text: &str) -> Result<RequestId, Status> {
     text.parse().map_err(|e: crate::call::ids::NotARequestId| bad_field(field, &e.to_string()))
+}
+
+/// Reads a handle.
+pub fn handle(text: &str) -> Result<Handle, Status> {
+    Handle::new(text).map_err(|e| bad_field("handle", &e.to_string()))
 }
 
 /// Reads a duration that may be left out as 0.
@@ -230,6 +236,8 @@ pub fn answer(desk: &Desk, answer: &Answer) -> proto::ApprovalAnswer {
         remembered: answer.remembered,
         looked_count: u32::try_from(request.looked.len()).unwrap_or(u32::MAX),
         nobody_reached: request.unreached.is_some(),
+        outcome: request.outcome.number(),
+        outcome_detail: request.outcome_detail.clone(),
     }
 }
 

@@ -108,6 +108,7 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
     match refusal {
         Refusal::NotFound => (NotFound, "NOT_FOUND"),
         Refusal::CallIdReused(_) => (AlreadyExists, "CALL_ID_REUSED"),
+        Refusal::HandleReused(_) => (AlreadyExists, "HANDLE_REUSED"),
         Refusal::DigestMismatch(_) => (FailedPrecondition, "DIGEST_MISMATCH"),
         Refusal::NotPending { .. } => (FailedPrecondition, "NOT_PENDING"),
         Refusal::AlreadyDecided { .. } => (FailedPrecondition, "ALREADY_DECIDED"),

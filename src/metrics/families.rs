@@ -16,6 +16,7 @@ pub const REASONS: &[&str] = &[
     "INVALID_FIELD",
     "INVALID_ARGUMENTS",
     "CALL_ID_REUSED",
+    "HANDLE_REUSED",
     "NO_TOKEN",
     "BAD_TOKEN",
     "WRONG_ROLE",

@@ -100,6 +100,8 @@ kinds! {
     CallAllowed "call_allowed",
     /// A call that was denied without holding.
     CallDenied "call_denied",
+    /// A call that a dry run let pass, and that would have been held without it.
+    CallWouldBeHeld "call_would_be_held",
     /// A mail was taken by its server.
     MailSent "mail_sent",
     /// A mail could not be delivered for now; said once of each.

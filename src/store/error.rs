@@ -17,6 +17,9 @@ pub enum Refusal {
     /// A call id stands for one call.
     #[error("request {}: this call id already stands for another call; use a new call id", .0.short())]
     CallIdReused(RequestId),
+    /// A handle stands for one request.
+    #[error("this handle already stands for another request ({}); use a new handle", .0.short())]
+    HandleReused(RequestId),
     /// Someone decides or runs something other than what was shown.
     #[error("request {}: the digest named is another call's; nothing was changed: look at the request again, and run or decide only what it shows", .0.short())]
     DigestMismatch(RequestId),

@@ -31,6 +31,7 @@ pub mod ending;
 pub mod error;
 pub mod export;
 mod faults;
+pub mod find;
 mod handle;
 pub mod mail;
 pub mod pending;

@@ -1,8 +1,8 @@
 //! Retention: erases what is older than people want to keep.
 //!
 //! Erased are what audit entries say (the payloads), their words in the text index,
-//! and requests that ended, with decisions, mails and former call ids. What stays of
-//! an entry is its place in the chain, its time and kind, and the salted hash of
+//! and requests that ended, with decisions, mails, former call ids and handles. What
+//! stays of an entry is its place in the chain, its time and kind, and the salted hash of
 //! what it said: so the chain verifies as before. Kept are requests that are pending,
 //! approved and unused or running, denials that are remembered, and the entries
 //! that record erasures.
@@ -157,6 +157,7 @@ fn requests(tx: &Tx<'_>, run: Run) -> Result<Run, StoreError> {
             "DELETE FROM decisions WHERE request = ?",
             "DELETE FROM looks WHERE request = ?",
             "DELETE FROM former_call_ids WHERE request = ?",
+            "DELETE FROM handles WHERE request = ?",
             "DELETE FROM requests WHERE id = ?",
         ] {
             tx.conn.prepare_cached(sql)?.execute([id])?;

@@ -7,10 +7,12 @@ use rusqlite::{OptionalExtension, params};
 
 use super::audit::Kind;
 use super::error::{Refusal, StoreError};
+use super::find;
 use super::mail::{self, MailTo};
 use super::reach;
 use super::row;
 use super::tx::Tx;
+use crate::call::handle::Handle;
 use crate::call::ids::RequestId;
 use crate::call::model::{Call, Outcome, Request, Scope, Status, Use};
 use crate::call::requirement::Requirement;
@@ -44,6 +46,8 @@ pub struct Submit {
     pub id: RequestId,
     /// The caller's idempotency key.
     pub call_id: String,
+    /// Under which the caller finds the request again.
+    pub handle: Option<Handle>,
     /// Checked, digested, masked.
     pub call: Call,
     /// Who has to agree, by today's routes.
@@ -84,12 +88,23 @@ pub struct Submitted {
 ///
 /// After it returned, the call id stands for this call, and the request it
 /// belongs to is on disk with one queued mail for each operator who is told.
-/// Asked twice with the same call id, it gives the same request and changes nothing.
+/// Asked twice with the same call id, it gives the same request and changes nothing
+/// (but takes note of a handle that is new).
 pub fn submit(
     tx: &mut Tx<'_>,
     input: Submit,
     attach: &dyn Attach,
 ) -> Result<Submitted, StoreError> {
+    let handle = input.handle;
+    let submitted = take_in(tx, input, attach)?;
+    if let Some(handle) = handle {
+        // Whichever request the call belongs to; refused, all of it is undone.
+        find::give(tx, &submitted.request, handle)?;
+    }
+    Ok(submitted)
+}
+
+fn take_in(tx: &mut Tx<'_>, input: Submit, attach: &dyn Attach) -> Result<Submitted, StoreError> {
     let scope = input.call.scope();
     if let Some(submitted) = same_call_id(tx, &input, &scope, attach)? {
         return Ok(submitted);

@@ -334,20 +334,22 @@ def test_pages_of_pending_and_of_own_requests(caller, operator):
 def test_calls_that_were_not_held_go_into_the_history_or_none_of_a_batch(caller, operator):
     allowed = caller.contract.value("RecordedVerdict", "RECORDED_VERDICT_ALLOWED")
     denied = caller.contract.value("RecordedVerdict", "RECORDED_VERDICT_DENIED")
+    would_hold = caller.contract.value("RecordedVerdict", "RECORDED_VERDICT_WOULD_HOLD")
     call = {"server": "files", "tool": "read", "arguments": b'{"path":"quiet"}'}
     calls = [
         {"call": call, "verdict": allowed, "digest_only": True},
         {"call": call, "verdict": denied, "reason": "not on Sundays"},
+        {"call": call, "verdict": would_hold, "reason": "rule writes"},
     ]
-    assert caller.call("CallerService", "RecordCalls", calls=calls).recorded == 2
+    assert caller.call("CallerService", "RecordCalls", calls=calls).recorded == 3
     entries, _ = operator.query(tool="read", ascending=True)
-    assert [entry.kind for entry in entries] == ["call_allowed", "call_denied"]
+    assert [entry.kind for entry in entries] == ["call_allowed", "call_denied", "call_would_be_held"]
     assert "quiet" not in entries[0].payload and "quiet" in entries[1].payload
     bad = calls + [{"call": {"server": "files", "tool": "read", "arguments": b"{"}, "verdict": allowed}]
     with pytest.raises(Refused) as refused:
         caller.call("CallerService", "RecordCalls", calls=bad)
-    assert refused.value.message.startswith("calls[2]: ")
-    assert list(refused.value.violations) == ["calls[2].call.arguments"]
+    assert refused.value.message.startswith("calls[3]: ")
+    assert list(refused.value.violations) == ["calls[3].call.arguments"]
     assert len(operator.query(tool="read")[0]) == 2
 
 

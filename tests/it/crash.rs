@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use holdpoint::proto::{AuditFilter, Outcome, Status as Ending, Verdict, VerifyAuditRequest};
+use holdpoint::proto::{
+    AuditFilter, FindRequestRequest, Outcome, Status as Ending, Verdict, VerifyAuditRequest,
+};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
@@ -178,7 +180,8 @@ async fn caller(
         let call = call("write", &format!(r#"{{"caller":{number},"n":{n}}}"#));
         let (id, digest) = loop {
             let flying = Flying::Submit { call_id: call_id.clone() };
-            let rpc = Ask::new(&call_id, call.clone()).briefly().send(&mut caller);
+            let ask = Ask::new(&call_id, call.clone()).handle(&call_id).briefly();
+            let rpc = ask.send(&mut caller);
             match world.ask(Some(flying), rpc).await? {
                 Said::Yes(answer) => break (answer.id, answer.digest),
                 Said::No(reason) => world.unexpected(format!("submit: {reason}")),
@@ -201,6 +204,7 @@ async fn caller(
             }
         };
         world.acknowledged(Step::Told { id: id.clone(), status: ending });
+        find(&world, &mut caller, &call_id, &id).await?;
         if ending == Ending::Approved {
             use_it(&world, &caller, &mut random, &id, &call_id, &digest).await?;
         }
@@ -240,6 +244,23 @@ async fn withdraw(world: &World, caller: &mut clients::Caller, id: &str) -> Opti
             Said::No(reason) => world.unexpected(format!("withdraw: {reason}")),
             Said::Lost => {}
         }
+    }
+}
+
+/// The handle that was acknowledged with its request finds it.
+async fn find(world: &World, caller: &mut clients::Caller, handle: &str, id: &str) -> Option<()> {
+    loop {
+        let asked = FindRequestRequest { handle: handle.to_owned(), ..Default::default() };
+        let rpc = async { Ok(caller.find_request(asked).await?.into_inner()) };
+        match world.ask(None, rpc).await? {
+            Said::Yes(found) if found.answer.as_ref().is_some_and(|a| a.id == id) => {
+                return Some(());
+            }
+            Said::Yes(found) => world.unexpected(format!("{id} is not found, but {found:?}")),
+            Said::No(reason) => world.unexpected(format!("find: {reason}")),
+            Said::Lost => continue,
+        }
+        return Some(());
     }
 }
 

@@ -8,6 +8,8 @@
 //! | [`steps`] | death at each named step of a commit (feature `faults`) |
 //! | [`model`] | what must follow from an acknowledgement |
 //! | [`trouble`] | disk, database, clock, files, a second daemon |
+//! | [`beside`] | several questions about one request at once |
+//! | [`handles`] | what a caller that lost everything finds again; calls that were not held |
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
@@ -51,10 +53,12 @@
 //! Progress while a call is held, and editing a call, are matters of the proxy.
 
 mod backup;
+mod beside;
 mod crash;
 mod deciding;
 mod doors;
 mod flood;
+mod handles;
 mod held;
 mod hostile;
 mod limits;

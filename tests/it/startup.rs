@@ -24,7 +24,7 @@ use holdpoint::call::requirement::{Clause, Requirement};
 use holdpoint::call::wants::Wants;
 use holdpoint::store::clock::SystemClock;
 use holdpoint::store::mail::MailTo;
-use holdpoint::store::record::{Recorded, record_calls};
+use holdpoint::store::record::{NotHeld, Recorded, record_calls};
 use holdpoint::store::submit::{Attach, PendingLimits, Submit, submit};
 use holdpoint::store::{Store, StoreOptions, ending};
 use rustix::process::{Pid, Signal, kill_process};
@@ -89,6 +89,7 @@ fn one(tx: &mut holdpoint::store::Tx<'_>, n: usize) -> Result<(), holdpoint::sto
         Submit {
             id: RequestId::new(tx.now.0),
             call_id: format!("call-{n}"),
+            handle: None,
             call: call(n),
             requirement: Requirement { clauses: vec![clause] },
             mail_to: vec![MailTo { operator: "alice".to_owned(), wants: Wants::default() }],
@@ -122,7 +123,7 @@ async fn make(path: PathBuf) {
     for first in (so_far..ENTRIES).step_by(AT_ONCE) {
         let recorded = |n| Recorded {
             call: call(n),
-            allowed: true,
+            verdict: NotHeld::Allowed,
             reason: String::new(),
             digest_only: false,
         };

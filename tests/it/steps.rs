@@ -115,7 +115,7 @@ impl Transition {
     async fn attempt(self, scene: &mut Scene) {
         match self {
             Transition::Submit => {
-                let asked = Ask::new("one", call("write", "{}")).briefly();
+                let asked = Ask::new("one", call("write", "{}")).handle("handle").briefly();
                 if let Ok(answer) = asked.send(&mut scene.caller).await {
                     scene.id = answer.id;
                     scene.knows(|id| Step::Submitted { id, call_id: "one".to_owned() });
@@ -153,6 +153,12 @@ impl Transition {
     async fn again(self, scene: &mut Scene, recorded: bool) {
         match self {
             Transition::Submit => {
+                let asked = proto::FindRequestRequest {
+                    handle: "handle".to_owned(),
+                    ..proto::FindRequestRequest::default()
+                };
+                let found = scene.caller.find_request(asked).await;
+                assert_eq!(found.is_ok(), recorded, "the handle and its request: {found:?}");
                 let answer = submit(&mut scene.caller, "one", call("write", "{}")).await;
                 assert!(scene.id.is_empty() || scene.id == answer.id);
                 scene.id = answer.id;

@@ -78,6 +78,7 @@ impl CallerService for Fake {
 
     refuses! {
         await_approval(AwaitApprovalRequest) -> ApprovalAnswer;
+        find_request(FindRequestRequest) -> FindRequestResponse;
         renew_use(RenewUseRequest) -> RenewUseResponse;
         report_outcome(ReportOutcomeRequest) -> ReportOutcomeResponse;
         withdraw_approval(WithdrawApprovalRequest) -> WithdrawApprovalResponse;

@@ -10,7 +10,8 @@ use crate::cli::client::brief;
 use crate::cli::errors::Failure;
 use crate::cli::output::note;
 use crate::cli::signals::Stop;
-use crate::cli::{reasons, when};
+use crate::cli::when;
+use crate::client::{certainly_not_done, reason_of, worth_retrying};
 use crate::proto;
 
 impl Hold {
@@ -45,14 +46,14 @@ impl Hold {
                 Ok(granted) => return Ok(lease(granted.into_inner().lease_ms)),
                 Err(status) => status,
             };
-            let reason = reasons::reason_of(&status);
+            let reason = reason_of(&status);
             if may_be_taken && reason.as_deref() == Some("ALREADY_GRANTED") {
                 return Ok(Duration::ZERO);
             }
-            if !reasons::worth_retrying(&status) || when::boot() >= last {
+            if !worth_retrying(&status) || when::boot() >= last {
                 return Err(Ending::Refused(self.client.failure(status)));
             }
-            may_be_taken |= !reasons::certainly_not_done(&status);
+            may_be_taken |= !certainly_not_done(&status);
             self.waiting.away(id_of(&self.answer), None);
             tokio::select! {
                 () = back_off(&mut pause, last) => {}
@@ -81,7 +82,7 @@ impl Hold {
                     lease = self::lease(renewed.into_inner().lease_ms).max(3 * BACK_OFF.0);
                 }
                 // Sooner than usual, so that a short lease is not lost to one failure.
-                Err(status) if reasons::worth_retrying(&status) => {
+                Err(status) if worth_retrying(&status) => {
                     lease = (lease / 3).clamp(3 * BACK_OFF.0, 3 * BACK_OFF.1);
                 }
                 Err(status) => {
@@ -115,7 +116,7 @@ impl Hold {
                 Ok(_) => return Ok(()),
                 Err(status) => status,
             };
-            if !reasons::worth_retrying(&status) || when::boot() > begun + within {
+            if !worth_retrying(&status) || when::boot() > begun + within {
                 return Err(self.client.failure(status));
             }
             back_off(&mut pause, begun + within).await;

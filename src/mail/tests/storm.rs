@@ -50,6 +50,7 @@ impl Post {
         let input = Submit {
             id,
             call_id: format!("c{n}"),
+            handle: None,
             call: call("", "", n),
             requirement: requirement(&[], 1),
             mail_to: PEOPLE.map(mail_to).to_vec(),

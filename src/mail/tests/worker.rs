@@ -95,6 +95,7 @@ async fn ask(store: &Store, operators: &[&str]) -> RequestId {
     let input = Submit {
         id,
         call_id: id.to_string(),
+        handle: None,
         call,
         requirement: Requirement { clauses },
         mail_to: operators.iter().map(|name| mail_to(name)).collect(),

@@ -144,6 +144,7 @@ fn hold_again(request: &Request) -> Submit {
     Submit {
         id: RequestId::from_bytes([7; 16]),
         call_id: String::new(),
+        handle: None,
         call: request.call.clone(),
         requirement: requirement(&[], 1),
         mail_to: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod clock;
 mod copies;
+mod find;
 mod history;
 mod lives;
 mod outbox;
@@ -26,6 +27,7 @@ use super::tx::{Event, State, Tx};
 use super::uses::{ReportOutcome, TakeUse, report_outcome, take_use};
 use super::writer::rebuild;
 use crate::call::digest::{Covered, Digest};
+use crate::call::handle::Handle;
 use crate::call::ids::RequestId;
 use crate::call::json::parse;
 use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Strength, Verdict};
@@ -99,17 +101,35 @@ impl Plain {
         requirement: Requirement,
         waiting: &Waiting,
     ) -> Result<Submitted, StoreError> {
-        let input = Submit {
+        let input = Submit { requirement, ..self.input(call_id, call) };
+        self.run(|tx| submit(tx, input, waiting))
+    }
+
+    /// Asks under a handle.
+    pub fn submit_as(
+        &mut self,
+        handle: &str,
+        call_id: &str,
+        call: Call,
+        waiting: &Waiting,
+    ) -> Result<Submitted, StoreError> {
+        let handle = Some(Handle::new(handle).expect("a handle"));
+        let input = Submit { handle, ..self.input(call_id, call) };
+        self.run(|tx| submit(tx, input, waiting))
+    }
+
+    fn input(&mut self, call_id: &str, call: Call) -> Submit {
+        Submit {
             id: self.id(),
             call_id: call_id.to_owned(),
+            handle: None,
             call,
-            requirement,
+            requirement: requirement(&[], 1),
             mail_to: vec![mail_to("ann")],
             timeout: MINUTES(15),
             watch_reach: true,
             limits: PendingLimits { per_caller: 100, per_client: 50 },
-        };
-        self.run(|tx| submit(tx, input, waiting))
+        }
     }
 
     pub fn decide(

@@ -19,6 +19,7 @@ fn ask(plain: &mut Plain, n: u64, people: Vec<MailTo>, approvals: u32) -> Reques
     let input = Submit {
         id: plain.id(),
         call_id: format!("c{n}"),
+        handle: None,
         call: call("cl", &format!("s{n}"), n),
         requirement: requirement(&[], approvals),
         mail_to: people,
@@ -435,6 +436,7 @@ fn nobody_is_reminded_who_does_not_want_it_or_has_too_little_time() {
     let short = Submit {
         id: plain.id(),
         call_id: "short".to_owned(),
+        handle: None,
         call: call("cl", "s", 7),
         requirement: requirement(&[], 1),
         mail_to: vec![mail_to("cay")],

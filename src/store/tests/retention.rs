@@ -90,6 +90,7 @@ fn what_is_open_or_remembered_is_never_erased() {
         let input = Submit {
             id,
             call_id: name.to_owned(),
+            handle: None,
             call: call("client", "s", n),
             requirement: requirement(&[], 1),
             mail_to: Vec::new(),
@@ -252,6 +253,7 @@ async fn no_file_of_the_store_has_an_erased_word() {
         Submit {
             id: RequestId::from_bytes(id),
             call_id: marker(n + 2 * many),
+            handle: None,
             call: Call {
                 arguments: format!(r#"{{"text":"{text}"}}"#),
                 explanation: marker(n + many),

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use super::*;
 use crate::call::model::{Status, Use};
 use crate::store::ending::{end_due, withdraw};
+use crate::store::error::Refusal;
+use crate::store::find::by_handle;
 
 /// SplitMix64: small, seedable, good enough to shuffle with.
 struct Dice(u64);
@@ -27,6 +29,7 @@ struct Model {
     ended: HashMap<RequestId, Status>,
     grants: HashMap<RequestId, u32>,
     denied: HashMap<RequestId, bool>,
+    handles: HashMap<String, RequestId>,
 }
 
 fn play(seed: u64, steps: u32) {
@@ -44,9 +47,21 @@ fn play(seed: u64, steps: u32) {
                     _ => fresh,
                 };
                 let session = ["a", "b", ""][dice.roll(3) as usize];
-                let held = plain.submit(&call_id, call("", session, dice.roll(3)), &waiting);
-                if let Ok(submitted) = held {
-                    ids.push((submitted.request.id, call_id));
+                let handle = match dice.roll(4) {
+                    0 => format!("h{}", dice.roll(12)),
+                    _ => format!("of-{n}"),
+                };
+                let call = call("", session, dice.roll(3));
+                match plain.submit_as(&handle, &call_id, call, &waiting) {
+                    Ok(Submitted { request, .. }) => {
+                        let stood_for = *model.handles.entry(handle).or_insert(request.id);
+                        assert_eq!(stood_for, request.id, "seed {seed}: two for one handle");
+                        ids.push((request.id, call_id));
+                    }
+                    Err(StoreError::Refused(Refusal::HandleReused(other))) => {
+                        assert_eq!(model.handles.get(&handle), Some(&other), "seed {seed}");
+                    }
+                    Err(_) => {}
                 }
             }
             3 | 4 => {
@@ -130,6 +145,11 @@ fn check(plain: &Plain, model: &mut Model, ids: &[(RequestId, String)], seed: u6
         if request.outcome != Outcome::None {
             assert_eq!(request.use_, Use::Taken, "seed {seed}: an outcome without a use");
         }
+    }
+    for (handle, id) in &model.handles {
+        let handle = Handle::new(handle).expect("a handle");
+        let found = by_handle(&plain.conn, "proxy", "", handle).expect("read");
+        assert_eq!(found.map(|(r, _)| r.id), Some(*id), "seed {seed}: a handle is lost");
     }
     let pending: i64 = plain
         .conn

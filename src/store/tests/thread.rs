@@ -49,6 +49,7 @@ fn hold(n: u64) -> Submit {
     Submit {
         id: RequestId::from_bytes(bytes),
         call_id: format!("c{n}"),
+        handle: None,
         call: call("", "", n),
         requirement: requirement(&[], 1),
         mail_to: Vec::new(),

@@ -105,6 +105,7 @@ pub fn submit(n: u64) -> Submit {
     Submit {
         id: fresh_id(),
         call_id: call_id(n),
+        handle: None,
         call,
         requirement,
         mail_to: vec![MailTo { operator: OPERATOR.to_owned(), wants: Wants::default() }],
@@ -122,6 +123,7 @@ pub fn like(pattern: &Submit, n: u64) -> Submit {
     Submit {
         id: fresh_id(),
         call_id: call_id(n),
+        handle: None,
         call,
         requirement: pattern.requirement.clone(),
         mail_to: pattern.mail_to.clone(),

@@ -111,6 +111,13 @@ impl CallerService for Minimal {
         none()
     }
 
+    async fn find_request(
+        &self,
+        _: Request<proto::FindRequestRequest>,
+    ) -> Answer<proto::FindRequestResponse> {
+        none()
+    }
+
     async fn take_use(&self, _: Request<proto::TakeUseRequest>) -> Answer<proto::TakeUseResponse> {
         none()
     }

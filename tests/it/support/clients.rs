@@ -161,6 +161,11 @@ impl Ask {
         self
     }
 
+    pub fn handle(mut self, handle: &str) -> Self {
+        self.0.handle = handle.to_owned();
+        self
+    }
+
     pub fn timeout_ms(mut self, ms: i64) -> Self {
         self.0.timeout_ms = ms;
         self

@@ -1,0 +1,20 @@
+//! The MCP policy proxy: between a client and a server, each call of a tool is
+//! allowed, denied, or held until a person has answered.
+//!
+//! ```text
+//!   client ──> door ──> message (read strictly) ──┬── anything else ──────────> upstream
+//!            stdio│http                           └── tools/call ──> gate ──┬──> upstream
+//!                                                       policy, daemon ─────┘
+//! ```
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`message`] | pure: one JSON-RPC message, read strictly; where its parts lie |
+//! | [`answer`] | pure: what we answer ourselves, per era, and its words |
+//!
+//! Promises: what is not a call of a tool passes as the bytes it was; a call runs
+//! only if the policy allows it, or with a use that was taken, once. Must never:
+//! let a message through that it could not read in exactly one way.
+
+pub mod answer;
+pub mod message;
