@@ -19,6 +19,7 @@
 //! | [`grpc`], [`mail`], [`monitor`] | its doors: tonic services; letters and the outbox worker; metrics and health |
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
+//! | [`policy`] | pure: which calls pass, which do not, which wait |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
 //! | [`config`], [`client`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
@@ -30,9 +31,11 @@ pub mod config;
 pub mod daemon;
 pub mod desk;
 pub mod grpc;
+pub mod hold;
 pub mod mail;
 pub mod metrics;
 pub mod monitor;
+pub mod policy;
 pub mod proxy;
 pub mod store;
 pub mod telemetry;

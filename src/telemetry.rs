@@ -49,11 +49,16 @@ impl Logging {
     /// Starts logging. `HOLDPOINT_LOG` takes tracing's filter language; default
     /// `info`. `HOLDPOINT_LOG_FORMAT` is `human` or `json`.
     pub fn start() -> Self {
+        Logging::start_at(USUAL)
+    }
+
+    /// The same where another filter is usual.
+    pub fn start_at(usual: &str) -> Self {
         let asked = std::env::var("HOLDPOINT_LOG").unwrap_or_default();
-        let filter = if asked.is_empty() { USUAL } else { &asked };
+        let filter = if asked.is_empty() { usual } else { &asked };
         let (filter, bad_filter) = match EnvFilter::try_new(filter) {
             Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new(USUAL), Some(error)),
+            Err(error) => (EnvFilter::new(usual), Some(error)),
         };
         let asked = std::env::var("HOLDPOINT_LOG_FORMAT").unwrap_or_default();
         let terminal = std::io::stderr().is_terminal();

@@ -9,6 +9,7 @@
 //!   gate     request exec           asking  hold  waiting  signals  program child
 //!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
+//!   proxy    policy
 //!   daemon   serve backup restore demo config mail token doctor whoami
 //!   all of them                     client  state  errors  reasons  output  table  records
 //!                                   text  words  when  zone  part
@@ -42,7 +43,9 @@ mod mail_text;
 mod output;
 mod page;
 mod part;
+mod policy;
 mod program;
+mod proxy;
 mod reasons;
 pub mod records;
 mod request;
@@ -82,6 +85,7 @@ Try it:
 Gate a call:
   request    Hold a call; exit code 0: it may run now, once
   exec       Hold a command, then run exactly it
+  proxy      Stand between an MCP client and its server: allow, deny or hold
   mine       What this caller asked
   withdraw   Take a request back
 
@@ -101,6 +105,7 @@ Run:
   backup     Copy the database, also while the daemon runs
   restore    Put a copy in its place, and say what that ends
   config     Write, check or show the configuration
+  policy     Check a policy of the proxy; what it says of a tool
   mail       Send a sample mail; what waits or failed; try one again
   token      Make a token for a caller or an operator
   whoami     Who you are to the daemon, and what you may do
@@ -127,6 +132,7 @@ pub struct Cli {
 enum Command {
     Request(request::RequestArgs),
     Exec(exec::ExecArgs),
+    Proxy(proxy::ProxyArgs),
     Mine(look::MineArgs),
     Withdraw(look::WithdrawArgs),
     Pending(look::PendingArgs),
@@ -152,6 +158,8 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    #[command(subcommand)]
     Mail(mail::MailCommand),
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -165,6 +173,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
     match cli.command {
         Command::Request(args) => request::run(globals, args).await?,
         Command::Exec(args) => return exec::run(globals, args).await,
+        Command::Proxy(args) => return proxy::run(globals, args).await,
         Command::Mine(args) => look::mine(globals, args).await?,
         Command::Withdraw(args) => look::withdraw(globals, args).await?,
         Command::Pending(args) => look::pending(globals, args).await?,
@@ -182,6 +191,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,
         Command::Config(command) => config::run(globals, command)?,
+        Command::Policy(command) => policy::run(command)?,
         Command::Mail(command) => mail::run(globals, command).await?,
         Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => amend::confirm_clock(globals).await?,

@@ -10,6 +10,9 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`message`] | pure: one JSON-RPC message, read strictly; where its parts lie |
+//! | [`stdio`] | door: our own standard input and output |
+//! | [`gate`] | the engine: judge, hold, run once, report; knows no transport |
+//! | [`upstream`] | the server: a child process, or a URL |
 //! | [`answer`] | pure: what we answer ourselves, per era, and its words |
 //!
 //! Promises: what is not a call of a tool passes as the bytes it was; a call runs
@@ -17,4 +20,8 @@
 //! let a message through that it could not read in exactly one way.
 
 pub mod answer;
+pub mod gate;
+pub mod lines;
 pub mod message;
+pub mod stdio;
+pub mod upstream;

@@ -350,7 +350,7 @@ def test_calls_that_were_not_held_go_into_the_history_or_none_of_a_batch(caller,
         caller.call("CallerService", "RecordCalls", calls=bad)
     assert refused.value.message.startswith("calls[3]: ")
     assert list(refused.value.violations) == ["calls[3].call.arguments"]
-    assert len(operator.query(tool="read")[0]) == 2
+    assert len(operator.query(tool="read")[0]) == 3
 
 
 def test_two_who_decide_at_once_have_one_winner(caller, operator):

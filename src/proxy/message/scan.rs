@@ -103,6 +103,32 @@ pub fn find(bytes: &[u8], path: &[&str]) -> Option<Range<usize>> {
     Some(place)
 }
 
+/// Where the id lies in how a message begins, if it is among the members that are
+/// there whole.
+pub fn head_id(head: &[u8]) -> Option<Range<usize>> {
+    let mut at = Cursor { bytes: head, at: 0 };
+    at.space();
+    at.eat(b'{')?;
+    loop {
+        at.space();
+        let begun = at.at;
+        at.string()?;
+        let name = unescaped(&head[begun..at.at])?;
+        at.space();
+        at.eat(b':')?;
+        at.space();
+        let value = at.at;
+        at.value()?;
+        // A number at the very end may go on.
+        at.space();
+        at.eat(b',')?;
+        if name == "id" {
+            let end = head[..at.at - 1].trim_ascii_end().len();
+            return Some(value..end);
+        }
+    }
+}
+
 /// The bytes with these parts replaced. The parts are in order and apart.
 pub fn replaced(bytes: &[u8], parts: &[(Range<usize>, &[u8])]) -> Bytes {
     let grown: usize = parts.iter().map(|(_, with)| with.len()).sum();
@@ -228,7 +254,7 @@ mod tests {
     use super::*;
     use crate::call::json::tests::any_json;
 
-    fn named<'a>(bytes: &'a [u8], within: Range<usize>) -> Vec<(String, &'a str)> {
+    fn named(bytes: &[u8], within: Range<usize>) -> Vec<(String, &str)> {
         let inside = members(bytes, within).expect("an object");
         let text = |r: Range<usize>| std::str::from_utf8(&bytes[r]).expect("text");
         inside.into_iter().map(|m| (m.name.into_owned(), text(m.value))).collect()
@@ -257,6 +283,15 @@ mod tests {
             b"{\"a\":,}",
         ] {
             assert_eq!(members(bytes, 0..bytes.len()), None, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_id_is_found_in_how_a_long_message_begins() {
+        let id = |head: &'static [u8]| head_id(head).map(|place| &head[place]);
+        assert_eq!(id(br#"{"jsonrpc":"2.0","id": 12 ,"result":{"x":"yyy"#), Some(&b"12"[..]));
+        for none in [&br#"{"result":{"id":1,"x":"#[..], br#"{"id":12"#, b"[", b"", br#"{"id":"#] {
+            assert_eq!(head_id(none), None);
         }
     }
 

@@ -73,6 +73,23 @@ impl ServerMessage {
         }
     }
 
+    /// A notification of progress whose numbers begin after `count`.
+    pub fn with_progress_after(self, count: u64) -> Bytes {
+        if count == 0 {
+            return self.bytes;
+        }
+        let moved = |name: &str| {
+            let place = find(&self.bytes, &["params", name])?;
+            let number: f64 = std::str::from_utf8(&self.bytes[place.clone()]).ok()?.parse().ok()?;
+            let moved = number + count as f64;
+            moved.is_finite().then(|| (place, format!("{moved}").into_bytes()))
+        };
+        let mut parts: Vec<_> = ["progress", "total"].into_iter().filter_map(moved).collect();
+        parts.sort_by_key(|(place, _)| place.start);
+        let parts: Vec<_> = parts.iter().map(|(place, with)| (place.clone(), &with[..])).collect();
+        scan::replaced(&self.bytes, &parts)
+    }
+
     /// How the call ended that this is the answer to.
     pub fn ended(&self) -> Ended {
         let text = |path: &[&str]| {
@@ -155,6 +172,14 @@ mod tests {
             ),
             Ended::InputRequired { asked: vec!["a".to_owned()], state: Some("s".to_owned()) }
         );
+    }
+
+    #[test]
+    fn progress_of_the_server_goes_on_where_ours_ended() {
+        let text = r#"{"method":"notifications/progress","params":{"progressToken":"t","total":10,"progress":0.5}}"#;
+        assert_eq!(&read(text).with_progress_after(0)[..], text.as_bytes());
+        let moved = read(text).with_progress_after(3);
+        assert!(moved.ends_with(br#""total":13,"progress":3.5}}"#), "{moved:?}");
     }
 
     #[test]

@@ -1,0 +1,128 @@
+//! `holdpoint proxy`: the MCP proxy in front of a server.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::child::{self, Forward};
+use super::client::{Client, Role};
+use super::errors::{Done, Failure, exit};
+use super::state::Globals;
+use super::text::safe;
+use crate::config::duration;
+use crate::proxy::gate::{self, Gate, Policies, Settings};
+use crate::proxy::stdio::{self, Between, Ended};
+use crate::telemetry::Logging;
+
+/// Shorter holds would ask the agent to repeat itself without end.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+
+/// Stand between an MCP client and its server: calls are allowed, denied or held
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct ProxyArgs {
+    /// The policy (YAML) [default: tools that say they only read, on a trusted
+    /// server, pass; everything else is held]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The server's name in requests and in the policy [default: its command's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Believe what the server's tools say of themselves
+    #[arg(long)]
+    trusted: bool,
+    /// Names the session: a call that waited is continued by the same call in a
+    /// session of the same name, also after this process was restarted [default:
+    /// a random one]
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+    /// How long a client is kept waiting that takes no progress and no tasks,
+    /// before it is told to make the same call again
+    #[arg(long, value_name = "TIME", value_parser = length, default_value = "50s")]
+    hold: Duration,
+    /// What happens to the request when the client cancels a call that waits
+    #[arg(long, value_enum, default_value_t = OnCancel::Keep)]
+    on_cancel: OnCancel,
+    /// Hold nothing; record what would have been held
+    #[arg(long)]
+    dry_run: bool,
+    /// The server's command
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnCancel {
+    Keep,
+    Withdraw,
+}
+
+const EXAMPLE: &str = "\
+In a client's .mcp.json, in place of the server's own command:
+  \"command\": \"holdpoint\", \"args\": [\"proxy\", \"--\", \"uvx\", \"awslabs.valkey-mcp-server\"]
+
+The server has this process's environment (but not the token for the daemon), its
+standard error, its signals; the exit code is the server's.";
+
+fn length(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| error.to_string())
+}
+
+/// Runs the proxy until the server or the client ends. `Ok` carries the exit code.
+pub async fn run(globals: &Globals, args: ProxyArgs) -> Done<u8> {
+    let _log = Logging::start_at("warn");
+    let client = Client::new(globals, Role::Caller)?;
+    let [program, arguments @ ..] = &args.command[..] else {
+        return Err(Failure::usage("no command was given", "Write it after --."));
+    };
+    let server = match &args.name {
+        Some(name) => name.clone(),
+        None => name_of(program)?,
+    };
+    let trusted = if args.trusted { vec![server.clone()] } else { Vec::new() };
+    let policies = Policies::open(args.policy, trusted)
+        .map_err(|error| Failure::usage(error.to_string(), "Nothing was started."))?;
+    let settings = Settings {
+        dry_run: args.dry_run,
+        on_cancel: match args.on_cancel {
+            OnCancel::Keep => gate::OnCancel::Keep,
+            OnCancel::Withdraw => gate::OnCancel::Withdraw,
+        },
+        answer_within: None,
+    };
+    let gate = Gate::new(client.caller(), policies, settings);
+    let session =
+        args.session.unwrap_or_else(|| format!("stdio-{}", uuid::Uuid::new_v4().simple()));
+    let mut command = std::process::Command::new(program);
+    command.args(arguments);
+    for secret in ["HOLDPOINT_TOKEN", "HOLDPOINT_TOKEN_FILE"] {
+        command.env_remove(secret);
+    }
+    let mut forward = Forward::listen()?;
+    let between = Between { command, server, session, hold: args.hold.max(SHORTEST_HOLD) };
+    let ended =
+        stdio::run(gate, between, async move |mut process| forward.until_ended(&mut process).await)
+            .await;
+    match ended {
+        Ended::Exit(status) => Ok(child::ended(status).2),
+        Ended::CannotStart(error) => {
+            let code = match error.kind() {
+                std::io::ErrorKind::NotFound => exit::NOT_FOUND,
+                _ => exit::CANNOT_RUN,
+            };
+            let what = format!("cannot run {}: {error}", safe(&program.to_string_lossy()));
+            Err(Failure::new(what, "Check the command and PATH.").with_exit(code))
+        }
+    }
+}
+
+fn name_of(program: &OsStr) -> Done<String> {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str);
+    name.map(str::to_owned).ok_or_else(|| {
+        let what =
+            format!("{} has no name to call the server by", safe(&program.to_string_lossy()));
+        Failure::usage(what, "Give one with --name.")
+    })
+}

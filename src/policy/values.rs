@@ -1,0 +1,255 @@
+//! What a value has to be, and what is said when it is something else.
+//!
+//! Text that other readers of YAML would take for a boolean, a number or
+//! nothing is refused where it is a name, a pattern or a reason: two programs
+//! should not read two things in one policy.
+
+use std::time::Duration;
+
+use super::problem::{Place, Problems};
+use super::yaml::{Entry, Node, Scalar, Value};
+use crate::call::safe_text::is_hidden;
+use crate::config::duration;
+use crate::config::names::{meant, shortened};
+
+/// The words for an action.
+pub const ACTIONS: [&str; 3] = ["allow", "deny", "require_approval"];
+
+/// What people may have, in seconds, as in the daemon's configuration.
+const TIMEOUT: (u64, u64) = (5, 7 * 86_400);
+
+/// The longest reason, in characters: an agent reads it, and a person in a list.
+const LONGEST_REASON: usize = 500;
+
+/// A mapping.
+pub struct Map<'a> {
+    pub place: Place,
+    pub entries: &'a [Entry],
+}
+
+impl<'a> Map<'a> {
+    /// The node as a mapping; if it is none, that is a problem.
+    pub fn of(
+        node: &'a Node,
+        what: &str,
+        remedy: &str,
+        problems: &mut Problems,
+    ) -> Option<Map<'a>> {
+        match &node.value {
+            Value::Map(entries) if !entries.is_empty() => Some(Map { place: node.place, entries }),
+            value => {
+                wrong(what, "a mapping", value, node.place, remedy, problems);
+                None
+            }
+        }
+    }
+
+    pub fn get(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| entry.key.text == key)
+    }
+
+    /// Every key that is not known is a problem.
+    pub fn only(&self, known: &[&str], within: &str, problems: &mut Problems) {
+        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.text.as_str())) {
+            let key = &entry.key.text;
+            let remedy = match meant(key, known.iter().copied()) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            problems.add(entry.place, format!("unknown key `{}` {within}", shortened(key)), remedy);
+        }
+    }
+}
+
+/// Reports a value of the wrong kind, unless it was reported already.
+fn wrong(
+    what: &str,
+    expected: &str,
+    value: &Value,
+    place: Place,
+    remedy: &str,
+    problems: &mut Problems,
+) {
+    let found = match value {
+        Value::Refused => return,
+        Value::List(_) => "a list",
+        Value::Map(entries) if entries.is_empty() => "empty",
+        Value::Map(_) => "a mapping",
+        Value::Scalar(scalar) if scalar.is_nothing() => "empty",
+        Value::Scalar(_) => "a single value",
+    };
+    problems.add(place, format!("{what} must be {expected}, but is {found}"), remedy);
+}
+
+/// The text of a value, whatever other readers would take it for.
+fn scalar<'a>(
+    entry: &'a Entry,
+    expected: &str,
+    remedy: &str,
+    problems: &mut Problems,
+) -> Option<&'a Scalar> {
+    match &entry.node.value {
+        Value::Scalar(scalar) if !scalar.is_nothing() => Some(scalar),
+        value => {
+            let what = format!("`{}`", shortened(&entry.key.text));
+            wrong(&what, expected, value, entry.node.place, remedy, problems);
+            None
+        }
+    }
+}
+
+/// One of the words for an action.
+pub fn word(entry: &Entry, problems: &mut Problems) -> Option<&'static str> {
+    let expected = either(&ACTIONS);
+    let text = &scalar(entry, &expected, &format!("write {expected}"), problems)?.text;
+    let found = ACTIONS.into_iter().find(|word| word == text);
+    if found.is_none() {
+        let remedy = match meant(text, ACTIONS) {
+            Some(word) => format!("did you mean {word}?"),
+            None => format!("write {expected}"),
+        };
+        let message = format!("`{}` is no action: \"{}\"", entry.key.text, shortened(text));
+        problems.add(entry.node.place, message, remedy);
+    }
+    found
+}
+
+pub fn either(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+        [] => String::new(),
+    }
+}
+
+/// A yes or no. YAML knows many words for each, of which two are clear.
+pub fn switch(entry: &Entry, problems: &mut Problems) -> Option<bool> {
+    let remedy = "write true or false, without quotes";
+    let scalar = scalar(entry, "true or false", remedy, problems)?;
+    match scalar.text.as_str() {
+        "true" if scalar.plain => Some(true),
+        "false" if scalar.plain => Some(false),
+        text => {
+            let quotes = if scalar.plain { "`" } else { "\"" };
+            let shown = shortened(text);
+            let message = format!(
+                "`{}` must be true or false, but is {quotes}{shown}{quotes}",
+                entry.key.text
+            );
+            problems.add(entry.node.place, message, remedy);
+            None
+        }
+    }
+}
+
+/// A duration within the limits.
+pub fn span(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
+    let remedy = "write a number and a unit (s, m, h, d), for example 90s, 15m, 2h; from 5s to 7d";
+    let text = &scalar(entry, "a duration", remedy, problems)?.text;
+    let within = TIMEOUT.0..=TIMEOUT.1;
+    match duration::parse(text) {
+        Ok(span) if within.contains(&span.as_secs()) => return Some(span),
+        Ok(_) => {
+            let message = format!("`timeout` is {}, which is out of range", shortened(text));
+            problems.add(entry.node.place, message, remedy);
+        }
+        Err(_) => {
+            let message = format!("`timeout` is no duration: \"{}\"", shortened(text));
+            problems.add(entry.node.place, message, remedy);
+        }
+    }
+    None
+}
+
+/// What an agent is told: on one line, for it may end up in a log or a list.
+pub fn reason(entry: &Entry, problems: &mut Problems) -> Option<String> {
+    let remedy = format!("write 1 to {LONGEST_REASON} characters in double quotes");
+    let scalar = scalar(entry, "text", &remedy, problems)?;
+    if !unambiguous(scalar, entry.node.place, problems) {
+        return None;
+    }
+    let lines = scalar.text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let text = lines.collect::<Vec<_>>().join(" ");
+    let fault = if text.is_empty() {
+        "is empty".to_owned()
+    } else if text.chars().count() > LONGEST_REASON {
+        format!("has more than {LONGEST_REASON} characters")
+    } else if text.contains(is_hidden) {
+        "has characters that cannot be seen".to_owned()
+    } else {
+        return Some(text);
+    };
+    problems.add(entry.node.place, format!("`reason` {fault}"), remedy);
+    None
+}
+
+/// Refuses what another reader of YAML would not take for text: `no`, `1e3`.
+pub fn unambiguous(scalar: &Scalar, place: Place, problems: &mut Problems) -> bool {
+    let Some(other) = scalar.plain.then(|| not_text(&scalar.text)).flatten() else {
+        return true;
+    };
+    if scalar.is_nothing() {
+        problems.add(place, "there is nothing here", "write text, in quotes if it is empty or ~");
+        return false;
+    }
+    let shown = shortened(&scalar.text);
+    let message = format!("`{shown}` may be taken for {other}, and not for text");
+    problems.add(place, message, format!("put it in quotes: \"{shown}\""));
+    false
+}
+
+/// What a plain scalar is, or was in older versions of YAML, if not text.
+fn not_text(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let unsigned = lower.trim_start_matches(['+', '-']);
+    // Also 0x1f, 1_000, 12:30 and 2026-11-22; a little too much rather than too little.
+    let number = |c: char| c.is_ascii_hexdigit() || "xo_.:+-".contains(c);
+    match lower.as_str() {
+        "" | "~" | "null" => Some("nothing"),
+        "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" => Some("true or false"),
+        "<<" | "=" => Some("an instruction to YAML"),
+        _ if [".inf", ".nan"].contains(&unsigned) => Some("a number"),
+        _ => {
+            let digit = unsigned.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit());
+            (digit && unsigned.chars().all(number)).then_some("a number")
+        }
+    }
+}
+
+/// The items of a list.
+pub fn list<'a>(entry: &'a Entry, remedy: &str, problems: &mut Problems) -> &'a [Node] {
+    match &entry.node.value {
+        Value::List(nodes) => nodes,
+        value => {
+            let what = format!("`{}`", shortened(&entry.key.text));
+            wrong(&what, "a list", value, entry.node.place, remedy, problems);
+            &[]
+        }
+    }
+}
+
+/// One text, or a list of them.
+pub fn texts<'a>(entry: &'a Entry, problems: &mut Problems) -> Vec<(&'a str, Place)> {
+    let what = format!("`{}`", shortened(&entry.key.text));
+    let remedy =
+        "write a name or a pattern in double quotes, or a list of them: [\"get_*\", \"list_*\"]";
+    let nodes = match &entry.node.value {
+        Value::List(nodes) if nodes.is_empty() => {
+            problems.add(entry.node.place, format!("{what} lists nothing"), remedy);
+            return Vec::new();
+        }
+        Value::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(&entry.node),
+    };
+    let mut found = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                if unambiguous(scalar, node.place, problems) {
+                    found.push((scalar.text.as_str(), node.place));
+                }
+            }
+            value => wrong(&what, "text or a list of texts", value, node.place, remedy, problems),
+        }
+    }
+    found
+}

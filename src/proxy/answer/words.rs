@@ -1,0 +1,189 @@
+//! The words that an agent's model reads instead of a result.
+//!
+//! Each says first whether the call ran, then why, then whether making the same
+//! call again helps: models repeat a call that failed unless they are told, and
+//! take "not yet" for "no". A time-out is never told as a person's "no".
+
+use std::time::Duration;
+
+use crate::call::ids::RequestId;
+use crate::call::safe_text::SafeText;
+use crate::client::reason_of;
+use crate::hold::{Held, Trouble};
+use crate::proto;
+
+/// The policy says no.
+pub fn denied_by_policy(reason: &str) -> String {
+    format!(
+        "Not run: the policy does not allow this call. {} Making the same call again will not help.",
+        sentence(reason)
+    )
+}
+
+/// A person said no.
+pub fn denied(answer: &proto::ApprovalAnswer) -> String {
+    let decision = answer.decisions.last();
+    let by = decision.map(|d| line(&d.operator)).filter(|by| !by.is_empty());
+    let by = by.unwrap_or_else(|| "an operator".to_owned());
+    let reason = decision.map(|d| line(&d.reason)).filter(|reason| !reason.is_empty());
+    let reason = reason.map_or_else(
+        || "No reason was given.".to_owned(),
+        |reason| format!("The reason given: {}", sentence(&reason)),
+    );
+    format!(
+        "Not run: {by} denied this call. {reason} Do not make the same call again; choose another way, or ask the user."
+    )
+}
+
+/// Nobody answered in time.
+pub fn expired(answer: Option<&proto::ApprovalAnswer>) -> String {
+    let asked = answer.map(|a| line(&a.asked)).filter(|asked| !asked.is_empty());
+    let asked = asked.unwrap_or_else(|| "an operator".to_owned());
+    format!(
+        "Not run: this call needs approval by {asked}, and nobody answered in time. That is not a refusal: nobody decided. Making the same call again asks again; tell the user that approval is missing before you do."
+    )
+}
+
+/// The caller took the request back.
+pub const WITHDRAWN: &str =
+    "Not run: the request for approval was withdrawn. Making the same call again asks again.";
+
+/// Still pending when this client cannot wait any longer.
+pub fn waiting(held: &Held) -> String {
+    let left = duration(held.left());
+    let (asked, request) = (line(&held.answer.asked), short(&held.answer.id));
+    let looked = match held.answer.looked_count {
+        0 if held.answer.nobody_reached => " Nobody could be reached yet.",
+        0 => " Nobody has looked yet.",
+        _ => " Somebody has looked at it.",
+    };
+    format!(
+        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked} To go on waiting, make exactly the same call again with the same arguments: the wait continues where it is. It is not refused, and other arguments would be another request.",
+        until = clock(&held.answer.deadline),
+    )
+}
+
+/// What is told while it waits.
+pub fn progress(held: &Held, away: bool) -> String {
+    let left = duration(held.left());
+    let asked = line(&held.answer.asked);
+    if away {
+        return format!(
+            "waiting for approval by {asked}, {left} left; the approval daemon is away just now"
+        );
+    }
+    let looked = match held.answer.looked_count {
+        0 if held.answer.nobody_reached => "nobody could be reached yet".to_owned(),
+        0 => "nobody has looked yet".to_owned(),
+        1 => "one person has looked".to_owned(),
+        n => format!("{n} people have looked"),
+    };
+    format!("waiting for approval by {asked}, {left} left, {looked}")
+}
+
+/// While the daemon was not heard of yet.
+pub const ASKING: &str = "waiting for the approval daemon";
+
+/// The daemon is away, or refuses.
+pub fn trouble(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Away(_) => "Not run: this call needs approval, and the approval service cannot be reached. Nobody refused it. Making the same call again in a minute may help; if it does not, tell the user that the approval service is away.".to_owned(),
+        Trouble::Refused(status) => refused_by_daemon(status),
+        Trouble::Strange(what) => format!(
+            "Not run: {what}. Making the same call again will not help; tell the user."
+        ),
+    }
+}
+
+fn refused_by_daemon(status: &tonic::Status) -> String {
+    let said = sentence(&line(status.message()));
+    let next = match reason_of(status).as_deref() {
+        Some("TOO_MANY_PENDING" | "TOO_MANY_HELD") => {
+            "Too many calls wait already: making the same call again helps once some of them are decided."
+        }
+        Some("LAPSED" | "USED" | "NOT_APPROVED" | "ALREADY_GRANTED" | "OUTCOME_RECORDED") => {
+            "Making the same call again asks for a new approval."
+        }
+        Some("CLOCK_IN_DOUBT") => {
+            "Making the same call again helps once an administrator has mended it."
+        }
+        Some("INVALID_ARGUMENTS") => "Mend the arguments.",
+        _ => "Making the same call again will not help; tell the user.",
+    };
+    format!("Not run: the approval service did not take this call. {said} {next}")
+}
+
+/// What changed between the question and the approval.
+pub fn changed(what: &str) -> String {
+    format!(
+        "Not run: it was approved, but since then {what}. Making the same call again asks anew, under what holds now."
+    )
+}
+
+/// It cannot be told whether anything changed since it was approved.
+pub fn cannot_check(why: &str) -> String {
+    format!(
+        "Not run yet: it was approved, but whether the tool is still what was approved cannot be told: {} Making the same call again tries again with the same approval.",
+        sentence(&line(why))
+    )
+}
+
+/// The server ended while calls were held.
+pub fn server_ended(how: &str) -> String {
+    format!(
+        "Not run: the server ended ({how}) while this call waited for approval. The request for approval stays: once the server runs again, making the same call in the same session continues it."
+    )
+}
+
+/// The bytes never reached the server.
+pub fn not_sent(why: &str) -> String {
+    format!(
+        "Not run: it was approved, but the server could not be reached: {} The approval is used up; making the same call again asks for a new one.",
+        sentence(&line(why))
+    )
+}
+
+/// The bytes were sent, and no answer came.
+pub fn unknown(why: &str) -> String {
+    format!(
+        "It is not known whether this call ran: {} Do not assume either, and do not simply repeat it: look first at what it would have changed. Its approval is used up.",
+        sentence(&line(why))
+    )
+}
+
+/// `text` with a full stop at its end.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    match text.chars().last() {
+        None => String::new(),
+        Some('.' | '!' | '?') => text.to_owned(),
+        Some(_) => format!("{text}."),
+    }
+}
+
+fn line(text: &str) -> String {
+    SafeText::line(text).to_string()
+}
+
+/// The first part of a request's id, by which operators name it.
+fn short(id: &str) -> String {
+    id.parse::<RequestId>().map_or_else(|_| line(id), |id| id.short())
+}
+
+/// `14:05 UTC`
+fn clock(rfc3339: &str) -> String {
+    match chrono::DateTime::parse_from_rfc3339(rfc3339) {
+        Ok(at) => at.with_timezone(&chrono::Utc).format("%H:%M UTC").to_string(),
+        Err(_) => line(rfc3339),
+    }
+}
+
+/// In minutes, and below two in seconds: rounded down, so that nobody relies on
+/// time that is not there.
+fn duration(left: Duration) -> String {
+    match left.as_secs() {
+        secs @ 0..120 => format!("{secs} s"),
+        secs @ 120..7200 => format!("{} min", secs / 60),
+        secs => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+    }
+}

@@ -1,0 +1,180 @@
+//! What a server says its tools are: the annotations that the policy may believe,
+//! and a hash by which a changed definition is noticed.
+//!
+//! Definitions are taken from the lists that pass by, and asked for where none
+//! has. Just before an approved call runs they are asked for again: what a person
+//! approved is a call of the tool as it was then.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::call::json::{Json, parse_envelope};
+use crate::client::boot;
+use crate::policy::Annotations;
+use crate::proxy::answer;
+use crate::proxy::message::scan::{find, items, members, text};
+use crate::proxy::message::{Era, Id, ServerMessage, ToolCall};
+use crate::proxy::upstream::{Outgoing, Upstream};
+
+/// The most tools that are remembered of one server. The largest of the public
+/// servers have some hundreds.
+const MAX_TOOLS: usize = 5000;
+/// The most pages of one list that are asked for.
+const MAX_PAGES: usize = 50;
+/// How long a server may take for its list: longer than one that is just starting.
+const LIST_WITHIN: Duration = Duration::from_secs(20);
+
+/// What is known of one tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// SHA-256 over its canonical JSON, in hex.
+    pub hash: String,
+    /// What it says of itself.
+    pub annotations: Annotations,
+}
+
+/// How long a list is believed that does not have a tool: an agent that calls
+/// what does not exist is not to make the server list its tools each time.
+const LACKING_FOR: Duration = Duration::from_secs(30);
+
+/// The tools of one server.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    tools: Mutex<HashMap<String, Definition>>,
+    /// When the server was last asked, on [`boot`]'s clock.
+    asked: Mutex<Option<Duration>>,
+}
+
+impl Definitions {
+    /// What is known of this tool; where nothing is, the server is asked once.
+    pub async fn of(&self, call: &ToolCall, upstream: &dyn Upstream) -> Option<Definition> {
+        if let Some(known) = self.known(&call.tool) {
+            return Some(known);
+        }
+        let asked = *locked(&self.asked);
+        if asked.is_none_or(|asked| boot() >= asked + LACKING_FOR) {
+            // A list that cannot be had is as one without the tool.
+            let _ = self.refresh(call, upstream).await;
+        }
+        self.known(&call.tool)
+    }
+
+    /// What is known of this tool, without asking anybody.
+    pub fn known(&self, tool: &str) -> Option<Definition> {
+        locked(&self.tools).get(tool).cloned()
+    }
+
+    /// What the server says now of this tool.
+    ///
+    /// # Errors
+    /// The list cannot be had: why, as a sentence.
+    pub async fn now(
+        &self,
+        call: &ToolCall,
+        upstream: &dyn Upstream,
+    ) -> Result<Option<Definition>, String> {
+        self.refresh(call, upstream).await?;
+        Ok(self.known(&call.tool))
+    }
+
+    /// Takes note of a page of a list that passes by: the answer to `tools/list`.
+    pub fn learn(&self, answer: &ServerMessage) {
+        let mut known = locked(&self.tools);
+        for (name, definition) in tools(&answer.bytes) {
+            if known.len() < MAX_TOOLS || known.contains_key(&name) {
+                known.insert(name, definition);
+            }
+        }
+    }
+
+    async fn refresh(&self, call: &ToolCall, upstream: &dyn Upstream) -> Result<(), String> {
+        *locked(&self.asked) = Some(boot());
+        let mut found = HashMap::new();
+        let mut cursor = None;
+        let asking = async {
+            for _ in 0..MAX_PAGES {
+                let id = Id::ours(&format!("holdpoint-list-{}", uuid::Uuid::new_v4().simple()));
+                let request = Outgoing {
+                    bytes: answer::request(&id, "tools/list", params(call, cursor.take())),
+                    id,
+                    method: "tools/list",
+                    tool: None,
+                    era: call.era,
+                    progress_token: None,
+                };
+                let page = upstream.ask(request, None, CancellationToken::new()).await;
+                let page = page.map_err(|error| error.to_string())?;
+                if find(&page.bytes, &["result", "tools"]).is_none() {
+                    return Err("the server does not list its tools".to_owned());
+                }
+                found.extend(tools(&page.bytes));
+                cursor = find(&page.bytes, &["result", "nextCursor"])
+                    .and_then(|place| text(&page.bytes[place]).map(|c| c.into_owned()));
+                if cursor.is_none() || found.len() >= MAX_TOOLS {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(LIST_WITHIN, asking).await {
+            Ok(done) => done?,
+            Err(_) => {
+                return Err(format!(
+                    "the server did not list its tools within {} s",
+                    LIST_WITHIN.as_secs()
+                ));
+            }
+        }
+        *locked(&self.tools) = found;
+        Ok(())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Parameters for a list: in the modern era with what the call says of its client.
+fn params(call: &ToolCall, cursor: Option<String>) -> Json {
+    let mut params = Vec::new();
+    if let Some(cursor) = cursor {
+        params.push(("cursor", Json::String(cursor)));
+    }
+    let meta = call.message.params().and_then(|p| p.get("_meta")).and_then(Json::as_object);
+    if call.era == Era::Modern
+        && let Some(meta) = meta
+    {
+        let kept = meta.iter().filter(|(name, _)| name.starts_with("io.modelcontextprotocol/"));
+        params.push(("_meta", Json::Object(kept.cloned().collect())));
+    }
+    Json::object(params)
+}
+
+/// The tools in an answer to `tools/list`.
+fn tools(answer: &Bytes) -> Vec<(String, Definition)> {
+    let list = find(answer, &["result", "tools"]);
+    let list = list.and_then(|place| items(answer, place, MAX_TOOLS)).unwrap_or_default();
+    list.into_iter()
+        .filter_map(|place| {
+            let inside = members(answer, place.clone())?;
+            let name = inside.iter().rev().find(|member| member.name == "name")?;
+            let name = text(&answer[name.value.clone()])?.into_owned();
+            Some((name, definition(&answer[place])))
+        })
+        .collect()
+}
+
+fn definition(tool: &[u8]) -> Definition {
+    // What the strict reader refuses is hashed as it is, and believed in nothing.
+    let (hashed, annotations) = match parse_envelope(tool) {
+        Ok(json) => (Sha256::digest(json.canonical()), Annotations::of(&json)),
+        Err(_) => (Sha256::digest(tool), Annotations::default()),
+    };
+    let hash = hashed.iter().map(|byte| format!("{byte:02x}")).collect();
+    Definition { hash, annotations }
+}

@@ -1,0 +1,64 @@
+//! Who calls, and which server: what a door knows of a client's session.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::definitions::Definitions;
+use crate::proxy::message::ToolCall;
+
+/// A client's session, as its door authenticated it.
+#[derive(Debug)]
+pub struct Party {
+    /// The client's authenticated name; empty on stdio, where the session says
+    /// who it is.
+    pub client: String,
+    /// What its calls are resumed in: see the design's *scope*.
+    pub session: String,
+    /// How long a client that offers nothing is kept waiting.
+    pub hold: Duration,
+    /// Name and version, as the client said at `initialize`.
+    agent: Mutex<(String, String)>,
+}
+
+impl Party {
+    /// A session of which nothing was said yet.
+    pub fn new(client: String, session: String, hold: Duration) -> Party {
+        Party { client, session, hold, agent: Mutex::default() }
+    }
+
+    /// Takes note of what the client says of itself.
+    pub fn is(&self, name: &str, version: &str) {
+        let agent = (cut(name), cut(version));
+        *self.agent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = agent;
+    }
+
+    /// Name and version of the agent that makes this call.
+    pub fn agent(&self, call: &ToolCall) -> (String, String) {
+        match call.client_info() {
+            Some((name, version)) => (cut(name), cut(version)),
+            None => self.agent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone(),
+        }
+    }
+}
+
+/// The daemon takes at most 200 bytes of each.
+fn cut(text: &str) -> String {
+    let end = (0..=text.len().min(200)).rev().find(|&end| text.is_char_boundary(end));
+    text[..end.unwrap_or_default()].to_owned()
+}
+
+/// A server as one client's session sees it.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What its tools are, as far as it was seen.
+    pub definitions: Definitions,
+}
+
+impl Server {
+    /// A server of which nothing was seen yet.
+    pub fn new(name: impl Into<String>) -> Server {
+        Server { name: name.into(), definitions: Definitions::default() }
+    }
+}

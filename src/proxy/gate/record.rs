@@ -1,0 +1,143 @@
+//! Calls that were allowed or denied without asking anybody, on their way into
+//! the daemon's history.
+//!
+//! They are told in batches, beside the calls: a call that the policy allows does
+//! not wait for the daemon. While the daemon is away they wait in a bounded
+//! queue; those that find it full are counted, and the count is logged.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::client::{brief, worth_retrying};
+use crate::hold::Service;
+use crate::proto;
+
+/// Calls that may wait to be told: some minutes of a busy agent's.
+const WAITING: usize = 4096;
+/// The most calls in one batch.
+const BATCH: usize = 100;
+/// The most bytes of arguments in one batch, well below what the daemon takes.
+const BATCH_BYTES: usize = 512 * 1024;
+/// How long a batch gathers.
+const GATHER: Duration = Duration::from_millis(200);
+/// Between attempts while the daemon is away.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long the last of them may take when the proxy ends.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where calls are told that were not held.
+#[derive(Debug)]
+pub struct Recorder {
+    tell: mpsc::Sender<proto::RecordedCall>,
+    lost: AtomicU64,
+    teller: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    /// Starts telling.
+    pub fn start(service: Service) -> Recorder {
+        let (tell, told) = mpsc::channel(WAITING);
+        let teller = tokio::spawn(tell_all(service, told));
+        Recorder { tell, lost: AtomicU64::new(0), teller: Some(teller).into() }
+    }
+
+    /// Tells of one call, later.
+    pub fn record(&self, call: proto::Call, verdict: proto::RecordedVerdict, reason: &str) {
+        let recorded = proto::RecordedCall {
+            call: Some(call),
+            verdict: verdict.into(),
+            reason: reason.to_owned(),
+            digest_only: false,
+        };
+        if self.tell.try_send(recorded).is_err() {
+            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+            // Said at the first, the second, the fourth...: a log is not to flood.
+            if lost.is_power_of_two() {
+                tracing::warn!(
+                    lost,
+                    "calls are missing from the history: the daemon is away or slow"
+                );
+            }
+        }
+    }
+
+    /// Tells what still waits, for a moment.
+    pub async fn finish(&self) {
+        let teller = self.teller.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let Some(teller) = teller else { return };
+        // Once the queue is empty there is nothing to wait for.
+        let empty = async {
+            while self.tell.capacity() < WAITING {
+                sleep(Duration::from_millis(10)).await;
+            }
+            sleep(GATHER + Duration::from_millis(100)).await;
+        };
+        let _ = tokio::time::timeout(LAST_WITHIN, empty).await;
+        teller.abort();
+    }
+}
+
+async fn tell_all(mut service: Service, mut told: mpsc::Receiver<proto::RecordedCall>) {
+    let size = |call: &proto::RecordedCall| call.call.as_ref().map_or(0, |c| c.arguments.len());
+    let mut next = None;
+    loop {
+        let Some(first) = (match next.take() {
+            Some(call) => Some(call),
+            None => told.recv().await,
+        }) else {
+            return;
+        };
+        let mut bytes = size(&first);
+        let mut calls = vec![first];
+        let gathered = sleep(GATHER);
+        tokio::pin!(gathered);
+        while calls.len() < BATCH {
+            let call = tokio::select! {
+                call = told.recv() => call,
+                () = &mut gathered => None,
+            };
+            let Some(call) = call else { break };
+            bytes += size(&call);
+            if bytes > BATCH_BYTES {
+                next = Some(call);
+                break;
+            }
+            calls.push(call);
+        }
+        tell_batch(&mut service, calls).await;
+    }
+}
+
+async fn tell_batch(service: &mut Service, calls: Vec<proto::RecordedCall>) {
+    let message = proto::RecordCallsRequest { calls };
+    let mut warned = false;
+    loop {
+        let Err(status) = service.record_calls(brief(message.clone())).await else {
+            return;
+        };
+        if !worth_retrying(&status) {
+            return refused(service, message, &status).await;
+        }
+        if !warned {
+            tracing::warn!("the history is not told of calls that pass: the daemon is away");
+            warned = true;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// One call that the daemon does not take is not to cost the others their entry.
+async fn refused(service: &mut Service, message: proto::RecordCallsRequest, why: &tonic::Status) {
+    if message.calls.len() == 1 {
+        let reason = crate::client::reason_of(why).unwrap_or_default();
+        tracing::warn!(reason, "a call is missing from the history: the daemon does not take it");
+        return;
+    }
+    for call in message.calls {
+        Box::pin(tell_batch(service, vec![call])).await;
+    }
+}

@@ -1,0 +1,228 @@
+//! What the client on standard input says, and what becomes of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::json::Json;
+use crate::proxy::answer;
+use crate::proxy::gate::{Gate, Judged, Party, Question, Reply, Server};
+use crate::proxy::message::client::code;
+use crate::proxy::message::{
+    ClientMessage, Era, Id, Incoming, Kind, Refusal, Said, ServerMessage, ToolCall, client,
+};
+use crate::proxy::upstream::Upstream;
+use crate::proxy::upstream::child::{Child, Unasked};
+
+/// The most calls that one client may have waiting at once.
+const MAX_HELD: usize = 256;
+/// The most requests of the client whose answers we want to see.
+const MAX_WATCHED: usize = 256;
+
+/// One client, from its first line to its last.
+#[derive(Debug)]
+pub struct Session {
+    gate: Arc<Gate>,
+    party: Arc<Party>,
+    server: Arc<Server>,
+    upstream: Arc<Child>,
+    out: mpsc::Sender<Bytes>,
+    closed: CancellationToken,
+    /// Calls that are with the gate, by their id.
+    held: Mutex<HashMap<Id, Waiting>>,
+    /// Requests whose answers the gate wants to see.
+    watched: Mutex<HashMap<Id, Watched>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    cancelled: CancellationToken,
+    era: Era,
+}
+
+/// Why an answer is looked at.
+#[derive(Debug, Clone, Copy)]
+enum Watched {
+    /// It lists tools.
+    Tools,
+}
+
+impl Session {
+    /// A client that has said nothing yet.
+    pub fn new(
+        gate: Arc<Gate>,
+        party: Party,
+        server: Server,
+        upstream: Arc<Child>,
+        out: mpsc::Sender<Bytes>,
+        closed: CancellationToken,
+    ) -> Session {
+        Session {
+            gate,
+            party: Arc::new(party),
+            server: Arc::new(server),
+            upstream,
+            out,
+            closed,
+            held: Mutex::default(),
+            watched: Mutex::default(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// One line came.
+    pub async fn received(self: &Arc<Self>, line: Bytes) {
+        match client::read(line) {
+            Ok(Incoming::One(message)) => self.message(message).await,
+            Ok(Incoming::Batch(messages)) => {
+                for message in messages {
+                    match message {
+                        Ok(message) => self.message(message).await,
+                        Err(refusal) => self.refuse(&refusal).await,
+                    }
+                }
+            }
+            Err(refusal) => self.refuse(&refusal).await,
+        }
+    }
+
+    /// Tells the client that a message goes no further.
+    pub async fn refuse(&self, refusal: &Refusal) {
+        let _ = self.out.send(answer::refusal(refusal)).await;
+    }
+
+    async fn message(self: &Arc<Self>, message: ClientMessage) {
+        if ToolCall::is_one(&message) {
+            return match ToolCall::read(message) {
+                Ok(call) => self.call(call).await,
+                Err(refusal) => self.refuse(&refusal).await,
+            };
+        }
+        if let Some(id) = message.cancels()
+            && let Some(waiting) = locked(&self.held).get(&id)
+        {
+            // The server knows it by another id, if at all: the gate tells it.
+            return waiting.cancelled.cancel();
+        }
+        if let Kind::Request { id, method } = &message.kind {
+            match method.as_str() {
+                "initialize" => self.introduced(&message),
+                "tools/list" => self.watch(id, Watched::Tools),
+                _ => {}
+            }
+        }
+        self.upstream.send(message.bytes).await;
+    }
+
+    fn introduced(&self, message: &ClientMessage) {
+        let info = message.params().and_then(|params| params.get("clientInfo"));
+        let text = |name| info.and_then(|info| info.get(name)).and_then(Json::as_str);
+        self.party.is(text("name").unwrap_or_default(), text("version").unwrap_or_default());
+    }
+
+    fn watch(&self, id: &Id, why: Watched) {
+        let mut watched = locked(&self.watched);
+        if watched.len() < MAX_WATCHED {
+            watched.insert(id.clone(), why);
+        }
+    }
+
+    async fn call(self: &Arc<Self>, call: ToolCall) {
+        match self.gate.judge_at_once(call, &self.party, &self.server) {
+            Ok(judged) => self.judged(judged).await,
+            Err(question) => {
+                let session = self.clone();
+                self.spawn(async move {
+                    let judged = session.gate.judge(*question, &*session.upstream).await;
+                    session.judged(judged).await;
+                });
+            }
+        }
+    }
+
+    async fn judged(self: &Arc<Self>, judged: Judged) {
+        match judged {
+            Judged::Forward(call) => {
+                self.upstream.send(call.message.bytes).await;
+            }
+            Judged::Answer(answer) => {
+                let _ = self.out.send(answer).await;
+            }
+            Judged::Hold(question) => self.hold(*question).await,
+        }
+    }
+
+    async fn hold(self: &Arc<Self>, question: Question) {
+        let id = question.call.id.clone();
+        let cancelled = CancellationToken::new();
+        let refused = {
+            let mut held = locked(&self.held);
+            if held.contains_key(&id) {
+                Some("another call with this id still waits: give each its own")
+            } else if held.len() >= MAX_HELD {
+                Some("too many calls wait already: make it again when some of them have ended")
+            } else {
+                let waiting = Waiting { cancelled: cancelled.clone(), era: question.call.era };
+                held.insert(id.clone(), waiting);
+                None
+            }
+        };
+        if let Some(why) = refused {
+            return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(&id)).await;
+        }
+        let reply = Reply::into(id.clone(), self.out.clone(), cancelled, self.closed.clone());
+        let session = self.clone();
+        self.spawn(async move {
+            let upstream: Arc<dyn Upstream> = session.upstream.clone();
+            session.gate.hold(question, reply, upstream).await;
+            locked(&session.held).remove(&id);
+        });
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = locked(&self.tasks);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// The server said something that nobody here asked for.
+    pub async fn said(&self, said: Unasked) {
+        let message = match said {
+            Unasked::Line(message) => message,
+            Unasked::TooLong(id) => {
+                let why = "the server's answer is too long and was dropped; whether it did what was asked is not known";
+                return self.refuse(&Refusal::new(code::INTERNAL, why).of(&id)).await;
+            }
+        };
+        self.looked_at(&message);
+        let _ = self.out.send(message.bytes).await;
+    }
+
+    fn looked_at(&self, message: &ServerMessage) {
+        if let Said::Answer(id) = &message.said
+            && let Some(Watched::Tools) = locked(&self.watched).remove(id)
+        {
+            self.server.definitions.learn(message);
+        }
+    }
+
+    /// The server has ended: whoever still waits is told.
+    pub async fn server_ended(&self, said: &str) {
+        let held: Vec<_> = locked(&self.held).drain().collect();
+        for (id, waiting) in held {
+            // Its own wait is to say nothing more.
+            waiting.cancelled.cancel();
+            let result = answer::tool_error(waiting.era, said);
+            let _ = self.out.send(answer::result(&id, &result)).await;
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
