@@ -45,6 +45,21 @@ pub enum Bearer {
     Awaited(PathBuf),
 }
 
+impl Bearer {
+    /// What only this caller and the daemon know; `None` if no token is sent, or
+    /// there is none yet.
+    pub fn secret(&self) -> Option<Vec<u8>> {
+        match self {
+            Bearer::None => None,
+            Bearer::Known(value) => Some(value.as_bytes().to_vec()),
+            Bearer::Awaited(path) => {
+                let token = std::fs::read_to_string(path).ok()?;
+                header(&token).map(|value| value.as_bytes().to_vec())
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

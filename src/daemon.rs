@@ -5,7 +5,6 @@
 mod changes;
 mod journal;
 mod listeners;
-mod open_files;
 mod outbox;
 mod reload;
 pub mod systemd;
@@ -26,8 +25,8 @@ use crate::config::{Config, ConfigError, StatePaths, token};
 use crate::desk::people::People;
 use crate::desk::routes::Routes;
 use crate::desk::{Desk, Settings};
+use crate::doors::{CrowdLimits, DoorCounts, Doors, H2, Listener, Tls, open_files};
 use crate::grpc::auth::Door;
-use crate::grpc::doors::{CrowdLimits, DoorCounts, Doors, Listener, Tls};
 use crate::grpc::server;
 use crate::monitor;
 use crate::store::clock::{self, SystemClock};
@@ -106,7 +105,7 @@ impl Daemon {
         let people = people(config, &paths)?;
         let routes = Routes::new(&config.routes, config.default_timeout);
         let door_counts = Arc::new(DoorCounts::default());
-        let tls = config.tls.as_ref().map(|files| Tls::start(files, door_counts.clone()));
+        let tls = config.tls.as_ref().map(|files| Tls::start(files, H2, door_counts.clone()));
         let tls = tls.transpose().map_err(CannotStart::because)?;
         let desk = Desk::open(
             paths.database.clone(),
@@ -152,7 +151,7 @@ impl Daemon {
         door: &Door,
     ) -> Result<(), CannotStart> {
         let limits = CrowdLimits {
-            connections: open_files::connections_allowed(config),
+            connections: open_files::connections_allowed(config.limits.max_connections),
             per_address: config.limits.max_connections_per_address,
         };
         let doors = Doors::new(limits, self.door_counts.clone());

@@ -17,11 +17,13 @@
 //! | [`cli`] | the commands |
 //! | [`daemon`] | the daemon put together, started and stopped |
 //! | [`grpc`], [`mail`], [`monitor`] | its doors: tonic services; letters and the outbox worker; metrics and health |
+//! | [`proxy`] | the MCP proxy: speaks to the daemon as any caller does |
+//! | [`doors`] | taking connections in: who is connected, within limits, with or without TLS |
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
 //! | [`store`] | the only place with SQL: transitions, audit chain, group commit |
 //! | [`policy`] | pure: which calls pass, which do not, which wait |
 //! | [`call`] | pure: calls, digests, canonical JSON, masking, safe text |
-//! | [`config`], [`client`], [`telemetry`], [`metrics`] | what every part may use |
+//! | [`config`], [`client`], [`trust`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
 
 pub mod call;
@@ -30,6 +32,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod desk;
+pub mod doors;
 pub mod grpc;
 pub mod hold;
 pub mod mail;
@@ -39,6 +42,7 @@ pub mod policy;
 pub mod proxy;
 pub mod store;
 pub mod telemetry;
+pub mod trust;
 
 /// The generated contract, `proto/holdpoint/v1`. Its comments are in the `.proto` files.
 #[allow(clippy::all, missing_docs, rustdoc::all)]

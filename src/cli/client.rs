@@ -89,6 +89,11 @@ impl Client {
             .max_decoding_message_size(MAX_ANSWER)
     }
 
+    /// What only this caller and the daemon know, if a token is sent.
+    pub fn secret(&self) -> Option<Vec<u8>> {
+        self.bearer.secret()
+    }
+
     /// The service for people who decide.
     pub fn operator(&self) -> OperatorServiceClient<Authenticated> {
         OperatorServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())

@@ -1,4 +1,6 @@
-//! `holdpoint proxy`: the MCP proxy in front of a server.
+//! `holdpoint proxy`: the MCP proxy in front of a server, or of many.
+
+mod served;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use super::errors::{Done, Failure, exit};
 use super::state::Globals;
 use super::text::safe;
 use crate::config::duration;
+use crate::proxy::config::DEFAULT_HOLD;
 use crate::proxy::gate::{self, Gate, Policies, Settings};
 use crate::proxy::stdio::{self, Between, Ended};
 use crate::telemetry::Logging;
@@ -27,6 +30,9 @@ pub struct ProxyArgs {
     /// server, pass; everything else is held]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// With --config: only say whether the file is right
+    #[arg(long)]
+    check: bool,
     /// The server's name in requests and in the policy [default: its command's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -40,16 +46,18 @@ pub struct ProxyArgs {
     session: Option<String>,
     /// How long a client is kept waiting that takes no progress and no tasks,
     /// before it is told to make the same call again
-    #[arg(long, value_name = "TIME", value_parser = length, default_value = "50s")]
-    hold: Duration,
+    /// [default: 50s]
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    hold: Option<Duration>,
     /// What happens to the request when the client cancels a call that waits
-    #[arg(long, value_enum, default_value_t = OnCancel::Keep)]
-    on_cancel: OnCancel,
+    /// [default: keep]
+    #[arg(long, value_enum)]
+    on_cancel: Option<OnCancel>,
     /// Hold nothing; record what would have been held
     #[arg(long)]
     dry_run: bool,
     /// The server's command
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
@@ -64,18 +72,38 @@ In a client's .mcp.json, in place of the server's own command:
   \"command\": \"holdpoint\", \"args\": [\"proxy\", \"--\", \"uvx\", \"awslabs.valkey-mcp-server\"]
 
 The server has this process's environment (but not the token for the daemon), its
-standard error, its signals; the exit code is the server's.";
+standard error, its signals; the exit code is the server's.
+
+With --config FILE instead of a command it serves many servers over HTTP, each at
+/NAME/mcp: the file says which, and who may call (see `holdpoint proxy --config FILE
+--check`).";
 
 fn length(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| error.to_string())
 }
 
-/// Runs the proxy until the server or the client ends. `Ok` carries the exit code.
+/// Runs the proxy until it ends. `Ok` carries the exit code.
 pub async fn run(globals: &Globals, args: ProxyArgs) -> Done<u8> {
+    match (&globals.config, args.command.is_empty()) {
+        (Some(file), true) => {
+            served::fits(&args)?;
+            served::run(globals, file, args.check, args.dry_run).await.map(|()| exit::OK)
+        }
+        (Some(_), false) => Err(Failure::usage(
+            "both --config and a command were given",
+            "Serve one server with a command, or those of a file with --config.",
+        )),
+        (None, _) => between(globals, args).await,
+    }
+}
+
+/// Stands between one client and one server, until either ends.
+async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     let _log = Logging::start_at("warn");
     let client = Client::new(globals, Role::Caller)?;
     let [program, arguments @ ..] = &args.command[..] else {
-        return Err(Failure::usage("no command was given", "Write it after --."));
+        let next = "Write the server's command after --, or give --config FILE.";
+        return Err(Failure::usage("no command was given", next));
     };
     let server = match &args.name {
         Some(name) => name.clone(),
@@ -87,8 +115,8 @@ pub async fn run(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     let settings = Settings {
         dry_run: args.dry_run,
         on_cancel: match args.on_cancel {
-            OnCancel::Keep => gate::OnCancel::Keep,
-            OnCancel::Withdraw => gate::OnCancel::Withdraw,
+            None | Some(OnCancel::Keep) => gate::OnCancel::Keep,
+            Some(OnCancel::Withdraw) => gate::OnCancel::Withdraw,
         },
         answer_within: None,
     };
@@ -100,8 +128,9 @@ pub async fn run(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     for secret in ["HOLDPOINT_TOKEN", "HOLDPOINT_TOKEN_FILE"] {
         command.env_remove(secret);
     }
+    let hold = args.hold.unwrap_or(DEFAULT_HOLD).max(SHORTEST_HOLD);
     let mut forward = Forward::listen()?;
-    let between = Between { command, server, session, hold: args.hold.max(SHORTEST_HOLD) };
+    let between = Between { command, server, session, hold };
     let ended =
         stdio::run(gate, between, async move |mut process| forward.until_ended(&mut process).await)
             .await;

@@ -15,7 +15,7 @@ use super::error::{Place, Problems};
 use super::names::{meant, shortened};
 
 /// One file's text, with an index of its lines.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     path: Arc<Path>,
     text: &'a str,
     /// Where each line begins. A file may hold thousands of places to name.
@@ -59,7 +59,7 @@ impl<'a> Document<'a> {
 }
 
 /// A table of the document.
-pub(super) struct Section<'d> {
+pub(crate) struct Section<'d> {
     document: &'d Document<'d>,
     /// As it is written in the file, `[[routes]]` for example; empty at the top.
     pub title: &'static str,
@@ -83,6 +83,15 @@ impl<'d> Section<'d> {
             let place = self.document.place(key.span());
             problems.error(&place, format!("unknown key `{name}` {within}"), remedy);
         }
+    }
+
+    /// Every key with its value, where the keys are names that somebody chose.
+    pub fn entries(&self) -> impl Iterator<Item = Item<'d>> + '_ {
+        self.table.iter().map(|(key, value)| Item {
+            document: self.document,
+            key: key.get_ref().to_string(),
+            value,
+        })
     }
 
     /// The value of a key.
@@ -151,13 +160,17 @@ impl<'d> Section<'d> {
 }
 
 /// A value of the document.
-pub(super) struct Item<'d> {
+pub(crate) struct Item<'d> {
     document: &'d Document<'d>,
     key: String,
     value: &'d Spanned<DeValue<'d>>,
 }
 
 impl<'d> Item<'d> {
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     pub fn place(&self) -> Place {
         self.document.place(self.value.span())
     }

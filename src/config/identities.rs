@@ -152,7 +152,7 @@ pub(super) fn operator(section: &Section<'_>, problems: &mut Problems) -> Option
 }
 
 /// The `name` of a section.
-pub(super) fn name(
+pub(crate) fn name(
     section: &Section<'_>,
     example: &str,
     problems: &mut Problems,
@@ -227,7 +227,7 @@ fn roles(section: &Section<'_>, problems: &mut Problems) -> Roles {
 }
 
 /// Reports a word that is none of a few.
-pub(super) fn unknown_word(
+pub(crate) fn unknown_word(
     what: &str,
     word: &str,
     known: &[&str],
@@ -261,6 +261,11 @@ fn tokens(section: &Section<'_>, problems: &mut Problems) -> Vec<TokenConfig> {
     if section.item("tokens").is_none() && certified {
         return Vec::new();
     }
+    needed_tokens(section, problems)
+}
+
+/// The tokens of an identity that is known by nothing else.
+pub(crate) fn needed_tokens(section: &Section<'_>, problems: &mut Problems) -> Vec<TokenConfig> {
     let example = "tokens = [{ sha256 = \"...\" }], which `holdpoint token new NAME` prints";
     let Some(item) = section.required("tokens", example, problems) else {
         return Vec::new();

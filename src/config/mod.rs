@@ -14,18 +14,19 @@
 //! Must never: start something, write something, or speak to anyone.
 
 mod check;
-mod document;
+pub(crate) mod credential;
+pub(crate) mod document;
 pub mod duration;
 mod environment;
 mod error;
 pub(crate) mod file;
-mod identities;
+pub(crate) mod identities;
 mod mail;
 mod mail_wishes;
 pub mod names;
 mod paths;
 mod routing;
-mod scalars;
+pub(crate) mod scalars;
 mod settings;
 mod smtp;
 #[cfg(test)]
@@ -56,7 +57,7 @@ pub use smtp::{Secret, Smtp, SmtpAuth, SmtpSecurity, read_password};
 pub use tls::{TlsFiles, TlsVersion};
 
 use document::{Document, Section};
-use error::Problems;
+pub(crate) use error::Problems;
 
 /// A file with every key, commented, that loads as it is.
 pub const EXAMPLE: &str = include_str!("example.toml");

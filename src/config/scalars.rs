@@ -12,7 +12,7 @@ use super::document::Section;
 use super::environment::Environment;
 use super::error::{Place, Problems};
 use super::names::shortened;
-use super::{Limits, TlsFiles, duration, tls};
+use super::{Limits, TlsFiles, credential, duration, tls};
 
 const DAY: u64 = 86_400;
 
@@ -80,9 +80,6 @@ pub(super) fn names(section: &str) -> impl Iterator<Item = &'static str> + '_ {
     })
 }
 
-/// How a `*_file` names a file that systemd passed (`LoadCredential=`).
-const CREDENTIAL: &str = "credential:";
-
 /// The longest and shortest time-out of a request.
 pub(super) const TIMEOUT: (u64, u64) = (5, 7 * DAY);
 
@@ -121,31 +118,11 @@ impl Given {
 
     /// Puts the file that systemd passed in place of each `credential:NAME`.
     pub fn find_credentials(&mut self, environment: &Environment, problems: &mut Problems) {
-        let folder = environment.path("CREDENTIALS_DIRECTORY").filter(|path| path.is_absolute());
         for (key, (text, place)) in &mut self.0 {
-            let Some(name) = text.strip_prefix(CREDENTIAL).filter(|_| key.ends_with("_file"))
-            else {
-                continue;
-            };
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-            if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-                let message = format!("`{key}` names the credential \"{}\"", shortened(name));
-                let remedy = "letters, digits, _, - and . (not first) make the name of one";
-                problems.error(place, message, remedy);
-                continue;
-            }
-            match folder.as_ref().map(|folder| folder.join(name)) {
-                Some(file) if file.to_str().is_some() => {
-                    *text = file.to_string_lossy().into_owned();
-                }
-                _ => problems.error(
-                    place,
-                    format!("`{key}` names a credential, and CREDENTIALS_DIRECTORY is not set"),
-                    format!(
-                        "start this by a unit with LoadCredential={name}, or set \
-                         CREDENTIALS_DIRECTORY to the absolute path of a folder with the file {name}"
-                    ),
-                ),
+            if key.ends_with("_file")
+                && let Some(file) = credential::file(key, text, place, environment, problems)
+            {
+                *text = file;
             }
         }
     }
@@ -283,7 +260,7 @@ impl Given {
 }
 
 /// Reads a duration and checks its range (in seconds).
-pub(super) fn span_within(
+pub(crate) fn span_within(
     name: &str,
     text: &str,
     place: &Place,

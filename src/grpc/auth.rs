@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tonic::{Code, Request, Status};
 
-use super::doors::Peer;
 use super::errors::{refuse, wrong_role};
 use crate::config::token::TokenHash;
 use crate::desk::Desk;
 use crate::desk::people::{Caller, Identity, Operator};
 use crate::desk::visitor::{NotKnown, Shown, Visitor};
+use crate::doors::Peer;
 
 /// What every service needs.
 #[derive(Debug, Clone)]

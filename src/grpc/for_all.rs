@@ -12,8 +12,8 @@ use tonic::codegen::{Body as HttpBody, BoxFuture, Bytes, Service};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
-use super::doors::{GREETINGS_AT_MOST, Greeting, Peer};
 use super::errors::refuse;
+use crate::doors::{GREETINGS_AT_MOST, Greeting, Peer};
 
 /// A service without a token check.
 #[derive(Debug, Clone)]

@@ -7,7 +7,6 @@ pub mod auth;
 mod caller;
 mod convert;
 mod counted;
-pub mod doors;
 pub mod errors;
 mod for_all;
 mod history;

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::call::safe_text::SafeText;
 use crate::desk::Desk;
-use crate::grpc::doors::DoorCounts;
+use crate::doors::DoorCounts;
 use crate::metrics::page::{Format, page};
 use crate::store::{Health, STUCK};
 use crate::telemetry::Dropped;

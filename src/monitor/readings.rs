@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::call::time::Time;
 use crate::desk::Desk;
-use crate::grpc::doors::DoorCounts;
+use crate::doors::DoorCounts;
 use crate::metrics::process::Process;
 use crate::store::Health;
 use crate::store::vitals::{self, Vitals};

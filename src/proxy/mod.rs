@@ -11,8 +11,10 @@
 //! |---|---|
 //! | [`message`] | pure: one JSON-RPC message, read strictly; where its parts lie |
 //! | [`stdio`] | door: our own standard input and output |
+//! | [`http`] | door: many clients and servers, over Streamable HTTP |
 //! | [`gate`] | the engine: judge, hold, run once, report; knows no transport |
 //! | [`upstream`] | the server: a child process, or a URL |
+//! | [`config`] | the proxy's TOML file, for the HTTP door |
 //! | [`answer`] | pure: what we answer ourselves, per era, and its words |
 //!
 //! Promises: what is not a call of a tool passes as the bytes it was; a call runs
@@ -20,7 +22,9 @@
 //! let a message through that it could not read in exactly one way.
 
 pub mod answer;
+pub mod config;
 pub mod gate;
+pub mod http;
 pub mod lines;
 pub mod message;
 pub mod stdio;

@@ -3,40 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, ClientConnection};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::config::{file, printable};
 use crate::mail::transport::BadMailConfig;
+use crate::trust::{self, NoTrust};
 
 /// The system's authorities, and those of a file.
 pub(super) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, BadMailConfig> {
-    let mut roots = RootCertStore::empty();
-    // What of the system's cannot be read is not trusted; the rest is.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let bad = |reason: String| BadMailConfig::CaFile { path: printable(path), reason };
-        let pem = file::read(path, file::LONGEST).map_err(|error| bad(error.to_string()))?;
-        let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-        let certificates = certificates.map_err(|error| bad(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(bad("no certificate in it".to_owned()));
-        }
-        for certificate in certificates {
-            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-        }
-    }
-    if roots.is_empty() {
-        return Err(BadMailConfig::Tls("this machine trusts no authority".to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BadMailConfig::Tls(error.to_string()))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let config = trust::client(ca_file).map_err(|error| match error {
+        NoTrust::CaFile { path, reason } => BadMailConfig::CaFile { path, reason },
+        NoTrust::Tls(why) => BadMailConfig::Tls(why),
+    })?;
+    Ok(Arc::new(config))
 }
 
 /// How the connection is encrypted, and with whose certificate.

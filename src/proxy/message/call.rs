@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::client::{code, only_exact};
+use super::client::{self, Incoming, code, only_exact};
 use super::{CLIENT_CAPABILITIES, CLIENT_INFO, ClientMessage, Era, Id, Kind, Refusal, TASKS, scan};
 use crate::call::digest::{Covered, Digest};
 use crate::call::json::Json;
@@ -111,6 +111,17 @@ impl ToolCall {
         std::str::from_utf8(&self.message.bytes[place]).ok().map(str::trim)
     }
 
+    /// The same call, of a client that cannot be told of progress.
+    pub fn without_progress(self) -> ToolCall {
+        let meta = self.message.find(&["params", "_meta"]);
+        let bytes = meta.and_then(|meta| scan::without(&self.message.bytes, meta, "progressToken"));
+        let read = bytes.and_then(|bytes| match client::read(bytes) {
+            Ok(Incoming::One(message)) => ToolCall::read(message).ok(),
+            _ => None,
+        });
+        read.unwrap_or(self)
+    }
+
     /// Whether the client can wait for a task of the extension.
     pub fn takes_tasks(&self) -> bool {
         let extensions = || self.meta(CLIENT_CAPABILITIES)?.get("extensions");
@@ -154,7 +165,6 @@ impl ToolCall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::message::{Incoming, client};
 
     fn call(params: &str) -> Result<ToolCall, Refusal> {
         let text = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{params}}}"#);
@@ -217,6 +227,10 @@ mod tests {
         let alone = modern.outgoing(&Id::ours("h"), true);
         assert!(!alone.windows(TASKS.len()).any(|w| w == TASKS.as_bytes()));
         assert!(alone.windows(7).any(|w| w == br#"{"x":{}"#));
+        let told = modern.digest("s");
+        let untold = modern.without_progress();
+        assert_eq!((untold.progress_token(), untold.digest("s")), (None, told));
+        assert!(untold.takes_tasks());
         let legacy = call(
             r#"{"name":"a","_meta":{"io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}"#,
         )

@@ -2,6 +2,7 @@
 //! request and answers it, or does not.
 
 pub mod child;
+pub mod url;
 
 use std::pin::Pin;
 

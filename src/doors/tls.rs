@@ -26,6 +26,12 @@ use super::crowd::unix_seconds;
 use crate::call::time::Time;
 use crate::config::{TlsFiles, TlsVersion, file};
 
+/// HTTP/2, all that gRPC speaks.
+pub const H2: &[u8] = b"h2";
+
+/// HTTP/1.1.
+pub const HTTP_1_1: &[u8] = b"http/1.1";
+
 /// How often the files are looked at. Three calls of `stat`.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -38,6 +44,8 @@ const DAY: u64 = 86_400;
 /// What connections are made with from now on.
 pub struct Tls {
     counts: Arc<DoorCounts>,
+    /// What is spoken within TLS, as ALPN calls it.
+    protocol: &'static [u8],
     current: RwLock<Arc<ServerConfig>>,
     seen: Mutex<Seen>,
 }
@@ -96,11 +104,16 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Reads the files, and looks after them as long as this lives.
-    pub fn start(files: &TlsFiles, counts: Arc<DoorCounts>) -> Result<Arc<Self>, TlsError> {
+    pub fn start(
+        files: &TlsFiles,
+        protocol: &'static [u8],
+        counts: Arc<DoorCounts>,
+    ) -> Result<Arc<Self>, TlsError> {
         let stamps = stamps(files);
-        let (config, ends) = read(files)?;
+        let (config, ends) = read(files, protocol)?;
         let tls = Arc::new(Tls {
             counts,
+            protocol,
             current: RwLock::new(config),
             seen: Mutex::new(Seen { files: files.clone(), stamps, ends, warned: None }),
         });
@@ -128,7 +141,7 @@ impl Tls {
     fn exchange(&self, seen: &mut Seen) -> Result<(), TlsError> {
         // Before reading: a file that changes in between is read again later.
         seen.stamps = stamps(&seen.files);
-        match read(&seen.files) {
+        match read(&seen.files, self.protocol) {
             Ok((config, ends)) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
                 (seen.ends, seen.warned) = (ends, None);
@@ -212,7 +225,7 @@ fn stamps(files: &TlsFiles) -> Vec<Option<Stamp>> {
 }
 
 /// What the files say, and when the certificate ends.
-fn read(files: &TlsFiles) -> Result<(Arc<ServerConfig>, u64), TlsError> {
+fn read(files: &TlsFiles, protocol: &'static [u8]) -> Result<(Arc<ServerConfig>, u64), TlsError> {
     let chain = certificates("tls_cert_file", &files.cert_file)?;
     let key = private_key("tls_key_file", &files.key_file)?;
     let wrong = |why: String| TlsError::Content {
@@ -251,7 +264,7 @@ fn read(files: &TlsFiles) -> Result<(Arc<ServerConfig>, u64), TlsError> {
     let mut config = builder
         .with_single_cert(chain, key)
         .map_err(|error| wrong(format!("does not fit `tls_key_file`: {error}")))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     // Every connection shows its certificate, and every certificate is verified,
     // anew. Connections last for hours here, so there is little to resume.
     config.session_storage = Arc::new(NoServerSessionStorage {});

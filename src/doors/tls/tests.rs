@@ -45,7 +45,7 @@ impl Folder {
     }
 
     fn start(&self) -> Result<Arc<Tls>, TlsError> {
-        Tls::start(&self.files(), self.counts.clone())
+        Tls::start(&self.files(), H2, self.counts.clone())
     }
 
     fn ends(&self) -> i64 {
@@ -100,7 +100,7 @@ async fn what_is_wrong_with_a_file_is_said_with_its_setting_and_without_its_cont
             files.client_ca_file = Some(folder.path("ca.crt"));
             fs::write(folder.path("ca.crt"), ca).expect("written");
         }
-        let error = Tls::start(&files, Arc::default()).expect_err("refused").to_string();
+        let error = Tls::start(&files, H2, Arc::default()).expect_err("refused").to_string();
         for words in says {
             assert!(error.contains(words), "{words:?} is not in: {error}");
         }

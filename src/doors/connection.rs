@@ -121,6 +121,14 @@ impl Peer {
         }
     }
 
+    /// It made a call with a credential that nothing takes back while this runs.
+    pub fn vouched(&self) {
+        self.0.refused.store(0, Ordering::Relaxed);
+        if self.0.known_at.swap(u64::MAX, Ordering::Relaxed) != u64::MAX {
+            self.0.place.rise(Standing::Known);
+        }
+    }
+
     /// A call of its was refused because nobody here is known by its credential.
     /// Who shows no good one, or none any more, does not go on for ever.
     pub fn refused(&self) {

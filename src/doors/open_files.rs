@@ -1,16 +1,13 @@
 //! How many files may be open, and so how many connections.
 
-use crate::config::Config;
-
 /// Files that are open besides connections: database, mail, logs, with room.
 const OTHER_FILES: u64 = 256;
 
-/// How many connections there may be: as many as the configuration says, if as
-/// many files may be open. Shells and systemd allow 1024 at first, and more to
+/// How many connections there may be: as many as are wanted, if as many files may
+/// be open. Shells and systemd allow 1024 at first, and more to
 /// who asks.
-pub fn connections_allowed(config: &Config) -> usize {
+pub fn connections_allowed(wanted: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = config.limits.max_connections;
     let needed = wanted as u64 + OTHER_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
@@ -27,7 +24,7 @@ pub fn connections_allowed(config: &Config) -> usize {
     tracing::warn!(
         files,
         connections,
-        "fewer files may be open than limits.max_connections needs, so there will be fewer connections; raise the limit (LimitNOFILE, ulimit -n), or lower the setting"
+        "fewer files may be open than so many connections need, so there will be fewer connections; raise the limit (LimitNOFILE, ulimit -n)"
     );
     usize::try_from(connections).unwrap_or(wanted)
 }

@@ -1,7 +1,7 @@
-//! Taking connections in, before any of them has said a word of gRPC.
+//! Taking connections in, before any of them has said a word of gRPC or MCP.
 //!
 //! ```text
-//! listener ── accept ──> crowd: room? ──> TLS handshake ──> connection ──> tonic
+//! listener ── accept ──> crowd: room? ──> TLS handshake ──> connection ──> tonic, hyper
 //!                          │ no: the oldest that has not    (each in a task
 //!                          │ authenticated goes, or this one)    of its own)
 //! ```
@@ -10,12 +10,13 @@
 //! served; a certificate is exchanged without losing a connection; who showed a
 //! client certificate that was verified is known by its names on every request.
 //! Must never: decide who that is. That is asked anew for each call, see
-//! [`super::auth`].
+//! [`crate::grpc::auth`].
 
 mod certificate;
 mod connection;
 mod counts;
 mod crowd;
+pub mod open_files;
 mod tls;
 
 use std::io;
@@ -34,7 +35,7 @@ use tokio_stream::wrappers::ReceiverStream;
 pub use connection::{Connection, GREETINGS_AT_MOST, Greeting, Peer};
 pub use counts::DoorCounts;
 pub use crowd::CrowdLimits;
-pub use tls::{Tls, TlsError};
+pub use tls::{H2, HTTP_1_1, Tls, TlsError};
 
 use certificate::Certificate;
 use connection::Io;
