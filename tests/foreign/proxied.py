@@ -141,7 +141,7 @@ class Server:
 class Proxy:
     """A daemon in local mode, servers, and the proxy between."""
 
-    def __init__(self, policy=None, top="", clients=("alice", "bob"), server=""):
+    def __init__(self, policy=None, top="", clients=("alice", "bob"), server="", limits='message = "64KiB"'):
         self.house = House().start()
         self.server = Server()
         self.tokens, self.answers = {}, []
@@ -149,7 +149,7 @@ class Proxy:
         if policy is not None:
             (self.house.dir / "policy.yaml").write_text(policy)
             text += 'policy = "policy.yaml"\n'
-        text += 'origins = ["https://inspector.example.org"]\n[limits]\nmessage = "64KiB"\n'
+        text += 'origins = ["https://inspector.example.org"]\n[limits]\n' + limits + "\n"
         for name in clients:
             self.tokens[name], hash = token_and_hash()
             text += f'[[clients]]\nname = "{name}"\nhold = "2s"\ntokens = [{{ sha256 = "{hash}" }}]\n'

@@ -125,7 +125,10 @@ impl ServerMessage {
                 let asked = asked.and_then(|place| members(&self.bytes, place));
                 let asked = asked.unwrap_or_default();
                 let asked = asked.into_iter().map(|m| m.name.into_owned()).collect();
-                return Ended::InputRequired { asked, state: self.text_at(&["result", "requestState"]) };
+                return Ended::InputRequired {
+                    asked,
+                    state: self.text_at(&["result", "requestState"]),
+                };
             }
             Some("task") => return Ended::Task,
             _ => {}

@@ -145,15 +145,12 @@ impl Child {
                 return Err(NoAnswer::NotSent("the server reads no more".to_owned()));
             }
             Ok(Written::Some) | Err(_) => {
-                return Err(NoAnswer::Lost(
-                    "the server ended while the call was sent".to_owned(),
-                ));
+                return Err(NoAnswer::Lost("the server ended while the call was sent".to_owned()));
             }
         }
         let lost = || {
             NoAnswer::Lost(
-                "the server ended, or its answer was too long, before it could be read"
-                    .to_owned(),
+                "the server ended, or its answer was too long, before it could be read".to_owned(),
             )
         };
         tokio::pin!(answered);
@@ -161,10 +158,7 @@ impl Child {
             answer = &mut answered => return answer.map_err(|_| lost()),
             () = cancelled.cancelled() => {}
         }
-        let told = Write {
-            line: answer::cancelled(&id, "cancelled by the client"),
-            done: None,
-        };
+        let told = Write { line: answer::cancelled(&id, "cancelled by the client"), done: None };
         let _ = input.send(told).await;
         answered.await.map_err(|_| lost())
     }

@@ -199,7 +199,9 @@ impl Local {
         let mut answer = self.post(headers).one(own, message).await;
         // Where the server refused, there is none.
         if !session.is_ending() {
-            answer.headers_mut().extend(HeaderValue::from_str(&id).map(|id| (headers::SESSION, id)));
+            answer
+                .headers_mut()
+                .extend(HeaderValue::from_str(&id).map(|id| (headers::SESSION, id)));
         }
         answer
     }

@@ -41,7 +41,8 @@ pub struct Post {
 }
 
 /// What is said to a client that has too much under way.
-const TOO_MANY: &str = "too many requests of this client are under way: make it again when some of them have ended";
+const TOO_MANY: &str =
+    "too many requests of this client are under way: make it again when some of them have ended";
 
 impl Post {
     /// Answers one message, which came by itself.
