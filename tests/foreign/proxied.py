@@ -111,6 +111,10 @@ class Server:
 
                 return send
 
+            def break_off(self):
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
             def log_message(self, *_):
                 pass
 
