@@ -99,6 +99,8 @@ fn of_equal_lines_the_first_stands_over_all_entries() {
     let allows =
         text.replace("deny, reason: First.", "allow").replace("deny, reason: Second.", "allow");
     assert_eq!(policy(&allows).judge("s", "x", &SILENT).rule, "*: * (line 4)");
+    let within = "servers:\n  s:\n    tools:\n      - {match: \"?\", action: allow}\n      - {match: x, action: allow}\n";
+    assert_eq!(policy(within).judge("s", "x", &SILENT).rule, "s: ? (line 4)");
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl Party {
 
 /// The daemon takes at most 200 bytes of each.
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(200)].to_owned()
+    let end = (0..=text.len().min(200)).rev().find(|&end| text.is_char_boundary(end));
+    text[..end.unwrap_or_default()].to_owned()
 }
 
 /// A server as one client's session sees it.

@@ -254,7 +254,7 @@ mod tests {
     use super::*;
     use crate::call::json::tests::any_json;
 
-    fn named<'a>(bytes: &'a [u8], within: Range<usize>) -> Vec<(String, &'a str)> {
+    fn named(bytes: &[u8], within: Range<usize>) -> Vec<(String, &str)> {
         let inside = members(bytes, within).expect("an object");
         let text = |r: Range<usize>| std::str::from_utf8(&bytes[r]).expect("text");
         inside.into_iter().map(|m| (m.name.into_owned(), text(m.value))).collect()

@@ -20,6 +20,8 @@ use crate::proxy::upstream::child::{Child, Unasked};
 
 /// The most calls that one client may have waiting at once.
 const MAX_HELD: usize = 256;
+/// How a server says that its tools are others now.
+const LIST_CHANGED: &str = "notifications/tools/list_changed";
 /// The most requests of the client whose answers we want to see.
 const MAX_WATCHED: usize = 256;
 
@@ -204,6 +206,9 @@ impl Session {
     }
 
     fn looked_at(&self, message: &ServerMessage) {
+        if message.said == Said::Notification(LIST_CHANGED.to_owned()) {
+            return self.server.definitions.forget();
+        }
         if let Said::Answer(id) = &message.said
             && let Some(Watched::Tools) = locked(&self.watched).remove(id)
         {
