@@ -103,6 +103,22 @@ def test_read_only_tools_of_a_trusted_server_pass_without_a_policy():
         proxy.end()
 
 
+def test_a_server_that_says_that_its_tools_changed_is_asked_anew():
+    proxy = Proxy(server="trusted = true")
+    news = "data: " + json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}) + "\n\n"
+    proxy.server.answers["GET"] = lambda handler, got: handler.events()(news)
+    try:
+        assert text(proxy.ask(call("read")).json) == "done"
+        proxy.server.TOOLS = [{"name": "read", "inputSchema": {}}]
+        assert text(proxy.ask(call("read")).json) == "done"
+        assert proxy.ask().read().decode() == news
+        proxy.ask(call("read"))
+        held(proxy)
+        assert len(proxy.server.calls("read")) == 2
+    finally:
+        proxy.end()
+
+
 def test_a_client_that_takes_no_events_is_held_for_its_time_and_told_to_ask_again(proxy):
     body = call("write", _meta={"progressToken": 1})
     answer = proxy.ask(body, headers=NO_EVENTS)
