@@ -111,6 +111,10 @@ class Server:
 
                 return send
 
+            def break_off(self):
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
             def log_message(self, *_):
                 pass
 
@@ -141,11 +145,23 @@ class Server:
 class Proxy:
     """A daemon in local mode, servers, and the proxy between."""
 
-    def __init__(self, policy=None, top="", clients=("alice", "bob"), server="", limits='message = "64KiB"'):
+    def __init__(
+        self,
+        policy=None,
+        top="",
+        clients=("alice", "bob"),
+        server="",
+        limits='message = "64KiB"',
+        listen="127.0.0.1:0",
+        files=None,
+    ):
+        """`files` are written beside the configuration first."""
         self.house = House().start()
         self.server = Server()
         self.tokens, self.answers = {}, []
-        text = f'listen = "127.0.0.1:0"\n{top}\n'
+        for name, data in (files or {}).items():
+            (self.house.dir / name).write_bytes(data)
+        text = f'listen = "{listen}"\n{top}\n'
         if policy is not None:
             (self.house.dir / "policy.yaml").write_text(policy)
             text += 'policy = "policy.yaml"\n'
@@ -157,7 +173,11 @@ class Proxy:
         self.file = self.house.dir / "proxy.toml"
         self.file.write_text(text)
         self.log = self.house.dir / "proxy.log"
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
 
     def start(self):
         with open(self.log, "ab") as log:
@@ -178,7 +198,7 @@ class Proxy:
             found = [e for e in House.entries(said) if e.get("message") == "serving"]
             return found[0] if found else None
 
-        self.address = until(serving, "the proxy serves")["address"].split("://")[1]
+        self.address = until(serving, "the proxy serves")["address"].split("://")[-1]
         self.host, self.port = self.address.rsplit(":", 1)
 
     def restart(self):
@@ -200,11 +220,19 @@ class Proxy:
             said["Authorization"] = f"Bearer {self.tokens[client]}"
         said.update(headers or {})
         said = {name: value for name, value in said.items() if value is not None}
-        connection = http.client.HTTPConnection(self.host, int(self.port), timeout=PATIENCE)
+        connection = self.connection()
         connection.request(method or ("POST" if body is not None else "GET"), path, body, said)
         answer = Answer(connection)
         self.answers.append(answer)
         return answer
+
+    def connection(self):
+        if self.host != "unix":
+            return http.client.HTTPConnection(self.host, int(self.port), timeout=PATIENCE)
+        connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(self.port)
+        return connection
 
     def raw(self, text=b""):
         connection = socket.create_connection((self.host, int(self.port)), timeout=PATIENCE)

@@ -1,11 +1,16 @@
 """Who gets through the proxy's HTTP door, and which bytes arrive."""
 
+import http.client
+import pathlib
+import ssl
+import tempfile
 import threading
 import time
 
 import pytest
 
-from proxied import MODERN, PATIENCE, Proxy, call, message
+from proxied import JSON, MODERN, PATIENCE, Proxy, call, message
+from test_doors import make_certificates
 
 ALLOW = "default: allow\n"
 
@@ -265,3 +270,58 @@ def test_a_modern_request_whose_headers_disagree_is_refused(proxy):
         error = answer.json
         assert (error["id"], error["error"]["code"]) == (1, -32020)
     assert len(proxy.server.calls("read")) == 1
+
+
+# Doors.
+
+
+def test_a_unix_socket_is_its_user_s_own_and_is_taken_over_after_a_kill():
+    proxy = Proxy(ALLOW, listen="unix:run/proxy.sock")
+    try:
+        path = proxy.house.dir / "run" / "proxy.sock"
+        assert proxy.ask(message("ping")).status == 200
+        assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert [entry.name for entry in path.parent.iterdir()] == ["proxy.sock"]
+        # One that is alive keeps it.
+        second = proxy.house.run("proxy", "--config", proxy.file)
+        assert second.code != 0 and "already" in second.err
+        proxy.process.kill()
+        proxy.process.wait(PATIENCE)
+        proxy.start()
+        assert proxy.ask(message("ping")).status == 200
+    finally:
+        proxy.end()
+
+
+def test_over_tls_it_speaks_http_and_without_it_nothing():
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificates(pathlib.Path(folder))
+        files = {f.name: f.read_bytes() for f in pathlib.Path(folder).iterdir()}
+        top = 'tls_cert_file = "server.crt"\ntls_key_file = "server.key"'
+        proxy = Proxy(ALLOW, top=top, files=files)
+        context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+    try:
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        connection = http.client.HTTPSConnection("localhost", int(proxy.port), timeout=PATIENCE, context=context)
+        said = {"Authorization": f"Bearer {proxy.tokens['alice']}", **JSON}
+        connection.request("POST", "/files/mcp", message("ping"), said)
+        assert connection.getresponse().status == 200
+        assert connection.sock.selected_alpn_protocol() == "http/1.1"
+        connection.close()
+        with proxy.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as plain:
+            assert not plain.recv(4096).startswith(b"HTTP")
+    finally:
+        proxy.end()
+
+
+def test_what_is_wrong_with_the_file_is_said_with_its_line(proxy):
+    good = proxy.house.run("proxy", "--config", proxy.file, "--check")
+    assert (good.code, good.out.split(": ")[-1]) == (0, "ok\n")
+    proxy.file.write_text(proxy.file.read_text() + "trusty = true\n")
+    for more in [["--check"], []]:
+        bad = proxy.house.run("proxy", "--config", proxy.file, *more)
+        assert bad.code == 2 and "did you mean `trusted`?" in bad.err.lower(), bad
+    both = proxy.house.run("proxy", "--config", proxy.file, "--", "true")
+    assert both.code == 2 and "both" in both.err
+    flags = proxy.house.run("proxy", "--config", proxy.file, "--trusted")
+    assert flags.code == 2 and "--trusted" in flags.err
