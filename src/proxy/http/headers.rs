@@ -134,10 +134,6 @@ pub fn agree(headers: &HeaderMap, message: &ClientMessage) -> Result<(), Refusal
         let wrong = match (one(headers, &name)?, body) {
             (None, _) if needed => "is missing",
             (Some(header), Some(body)) if header != body => "does not say what the body says",
-            // A version that the body does not repeat belongs to the older protocol.
-            (Some(header), None) if name == VERSION && is_modern(&header) => {
-                "is of a protocol whose requests say their version in params._meta too"
-            }
             _ => continue,
         };
         return Err(mismatch(&format!("the header {name} {wrong}"), message));
@@ -163,11 +159,6 @@ fn mismatch(why: &str, message: &ClientMessage) -> Refusal {
         Some(id) => refusal.of(id),
         None => refusal,
     }
-}
-
-/// Versions are dates, and sort as such.
-pub fn is_modern(version: &str) -> bool {
-    version >= "2026-07-28"
 }
 
 const PACKED: (&str, &str) = ("=?base64?", "?=");
@@ -286,7 +277,8 @@ mod tests {
         assert_eq!(call(&[("MCP-Protocol-Version", "2025-11-25")]), Ok(()));
         assert_eq!(call(&[("Mcp-Name", "b")]), Err(code::HEADER_MISMATCH));
         assert_eq!(call(&[("Mcp-Method", "tools/list")]), Err(code::HEADER_MISMATCH));
-        assert_eq!(call(&[SAYS]), Err(code::HEADER_MISMATCH));
+        // What a server says to that is its own business.
+        assert_eq!(call(&[SAYS]), Ok(()));
     }
 
     #[test]

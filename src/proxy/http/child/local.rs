@@ -326,7 +326,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Whether a request without a body is one of the newer protocol.
 fn is_modern(headers: &HeaderMap) -> bool {
     let version = headers.get(headers::VERSION).and_then(|version| version.to_str().ok());
-    version.is_some_and(headers::is_modern)
+    // Versions are dates, and sort as such.
+    version.is_some_and(|version| version >= "2026-07-28")
 }
 
 /// Whether a request says a version that is spoken in its session.
