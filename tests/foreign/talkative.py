@@ -115,6 +115,8 @@ def respond(message):
         names = ["pid", "seen", "heard", "wait", "write", "ask"]
         tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
         return say(id=id, result={"resultType": "complete", "tools": tools, "ttlMs": 0, "cacheScope": "private"})
+    if method == "server/discover" and os.environ.get("TALKATIVE") == "older":
+        return say(id=id, error={"code": -32601, "message": "no method server/discover"})
     if method == "server/discover":
         return say(id=id, result={"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {}})
     if method == "subscriptions/listen":

@@ -495,6 +495,75 @@ def test_a_call_that_is_a_notification_is_not_run(proxy):
     assert heard(session, "tools/call") == []
 
 
+# Tasks.
+
+TASKS = META + "tasks"
+
+
+def takes_tasks(client, method, params=None):
+    return client.ask(method, params, meta={META + "clientCapabilities": {"extensions": {TASKS: {}}}})
+
+
+def state(client, task):
+    return answer_of(takes_tasks(client, "tasks/get", {"taskId": task}))["result"]
+
+
+def test_a_task_is_followed_by_its_client_and_outlives_the_process(start):
+    proxy = start(limits='idle = "1s"')
+    alice, bob = Modern(proxy), Modern(proxy, "bob")
+    found = answer_of(alice.ask("server/discover"))["result"]
+    assert TASKS in found["capabilities"]["extensions"]
+    pid = text(alice.call("pid"))
+    created = answer_of(takes_tasks(alice, "tools/call", {"name": "write", "arguments": {}}))
+    task = created["result"]["taskId"]
+    (request,) = proxy.house.held()
+    until(lambda: not alive(pid), "its process has ended, since nobody used it")
+    assert state(alice, task)["status"] == "working"
+    refused = answer_of(takes_tasks(bob, "tasks/get", {"taskId": task}))
+    assert refused["error"]["code"] == -32602
+    proxy.house.approve(request)
+    until(lambda: state(alice, task)["status"] == "completed", "it has run")
+    assert state(alice, task)["result"]["content"][0]["text"] == "write"
+
+
+def test_tasks_of_the_server_are_its_own_affair(proxy):
+    answer = takes_tasks(Modern(proxy), "tasks/get", {"taskId": "theirs"})
+    assert answer.status == 404 and answer.json["error"]["message"] == "no method tasks/get"
+
+
+def test_a_server_of_the_older_protocol_does_not_stay_for_who_asked_for_the_newer(start):
+    proxy = start(server=server(more='env = { TALKATIVE = "older" }'), limits="children = 1")
+    answer = Modern(proxy).ask("server/discover")
+    assert (answer.status, answer.json["error"]["code"]) == (404, -32601)
+    until(lambda: Legacy(proxy).id, "there is room for a session")
+
+
+def test_changed_tools_are_asked_for_again(proxy):
+    """A tool that a person is to see is the one that there is now."""
+    session = Legacy(proxy)
+    answer_of(session.ask("tools/list", {}))
+    changed = {"method": "notifications/tools/list_changed"}
+    assert text(session.call("say", {"messages": [changed]})) == "say"
+    held = session.call("write")
+    assert proxy.house.held()
+    held.leave()
+
+
+def test_what_is_under_way_at_a_server_that_does_not_read_is_bounded(start):
+    proxy = start(limits='message = "1MiB"')
+    session = Legacy(proxy)
+    pid = int(text(session.call("pid")))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        calls = [session.call("write", {"x": "x" * 900_000}, id=id) for id in range(4)]
+        refused = session.call("pid", {"x": "x" * 900_000})
+        assert refused.status == 429 and refused.header("Retry-After")
+        for call in calls:
+            call.leave()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 # The protocol's rules.
 
 

@@ -56,8 +56,9 @@ const RETRY: HeaderValue = HeaderValue::from_static("30");
 pub struct Local {
     name: Arc<str>,
     config: ChildConfig,
-    gate: Arc<Gate>,
-    limits: ProxyLimits,
+    /// What calls pass through.
+    pub(super) gate: Arc<Gate>,
+    pub(super) limits: ProxyLimits,
     room: Arc<Room>,
     scopes: Arc<Sessions>,
     known: Mutex<Known>,
@@ -72,7 +73,7 @@ struct Known {
 
 /// Why a process cannot be had.
 #[derive(Debug, thiserror::Error)]
-enum NoProcess {
+pub(super) enum NoProcess {
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     #[error(
@@ -138,7 +139,7 @@ impl Local {
                 }
             }
             Ask::Post(_, Incoming::Batch(messages)) => match self.session(&client, headers) {
-                Ok(own) => self.post(headers).several(own, messages).await,
+                Ok(own) => self.post(&client, headers).several(own, messages).await,
                 Err(refused) => refused,
             },
             Ask::Get | Ask::Delete if is_modern(headers) => not_allowed(&[Method::POST]),
@@ -156,10 +157,10 @@ impl Local {
         }
     }
 
-    fn post(&self, headers: &HeaderMap) -> Post {
+    fn post(self: &Arc<Self>, client: &Client, headers: &HeaderMap) -> Post {
         Post {
-            gate: self.gate.clone(),
-            answer: self.limits.answer,
+            local: self.clone(),
+            client: client.clone(),
             takes_events: headers::takes_events(headers),
         }
     }
@@ -172,7 +173,7 @@ impl Local {
         message: ClientMessage,
     ) -> Reply {
         match self.of_client(client) {
-            Ok(own) => self.post(headers).one(own, message).await,
+            Ok(own) => self.post(client, headers).one(own, message).await,
             Err(none) => none.answer(&message),
         }
     }
@@ -187,7 +188,7 @@ impl Local {
         let begins = message.method() == Some("initialize") && message.request_id().is_some();
         if !begins || headers.contains_key(headers::SESSION) {
             return match self.session(client, headers) {
-                Ok(own) => self.post(headers).one(own, message).await,
+                Ok(own) => self.post(client, headers).one(own, message).await,
                 Err(refused) => refused,
             };
         }
@@ -196,7 +197,7 @@ impl Local {
             Err(none) => return none.answer(&message),
         };
         let session = own.clone();
-        let mut answer = self.post(headers).one(own, message).await;
+        let mut answer = self.post(client, headers).one(own, message).await;
         // Where the server refused, there is none.
         if !session.is_ending() {
             answer
@@ -244,7 +245,7 @@ impl Local {
     }
 
     /// The process of a client, which runs already or is started.
-    fn of_client(self: &Arc<Self>, client: &Client) -> Result<Use, NoProcess> {
+    pub(super) fn of_client(self: &Arc<Self>, client: &Client) -> Result<Use, NoProcess> {
         let mut known = self.known();
         if let Some(own) = known.clients.get(&client.name).and_then(Own::enter) {
             return Ok(own);

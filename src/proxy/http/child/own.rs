@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::mail::Mail;
@@ -29,8 +29,19 @@ use crate::proxy::upstream::{Asking, NoAnswer, Outgoing, Upstream};
 /// while the server works on them, whether or not the client is still there.
 const REQUESTS: usize = 256;
 
+/// How many of the longest messages of one client may be on their way at once. A
+/// server that does not read leaves them here.
+const LONGEST_AT_ONCE: usize = 4;
+
+/// What those are counted in. Counted in bytes, they would be more than a semaphore
+/// can count.
+const UNIT: usize = 1024;
+
 /// How long a server that was told of a cancellation may still answer.
 const AFTER_CANCEL: Duration = Duration::from_secs(10);
+
+/// How a server says that its tools are others now.
+const LIST_CHANGED: &str = "notifications/tools/list_changed";
 
 /// Where a modern request names the token of its progress.
 const TOKEN: [&str; 3] = ["params", "_meta", "progressToken"];
@@ -56,6 +67,8 @@ pub struct Own {
     pub version: OnceLock<String>,
     next: AtomicU64,
     open: Mutex<HashMap<u64, Open>>,
+    /// Room for what is on its way.
+    room: Arc<Semaphore>,
     used: Mutex<Used>,
     /// Cancelled when it is to end.
     stop: CancellationToken,
@@ -118,6 +131,7 @@ pub struct Asked {
     own: Use,
     number: u64,
     over: CancellationToken,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Drop for Asked {
@@ -145,6 +159,7 @@ impl Own {
             version: OnceLock::new(),
             next: AtomicU64::new(0),
             open: Mutex::default(),
+            room: Arc::new(Semaphore::new(longest.div_ceil(UNIT) * LONGEST_AT_ONCE)),
             used: Mutex::new(used),
             stop: CancellationToken::new(),
             how: OnceLock::new(),
@@ -170,10 +185,23 @@ impl Own {
         Some(Use(self.clone()))
     }
 
+    /// Room for a message as long as it is on its way; `None` if there is none.
+    pub fn room(&self, message: &ClientMessage) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(message.bytes.len().div_ceil(UNIT)).ok()?;
+        self.room.clone().try_acquire_many_owned(units).ok()
+    }
+
     /// Ends it. Nobody can begin to use it from now on.
     pub fn end(&self) {
         self.used().ending = true;
         self.stop.cancel();
+    }
+
+    /// Ends it where only one uses it.
+    pub fn end_unless_shared(&self) {
+        if self.used().by <= 1 {
+            self.end();
+        }
     }
 
     /// Whether it is ending, or has ended.
@@ -238,6 +266,9 @@ impl Own {
                 // Only answers are told so, and those are waited for by others.
                 Unasked::TooLong(_) => continue,
             };
+            if message.said == Said::Notification(LIST_CHANGED.to_owned()) {
+                self.server.definitions.forget();
+            }
             let lost = match self.era {
                 Era::Legacy => self.hear_legacy(message),
                 Era::Modern => self.hear_modern(message),
@@ -320,6 +351,7 @@ impl Use {
             _ if streams && meta("io.modelcontextprotocol/logLevel").is_some() => Wants::Logs,
             _ => Wants::Nothing,
         };
+        let room = self.room(message)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let over = CancellationToken::new();
         {
@@ -332,7 +364,7 @@ impl Use {
         if streams && self.era == Era::Legacy {
             self.mail.opened(number, way);
         }
-        Some(Asked { own: self, number, over })
+        Some(Asked { own: self, number, over, _room: room })
     }
 }
 

@@ -11,16 +11,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::first::{self, Begin};
+use super::local::Local;
 use super::own::{Asked, Own, Use};
 use crate::call::json::Json;
 use crate::proxy::answer::{self, words};
-use crate::proxy::gate::{self, Gate, Judged, Question};
+use crate::proxy::gate::{self, Judged, Question};
 use crate::proxy::http::held;
 use crate::proxy::http::reply::{self, Reply};
+use crate::proxy::http::who::Client;
 use crate::proxy::message::client::code;
 use crate::proxy::message::server::Ended;
 use crate::proxy::message::{ClientMessage, Era, Kind, Refusal, ServerMessage, ToolCall};
@@ -29,13 +32,23 @@ use crate::proxy::upstream::{Asking, NoAnswer, Outgoing, Upstream};
 /// Requests whose answers stay open for as long as the client likes.
 const LISTENS: &str = "subscriptions/listen";
 
+/// When to try again what there was no room for.
+const SOON: HeaderValue = HeaderValue::from_static("5");
+
+/// How a client asks whether a server speaks the newer protocol.
+const DISCOVER: &str = "server/discover";
+
+/// How long a server may take to answer that: some that do not speak it never do.
+/// Clients that ask wait for a minute, and then try the older one.
+const DISCOVERED_WITHIN: Duration = Duration::from_secs(30);
+
 /// How messages are handled.
 #[derive(Debug, Clone)]
 pub struct Post {
-    /// What calls pass through.
-    pub gate: Arc<Gate>,
-    /// How long the server may take for an answer.
-    pub answer: Duration,
+    /// Where they go.
+    pub local: Arc<Local>,
+    /// Who sends them.
+    pub client: Client,
     /// Whether the client takes an answer as events.
     pub takes_events: bool,
 }
@@ -50,7 +63,7 @@ impl Post {
         if message.request_id().is_none() {
             return match self.tell(&own, message).await {
                 Ok(()) => reply::empty(StatusCode::ACCEPTED),
-                Err(refusal) => reply::refusal(&refusal),
+                Err(refusal) => refused(&refusal),
             };
         }
         let gone = CancellationToken::new();
@@ -60,11 +73,7 @@ impl Post {
         let line = Line { post: self, out, gone: gone.clone(), begun: begin.begun.clone() };
         match line.request(own, message) {
             Ok(work) => tokio::spawn(work),
-            Err(refusal) if refusal.message == TOO_MANY => {
-                let answer = answer::refusal(&refusal);
-                return reply::json(StatusCode::TOO_MANY_REQUESTS, answer);
-            }
-            Err(refusal) => return reply::refusal(&refusal),
+            Err(refusal) => return refused(&refusal),
         };
         first::answer(begin, messages, gone, takes_events).await
     }
@@ -125,8 +134,21 @@ impl Post {
             let why = "in this protocol servers ask nothing, so nothing is answered";
             return Err(Refusal::new(code::INVALID_REQUEST, why));
         }
+        let Some(_room) = own.room(&message) else {
+            return Err(Refusal::new(code::INTERNAL, TOO_MANY));
+        };
         if own.upstream.send(message.bytes).await { Ok(()) } else { Err(ending()) }
     }
+}
+
+/// A refusal of a message that came by itself.
+fn refused(refusal: &Refusal) -> Reply {
+    if refusal.message != TOO_MANY {
+        return reply::refusal(refusal);
+    }
+    let mut answer = reply::json(StatusCode::TOO_MANY_REQUESTS, answer::refusal(refusal));
+    answer.headers_mut().insert(header::RETRY_AFTER, SOON);
+    answer
 }
 
 fn ending() -> Refusal {
@@ -180,31 +202,51 @@ impl Line {
 
     /// A request that is no call.
     async fn ask(&self, asked: &Asked, message: ClientMessage, way: gate::Reply) {
-        let method = message.method().unwrap_or_default();
-        let own = asked.own();
-        let within = (method != LISTENS).then_some(self.post.answer);
-        let answered = asked.forward(&message, &way, within).await;
-        match (&answered, method) {
-            (Ok(answer), "tools/list") => own.server.definitions.learn(answer),
-            (Ok(answer), "initialize") => introduced(own, &message, answer),
-            (Err(_), "initialize") => own.end(),
-            _ => {}
-        }
-        let said = match answered {
-            Ok(answer) => answer.bytes,
-            Err(why) => {
-                let why = format!("the server \"{}\" does not answer: {why}", own.server.name);
-                answer::error(Some(&way.id), code::INTERNAL, &why)
-            }
+        let (own, gate) = (asked.own(), &self.post.local.gate);
+        let said = match gate.task_request(&message) {
+            Some(task) => gate.answer_task(task, &own.party, &own.server).await,
+            None => self.ask_server(asked, &message, &way).await,
         };
         asked.forget();
         way.send(said).await;
     }
 
+    async fn ask_server(&self, asked: &Asked, message: &ClientMessage, way: &gate::Reply) -> Bytes {
+        let own = asked.own();
+        let method = message.method().unwrap_or_default();
+        let longest = self.post.local.limits.answer;
+        let within = match method {
+            LISTENS => None,
+            DISCOVER => Some(longest.min(DISCOVERED_WITHIN)),
+            _ => Some(longest),
+        };
+        let answered = asked.forward(message, way, within).await;
+        match (&answered, method) {
+            (Ok(answer), "tools/list") => own.server.definitions.learn(answer),
+            (Ok(answer), "initialize") => introduced(own, message, answer),
+            (Err(_), "initialize") => own.end(),
+            (Ok(answer), DISCOVER) if speaks_modern(answer) => {
+                if self.post.local.gate.offers_tasks() {
+                    return answer::tasks::announced(&answer.bytes);
+                }
+            }
+            // It is of no use to clients of the newer protocol.
+            (_, DISCOVER) => own.end_unless_shared(),
+            _ => {}
+        }
+        match answered {
+            Ok(answer) => answer.bytes,
+            Err(why) => {
+                let why = format!("the server \"{}\" does not answer: {why}", own.server.name);
+                answer::error(Some(&way.id), code::INTERNAL, &why)
+            }
+        }
+    }
+
     async fn call(&self, asked: &Asked, call: ToolCall, way: gate::Reply) {
         // What cannot be told is not asked for, by the server neither.
         let call = if self.post.takes_events { call } else { call.without_progress() };
-        let (own, gate) = (asked.own(), &self.post.gate);
+        let (own, gate) = (asked.own(), &self.post.local.gate);
         let judged = match gate.judge_at_once(call, &own.party, &own.server) {
             Ok(judged) => judged,
             Err(question) => gate.judge(*question, &**own).await,
@@ -222,7 +264,7 @@ impl Line {
     }
 
     async fn forward(&self, asked: &Asked, call: ToolCall, way: &gate::Reply) -> Bytes {
-        let answered = asked.forward(&call.message, way, Some(self.post.answer)).await;
+        let answered = asked.forward(&call.message, way, Some(self.post.local.limits.answer)).await;
         let said = match answered {
             Ok(answer) => return answer.bytes,
             Err(NoAnswer::NotSent(why)) => words::did_not_run(&why),
@@ -238,8 +280,12 @@ impl Line {
         // Closed when the process ends, so that the gate lets go of what only waits.
         let closed = self.gone.child_token();
         let held = gate::Reply::into(id.clone(), self.out.clone(), way.cancelled(), closed.clone());
-        let ran = Arc::new(Ran { own: own.clone(), began: AtomicBool::new(false) });
-        let holding = self.post.gate.hold(question, held, ran.clone());
+        let ran = Arc::new(Ran {
+            own: own.clone(),
+            post: self.post.clone(),
+            began: AtomicBool::new(false),
+        });
+        let holding = self.post.local.gate.hold(question, held, ran.clone());
         tokio::pin!(holding);
         let how = tokio::select! {
             () = &mut holding => return,
@@ -275,15 +321,38 @@ fn introduced(own: &Own, message: &ClientMessage, answer: &ServerMessage) {
     }
 }
 
-/// A process, and whether the call that was held has begun to go there.
+/// Whether an answer to [`DISCOVER`] is one of the newer protocol, be it a refusal.
+fn speaks_modern(answer: &ServerMessage) -> bool {
+    match answer.ended() {
+        Ended::Failed(error) => error.is_some_and(|error| (-32022..=-32020).contains(&error)),
+        _ => true,
+    }
+}
+
+/// The way of a held call to its server, and whether it was taken.
+///
+/// In the newer protocol a task may outlive the process that was there when it
+/// began: then it runs in the client's next one.
 struct Ran {
     own: Arc<Own>,
+    post: Post,
     began: AtomicBool,
 }
 
 impl Ran {
     fn began(&self) -> bool {
         self.began.load(Ordering::SeqCst)
+    }
+
+    fn now(&self) -> Result<Use, NoAnswer> {
+        let own = match (self.own.enter(), self.own.era) {
+            (Some(own), _) => return Ok(own),
+            (None, Era::Legacy) => Err("the server has ended".to_owned()),
+            (None, Era::Modern) => {
+                self.post.local.of_client(&self.post.client).map_err(|none| none.to_string())
+            }
+        };
+        own.map_err(NoAnswer::NotSent)
     }
 }
 
@@ -294,9 +363,12 @@ impl Upstream for Ran {
         relay: Option<&'a gate::Reply>,
         cancelled: CancellationToken,
     ) -> Asking<'a> {
-        if request.tool.is_some() {
-            self.began.store(true, Ordering::SeqCst);
-        }
-        self.own.ask(request, relay, cancelled)
+        Box::pin(async move {
+            let own = self.now()?;
+            if request.tool.is_some() {
+                self.began.store(true, Ordering::SeqCst);
+            }
+            own.ask(request, relay, cancelled).await
+        })
     }
 }
