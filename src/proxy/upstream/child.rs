@@ -135,7 +135,7 @@ impl Child {
         locked(&self.waiting).insert(id.clone(), Waiting { answer, relay });
         let _forget = Forget { child: self, id: &id };
         let (done, written) = oneshot::channel();
-        let write = Write { line: line, done: Some(done) };
+        let write = Write { line, done: Some(done) };
         if input.send(write).await.is_err() {
             return Err(NoAnswer::NotSent("the server has ended".to_owned()));
         }

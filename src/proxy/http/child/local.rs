@@ -33,11 +33,7 @@ use crate::proxy::http::sessions::Sessions;
 use crate::proxy::http::who::Client;
 use crate::proxy::http::{headers, held};
 use crate::proxy::message::client::code;
-use crate::proxy::message::{ClientMessage, Era, Incoming, Refusal};
-
-/// What is said of a session that does not exist, whether it ended, never was, or
-/// is another client's. Clients begin a new one (2025-11-25, "Session Management").
-const NO_SESSION: &str = "there is no such session: initialize again";
+use crate::proxy::message::{ClientMessage, Era, Incoming};
 
 /// Random bytes of a session id: 192 bits, which nobody guesses.
 const SESSION_BYTES: usize = 24;
@@ -69,6 +65,29 @@ pub struct Local {
 struct Known {
     sessions: HashMap<String, Arc<Own>>,
     clients: HashMap<Arc<str>, Arc<Own>>,
+}
+
+/// Why a request belongs to no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum NoSession {
+    #[error("send the header Mcp-Session-Id that the answer to initialize had")]
+    NotNamed,
+    /// It ended, never was, or is another client's: nobody is told which. Clients
+    /// begin a new one (2025-11-25, "Session Management").
+    #[error("there is no such session: initialize again")]
+    Unknown,
+    #[error("the header MCP-Protocol-Version names another version than was agreed on")]
+    Version,
+}
+
+impl NoSession {
+    fn answer(self) -> Reply {
+        let status = match self {
+            NoSession::NotNamed | NoSession::Version => StatusCode::BAD_REQUEST,
+            NoSession::Unknown => StatusCode::NOT_FOUND,
+        };
+        reply::refused(status, &self.to_string())
+    }
 }
 
 /// Why a process cannot be had.
@@ -140,19 +159,19 @@ impl Local {
             }
             Ask::Post(_, Incoming::Batch(messages)) => match self.session(&client, headers) {
                 Ok(own) => self.post(&client, headers).several(own, messages).await,
-                Err(refused) => refused,
+                Err(none) => none.answer(),
             },
             Ask::Get | Ask::Delete if is_modern(headers) => not_allowed(&[Method::POST]),
             Ask::Get => match self.session(&client, headers) {
                 Ok(own) => self.listen(own, headers),
-                Err(refused) => refused,
+                Err(none) => none.answer(),
             },
             Ask::Delete => match self.session(&client, headers) {
                 Ok(own) => {
                     own.end();
                     reply::empty(StatusCode::OK)
                 }
-                Err(refused) => refused,
+                Err(none) => none.answer(),
             },
         }
     }
@@ -189,7 +208,7 @@ impl Local {
         if !begins || headers.contains_key(headers::SESSION) {
             return match self.session(client, headers) {
                 Ok(own) => self.post(client, headers).one(own, message).await,
-                Err(refused) => refused,
+                Err(none) => none.answer(),
             };
         }
         let (id, own) = match self.new_session(client) {
@@ -208,18 +227,14 @@ impl Local {
     }
 
     /// The session that a request names, if it is this client's.
-    fn session(&self, client: &Client, headers: &HeaderMap) -> Result<Use, Reply> {
+    fn session(&self, client: &Client, headers: &HeaderMap) -> Result<Use, NoSession> {
         let mut named = headers.get_all(headers::SESSION).iter();
-        let (Some(named), more) = (named.next(), named.next()) else {
-            let why = "send the header Mcp-Session-Id that the answer to initialize had";
-            return Err(reply::refused(StatusCode::BAD_REQUEST, why));
-        };
+        let (named, more) = (named.next().ok_or(NoSession::NotNamed)?, named.next());
         let id = named.to_str().ok().filter(|_| more.is_none());
         let own = id.and_then(|id| self.known().sessions.get(id).cloned());
         let own = own.filter(|own| own.party.client == *client.name).and_then(|own| own.enter());
-        let own = own.ok_or_else(|| reply::refused(StatusCode::NOT_FOUND, NO_SESSION))?;
-        speaks(&own, headers)?;
-        Ok(own)
+        let own = own.ok_or(NoSession::Unknown)?;
+        if speaks(&own, headers) { Ok(own) } else { Err(NoSession::Version) }
     }
 
     /// The stream of what the server says by itself.
@@ -331,18 +346,12 @@ fn is_modern(headers: &HeaderMap) -> bool {
     version.is_some_and(|version| version >= "2026-07-28")
 }
 
-/// Whether a request says a version that is spoken in its session.
-fn speaks(own: &Own, headers: &HeaderMap) -> Result<(), Reply> {
-    let Some(said) = headers.get(headers::VERSION) else { return Ok(()) };
-    let known = said.to_str().is_ok_and(|said| {
+/// Whether a request says no version, or one that is spoken in its session.
+fn speaks(own: &Own, headers: &HeaderMap) -> bool {
+    let Some(said) = headers.get(headers::VERSION) else { return true };
+    said.to_str().is_ok_and(|said| {
         LEGACY.contains(&said) || own.version.get().is_some_and(|version| version == said)
-    });
-    if known {
-        return Ok(());
-    }
-    let why = "the header MCP-Protocol-Version names another version than was agreed on";
-    let refusal = Refusal::new(code::INVALID_REQUEST, why);
-    Err(reply::refusal(&refusal))
+    })
 }
 
 fn not_allowed(methods: &[Method]) -> Reply {

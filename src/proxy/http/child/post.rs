@@ -226,9 +226,9 @@ impl Line {
             (Ok(answer), "initialize") => introduced(own, message, answer),
             (Err(_), "initialize") => own.end(),
             (Ok(answer), DISCOVER) if speaks_modern(answer) => {
-                if self.post.local.gate.offers_tasks() {
-                    return answer::tasks::announced(&answer.bytes);
-                }
+                let tasks = self.post.local.gate.offers_tasks();
+                let announced = tasks.then(|| answer::tasks::announced(&answer.bytes));
+                return announced.unwrap_or_else(|| answer.bytes.clone());
             }
             // It is of no use to clients of the newer protocol.
             (_, DISCOVER) => own.end_unless_shared(),
