@@ -136,6 +136,8 @@ def test_an_older_client_that_goes_away_has_not_cancelled(withdrawing):
     request = held(proxy)
     answer.leave()
     until(lambda: not held(proxy)["waited_on"], "it is noticed")
+    # A withdrawal would come right after.
+    assert all(len(proxy.house.json("pending")) == 1 for _ in range(20))
     answer = proxy.ask(call("write", id=2))
     proxy.house.approve(request)
     said = answer.event()
