@@ -121,6 +121,7 @@ pub fn agree(headers: &HeaderMap, message: &ClientMessage) -> Result<(), Refusal
     let about = match method {
         "tools/call" | "prompts/get" => param("name"),
         "resources/read" => param("uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => param("taskId"),
         _ => None,
     };
     let version = param("_meta").and_then(|meta| meta.get(PROTOCOL_VERSION));
@@ -128,7 +129,12 @@ pub fn agree(headers: &HeaderMap, message: &ClientMessage) -> Result<(), Refusal
         // An older request says its version in the header alone.
         (VERSION, modern.then(|| version.and_then(Json::as_str)).flatten(), modern),
         (METHOD, Some(method), modern),
-        (NAME, about.and_then(Json::as_str), modern && about.is_some()),
+        // For tasks it is there to route by, and we need not.
+        (
+            NAME,
+            about.and_then(Json::as_str),
+            modern && about.is_some() && !method.starts_with("tasks/"),
+        ),
     ];
     for (name, body, needed) in told {
         let wrong = match (one(headers, &name)?, body) {
