@@ -14,6 +14,7 @@
 //! | [`process`] | one process: started, its standard error logged, ended |
 //! | [`own`] | one process and its one client: ids and tokens, what belongs to whom |
 //! | [`mail`] | what a server of the older protocol says by itself |
+//! | [`params`] | arguments that stand in headers too |
 //! | [`post`] | what a client posts, and how it is answered |
 //! | [`first`] | how an answer begins: JSON or events, and its status |
 //!
@@ -24,6 +25,7 @@ mod first;
 mod local;
 mod mail;
 mod own;
+mod params;
 mod post;
 mod process;
 mod room;

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::mail::Mail;
+use super::params::Params;
 use super::process::Few;
 use crate::proxy::answer;
 use crate::proxy::gate::{self, Party, Server};
@@ -57,6 +58,8 @@ pub struct Own {
     pub upstream: Arc<Child>,
     /// What it is called, and what its tools are.
     pub server: Arc<Server>,
+    /// Which arguments of them stand in headers.
+    pub params: Params,
     /// Who the client is.
     pub party: Arc<Party>,
     /// Which protocol is spoken.
@@ -153,6 +156,7 @@ impl Own {
         Arc::new(Own {
             upstream,
             server: Arc::new(server),
+            params: Params::default(),
             party,
             era,
             mail: Arc::new(Mail::new(longest)),
@@ -268,6 +272,7 @@ impl Own {
             };
             if message.said == Said::Notification(LIST_CHANGED.to_owned()) {
                 self.server.definitions.forget();
+                self.params.forget();
             }
             let lost = match self.era {
                 Era::Legacy => self.hear_legacy(message),
