@@ -32,12 +32,14 @@ CLIENTS = {
 
 
 @pytest.mark.timeout(SECONDS + 180)
-@pytest.mark.parametrize("over", ["stdio", "http"])
+@pytest.mark.parametrize("over", ["stdio", "http", "child"])
 def test_a_long_hold_ends_in_one_execution_for_each_client(stand, clients, over):
     policy = HOLD_WRITE
     where = {}
     if over == "http":
         where["url"] = stand.url(stand.counting_url(), policy)
+    if over == "child":
+        where["url"] = stand.child_url(policy)
     began = time.monotonic()
     running = {}
     for key, (kind, what) in CLIENTS.items():

@@ -317,7 +317,8 @@ impl Local {
         let party = Arc::new(Party::new(client.name.to_string(), scope, client.hold));
         let own = Own::new(upstream, Server::new(&*self.name), party, era, longest);
         tokio::spawn(own.clone().hear(said));
-        self.room.keep(self.clone().keep(own.clone(), running, place));
+        let group = running.group().clone();
+        self.room.keep(&group, self.clone().keep(own.clone(), running, place));
         Ok(own)
     }
 

@@ -13,6 +13,7 @@
 //! | [`room`] | how many processes there may be, and that all of them end |
 //! | [`process`] | one process: started, its standard error logged, ended |
 //! | [`own`] | one process and its one client: ids and tokens, what belongs to whom |
+//! | [`hear`] | what a process says that is no answer |
 //! | [`mail`] | what a server of the older protocol says by itself |
 //! | [`params`] | arguments that stand in headers too |
 //! | [`post`] | what a client posts, and how it is answered |
@@ -22,6 +23,7 @@
 //! Must never: leave a process behind.
 
 mod first;
+mod hear;
 mod local;
 mod mail;
 mod own;
@@ -31,4 +33,4 @@ mod process;
 mod room;
 
 pub use local::Local;
-pub use room::Room;
+pub use room::{Processes, Room};
