@@ -24,6 +24,7 @@ use tonic::Status as Answer;
 use crate::call::digest::Digest;
 use crate::call::model::Status;
 use crate::client::{Authenticated, boot, brief, certainly_not_done, reason_of, worth_retrying};
+use crate::faults;
 use crate::proto;
 use crate::proto::caller_service_client::CallerServiceClient;
 
@@ -264,6 +265,9 @@ impl Hold {
         if ending.is_none() {
             let left = Duration::from_millis(answer.time_left_ms.max(0).cast_unsigned());
             self.until = Some(boot() + left);
+        }
+        if self.answer.is_none() {
+            faults::call_reached("after-request");
         }
         self.answer = Some(answer);
         self.tell(false);

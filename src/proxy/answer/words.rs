@@ -57,8 +57,14 @@ pub fn waiting(held: &Held) -> String {
         0 => " Nobody has looked yet.",
         _ => " Somebody has looked at it.",
     };
+    let before = match held.answer.may_have_run_count {
+        0 => "",
+        _ => {
+            " The same call was approved before, and it is not known how that ended: look whether it has run already."
+        }
+    };
     format!(
-        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked} To go on waiting, make exactly the same call again with the same arguments: the wait continues where it is. It is not refused, and other arguments would be another request.",
+        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked}{before} To go on waiting, make exactly the same call again with the same arguments: the wait continues where it is. It is not refused, and other arguments would be another request.",
         until = clock(&held.answer.deadline),
     )
 }

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait::{Progress, Waited, wait};
 use super::{Gate, OnCancel, Question, Reply};
-use crate::client::boot;
+use crate::client::{boot, reason_of};
+use crate::faults;
 use crate::hold::{Ending, Hold, Standing, Trouble};
 use crate::policy::Action;
 use crate::proto::Outcome;
@@ -33,7 +34,14 @@ impl Gate {
         let mut hold = self.question(&question);
         let mut progress = question.call.progress_token().map(Progress::to);
         let bound = Some(question.party.hold);
-        let waited = wait(&mut hold, &reply, progress.as_mut(), bound).await;
+        faults::call_reached("before-request");
+        let waited = tokio::select! {
+            biased;
+            how = upstream.ended() => {
+                return self.answer(&question, &reply, &words::server_ended(&how)).await;
+            }
+            waited = wait(&mut hold, &reply, progress.as_mut(), bound) => waited,
+        };
         let said = match waited {
             Waited::Gone => return self.gone(&hold, &reply).await,
             Waited::Bounded => match &*hold.standing().borrow() {
@@ -43,14 +51,22 @@ impl Gate {
                 }
             },
             Waited::Ended(Ending::Approved) => {
+                faults::call_reached("after-approval");
                 let ran = self.run(&question, &mut hold, &reply, &*upstream, progress.as_ref());
                 match ran.await {
-                    Ok(answer) => {
-                        reply.send(answer.under(&question.call.id)).await;
+                    Ok(answered) => {
+                        // Side by side: a daemon that is away is not to keep from the
+                        // client what its call did.
+                        let delivered = self.deliver(&question, &reply, &answered);
+                        tokio::join!(self.ended(&hold, &answered), delivered);
                         return;
                     }
                     Err(Stopped::Gone) => return self.gone(&hold, &reply).await,
                     Err(Stopped::Said(said)) => said,
+                    Err(Stopped::InDoubt(said)) => {
+                        self.answer(&question, &reply, &said).await;
+                        return self.given_up(&hold, "the daemon did not answer").await;
+                    }
                 }
             }
             Waited::Ended(ending) => refused(&hold, &ending),
@@ -72,15 +88,49 @@ impl Gate {
         reply.send(answer::result(&question.call.id, &result)).await;
     }
 
+    async fn deliver(
+        &self,
+        question: &Question,
+        reply: &Reply,
+        answered: &Result<ServerMessage, NoAnswer>,
+    ) {
+        faults::call_reached("before-delivery");
+        match answered {
+            Ok(answer) => {
+                reply.send(answer.under(&question.call.id)).await;
+            }
+            Err(NoAnswer::NotSent(why)) => {
+                self.answer(question, reply, &words::not_sent(why)).await;
+            }
+            Err(NoAnswer::Lost(why)) => self.answer(question, reply, &words::unknown(why)).await,
+        }
+    }
+
     /// The client went away while its call was held.
     async fn gone(&self, hold: &Hold, reply: &Reply) {
         if reply.is_cancelled()
             && self.settings.on_cancel == OnCancel::Withdraw
             && let Err(status) = hold.withdraw("cancelled by the client").await
         {
-            let reason = crate::client::reason_of(&status).unwrap_or_default();
+            let reason = reason_of(&status).unwrap_or_default();
             tracing::warn!(request = hold.id(), reason, "a cancelled call could not be withdrawn");
         }
+    }
+
+    /// A use that was or may have been taken will not be used, and that is known.
+    async fn given_up(&self, hold: &Hold, why: &str) {
+        let detail = format!("not run: {why}");
+        match hold.report(Outcome::Failed, &detail, REPORT_WITHIN).await {
+            Ok(()) => {}
+            // It was not taken, and is there for the same call.
+            Err(status) if reason_of(&status).as_deref() == Some("NOT_TAKEN") => {}
+            Err(status) => self.not_told(hold, &status),
+        }
+    }
+
+    fn not_told(&self, hold: &Hold, status: &tonic::Status) {
+        let reason = reason_of(status).unwrap_or_default();
+        tracing::warn!(request = hold.id(), reason, "an outcome could not be told");
     }
 
     /// Runs an approved call, once.
@@ -91,21 +141,34 @@ impl Gate {
         reply: &Reply,
         upstream: &dyn Upstream,
         progress: Option<&Progress>,
-    ) -> Result<ServerMessage, Stopped> {
+    ) -> Result<Result<ServerMessage, NoAnswer>, Stopped> {
         let outgoing = self.ready(question, hold, upstream).await?;
         if !reply.is_open() {
             return Err(Stopped::Gone);
         }
         let since = boot();
-        let lease = hold.take().await.map_err(|trouble| words::trouble(&trouble))?;
+        let lease = take(hold).await?;
+        faults::call_reached("after-use");
+        if !reply.is_open() {
+            // It went away meanwhile. Nobody would hear of what it did.
+            self.given_up(hold, "the client went away").await;
+            return Err(Stopped::Gone);
+        }
+        if faults::planted("twice") {
+            let _ = self.ask(upstream, renamed(question, "twice"), reply).await;
+        }
         let relay = reply.after(progress.map_or(0, |progress| progress.count));
         let asking = self.ask(upstream, outgoing, &relay);
-        let answered = tokio::select! {
+        let mut answered = tokio::select! {
             answered = asking => answered,
             // Never ends: it is dropped with the call's end.
             () = hold.keep_lease(lease, since) => unreachable!("a lease is kept until it is dropped"),
         };
-        self.ended(hold, answered).await
+        if faults::planted("again") && matches!(answered, Err(NoAnswer::Lost(_))) {
+            answered = self.ask(upstream, renamed(question, "again"), &relay).await;
+        }
+        faults::call_reached("after-result");
+        Ok(answered)
     }
 
     /// The message as it goes out, if it may still.
@@ -120,7 +183,7 @@ impl Gate {
             Ok(Some(what)) => {
                 // What was approved is not what would run: nobody is to use it later.
                 if let Err(status) = hold.withdraw(&what).await {
-                    let reason = crate::client::reason_of(&status).unwrap_or_default();
+                    let reason = reason_of(&status).unwrap_or_default();
                     tracing::warn!(
                         request = hold.id(),
                         reason,
@@ -173,12 +236,8 @@ impl Gate {
     }
 
     /// Tells the daemon how it ended.
-    async fn ended(
-        &self,
-        hold: &Hold,
-        answered: Result<ServerMessage, NoAnswer>,
-    ) -> Result<ServerMessage, Stopped> {
-        let (outcome, detail) = match &answered {
+    async fn ended(&self, hold: &Hold, answered: &Result<ServerMessage, NoAnswer>) {
+        let (outcome, detail) = match answered {
             Ok(answer) => match answer.ended() {
                 Ended::Succeeded => (Outcome::Succeeded, String::new()),
                 Ended::Failed(None) => {
@@ -194,27 +253,48 @@ impl Gate {
             Err(NoAnswer::Lost(why)) => (Outcome::Unknown, why.clone()),
         };
         if let Err(status) = hold.report(outcome, &detail, REPORT_WITHIN).await {
-            let reason = crate::client::reason_of(&status).unwrap_or_default();
-            tracing::warn!(request = hold.id(), reason, "an outcome could not be told");
+            self.not_told(hold, &status);
         }
-        answered.map_err(|error| match error {
-            NoAnswer::NotSent(why) => words::not_sent(&why).into(),
-            NoAnswer::Lost(why) => words::unknown(&why).into(),
-        })
+        faults::call_reached("after-report");
     }
 }
 
-/// Why an approved call did not run, or has no answer.
+/// Why an approved call did not run.
 enum Stopped {
     /// The client went away.
     Gone,
     /// What the agent is told.
     Said(String),
+    /// The same, where the use may have been taken.
+    InDoubt(String),
 }
 
 impl From<String> for Stopped {
     fn from(said: String) -> Stopped {
         Stopped::Said(said)
+    }
+}
+
+async fn take(hold: &mut Hold) -> Result<Duration, Stopped> {
+    if faults::planted("no-use") {
+        return Ok(REPORT_WITHIN);
+    }
+    hold.take().await.map_err(|trouble| match trouble {
+        Trouble::Away(_) => Stopped::InDoubt(words::trouble(&trouble)),
+        _ => Stopped::Said(words::trouble(&trouble)),
+    })
+}
+
+/// For planted bugs: the same call under another id.
+fn renamed(question: &Question, name: &str) -> Outgoing {
+    let id = Id::ours(&format!("holdpoint-{name}-{}", question.call.id));
+    Outgoing {
+        bytes: question.call.outgoing(&id, false),
+        id,
+        method: call::METHOD,
+        tool: Some(question.call.tool.clone()),
+        era: question.call.era,
+        progress_token: None,
     }
 }
 

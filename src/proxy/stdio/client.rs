@@ -13,7 +13,7 @@ use crate::proxy::answer;
 use crate::proxy::gate::{Gate, Judged, Party, Question, Reply, Server};
 use crate::proxy::message::client::code;
 use crate::proxy::message::{
-    ClientMessage, Era, Id, Incoming, Kind, Refusal, Said, ServerMessage, ToolCall, client,
+    ClientMessage, Id, Incoming, Kind, Refusal, Said, ServerMessage, ToolCall, client,
 };
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream::child::{Child, Unasked};
@@ -33,16 +33,10 @@ pub struct Session {
     out: mpsc::Sender<Bytes>,
     closed: CancellationToken,
     /// Calls that are with the gate, by their id.
-    held: Mutex<HashMap<Id, Waiting>>,
+    held: Mutex<HashMap<Id, CancellationToken>>,
     /// Requests whose answers the gate wants to see.
     watched: Mutex<HashMap<Id, Watched>>,
     tasks: Mutex<JoinSet<()>>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    cancelled: CancellationToken,
-    era: Era,
 }
 
 /// Why an answer is looked at.
@@ -104,10 +98,10 @@ impl Session {
             };
         }
         if let Some(id) = message.cancels()
-            && let Some(waiting) = locked(&self.held).get(&id)
+            && let Some(cancelled) = locked(&self.held).get(&id)
         {
             // The server knows it by another id, if at all: the gate tells it.
-            return waiting.cancelled.cancel();
+            return cancelled.cancel();
         }
         if let Kind::Request { id, method } = &message.kind {
             match method.as_str() {
@@ -167,8 +161,7 @@ impl Session {
             } else if held.len() >= MAX_HELD {
                 Some("too many calls wait already: make it again when some of them have ended")
             } else {
-                let waiting = Waiting { cancelled: cancelled.clone(), era: question.call.era };
-                held.insert(id.clone(), waiting);
+                held.insert(id.clone(), cancelled.clone());
                 None
             }
         };
@@ -211,14 +204,16 @@ impl Session {
         }
     }
 
-    /// The server has ended: whoever still waits is told.
-    pub async fn server_ended(&self, said: &str) {
-        let held: Vec<_> = locked(&self.held).drain().collect();
-        for (id, waiting) in held {
-            // Its own wait is to say nothing more.
-            waiting.cancelled.cancel();
-            let result = answer::tool_error(waiting.era, said);
-            let _ = self.out.send(answer::result(&id, &result)).await;
+    /// Ends when every call that was with the gate has had its last word, to its
+    /// client and to the daemon. Once the server has ended that takes a moment.
+    pub async fn settled(&self) {
+        loop {
+            // One that ends may have begun another.
+            let mut tasks = std::mem::take(&mut *locked(&self.tasks));
+            if tasks.is_empty() {
+                return;
+            }
+            while tasks.join_next().await.is_some() {}
         }
     }
 }

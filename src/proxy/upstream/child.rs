@@ -9,16 +9,18 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStdin, ChildStdout, Command};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Asking, NoAnswer, Outgoing, Upstream};
+use crate::faults;
 use crate::proxy::answer;
 use crate::proxy::gate::Reply;
 use crate::proxy::lines::{Line, Lines};
@@ -37,6 +39,8 @@ pub struct Child {
     waiting: Mutex<HashMap<Id, Waiting>>,
     /// Cancelled once nothing more comes from it.
     over: CancellationToken,
+    /// How it ended, in words, once it has.
+    ended: watch::Sender<Option<String>>,
 }
 
 /// One line for the process.
@@ -90,6 +94,7 @@ impl Child {
             input: Mutex::new(Some(input)),
             waiting: Mutex::default(),
             over: CancellationToken::new(),
+            ended: watch::Sender::default(),
         });
         tokio::spawn(write_lines(stdin, lines));
         tokio::spawn(child.clone().read_lines(stdout, longest, unasked));
@@ -113,6 +118,11 @@ impl Child {
     /// Ends when nothing more comes from it.
     pub async fn over(&self) {
         self.over.cancelled().await;
+    }
+
+    /// Takes note that it has ended, and how.
+    pub fn has_ended(&self, how: String) {
+        self.ended.send_replace(Some(how));
     }
 
     async fn read_lines(
@@ -216,6 +226,7 @@ impl Upstream for Child {
                 return Err(NoAnswer::NotSent("the server has ended".to_owned()));
             }
             match written.await {
+                Ok(Written::All) if request.tool.is_some() => faults::call_reached("after-write"),
                 Ok(Written::All) => {}
                 Ok(Written::None) => {
                     return Err(NoAnswer::NotSent("the server reads no more".to_owned()));
@@ -243,6 +254,14 @@ impl Upstream for Child {
             };
             let _ = input.send(told).await;
             answered.await.map_err(|_| lost())
+        })
+    }
+
+    fn ended(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        let mut ended = self.ended.subscribe();
+        Box::pin(async move {
+            let how = ended.wait_for(Option::is_some).await.ok().and_then(|how| how.clone());
+            how.unwrap_or_default()
         })
     }
 }
