@@ -48,11 +48,15 @@ pub struct Definitions {
     tools: Mutex<HashMap<String, Definition>>,
     /// When the server was last asked, on [`boot`]'s clock.
     asked: Mutex<Option<Duration>>,
+    /// Held while it is asked for the first time: calls that come meanwhile are
+    /// judged by the same answer.
+    asking: tokio::sync::Mutex<()>,
 }
 
 impl Definitions {
     /// What is known of this tool; where nothing is, the server is asked once.
     pub async fn of(&self, call: &ToolCall, upstream: &dyn Upstream) -> Option<Definition> {
+        let _asking = self.asking.lock().await;
         if let Some(known) = self.known(&call.tool) {
             return Some(known);
         }
