@@ -12,7 +12,7 @@
 //!
 //! `HOLDPOINT_PLANT` plants one of these bugs: `early-ack` answers before the
 //! commit, as if the disk were slow; `no-use` runs a call without taking its use;
-//! `twice` runs it twice; `again` runs it a second time when its answer was lost.
+//! `twice` runs it twice.
 
 /// What has come to a step.
 #[derive(Debug)]

@@ -155,18 +155,15 @@ impl Gate {
             return Err(Stopped::Gone);
         }
         if faults::planted("twice") {
-            let _ = self.ask(upstream, renamed(question, "twice"), reply).await;
+            let _ = self.ask(upstream, again(question), reply).await;
         }
         let relay = reply.after(progress.map_or(0, |progress| progress.count));
         let asking = self.ask(upstream, outgoing, &relay);
-        let mut answered = tokio::select! {
+        let answered = tokio::select! {
             answered = asking => answered,
             // Never ends: it is dropped with the call's end.
             () = hold.keep_lease(lease, since) => unreachable!("a lease is kept until it is dropped"),
         };
-        if faults::planted("again") && matches!(answered, Err(NoAnswer::Lost(_))) {
-            answered = self.ask(upstream, renamed(question, "again"), &relay).await;
-        }
         faults::call_reached("after-result");
         Ok(answered)
     }
@@ -285,9 +282,9 @@ async fn take(hold: &mut Hold) -> Result<Duration, Stopped> {
     })
 }
 
-/// For planted bugs: the same call under another id.
-fn renamed(question: &Question, name: &str) -> Outgoing {
-    let id = Id::ours(&format!("holdpoint-{name}-{}", question.call.id));
+/// For a planted bug: the same call under another id.
+fn again(question: &Question) -> Outgoing {
+    let id = Id::ours(&format!("holdpoint-again-{}", question.call.id));
     Outgoing {
         bytes: question.call.outgoing(&id, false),
         id,
