@@ -8,7 +8,7 @@
 //! | of | KIND | STEP, in this order |
 //! |---|---|---|
 //! | the store's commits | what happened, as in the history: "use_granted" | `after-ending`, `after-transition`, `before-commit`, `after-commit`, `after-events`, `after-answer` |
-//! | the proxy's held calls | "call" | `before-request`, `after-request`, `after-approval`, `after-use`, `after-write`, `after-result`, then in any order `after-report` and `before-delivery` |
+//! | the proxy's held calls | "call" | `before-request`, `after-request`, `after-approval`, `after-use`, `after-write`, `after-result`, `after-report`, `before-delivery` |
 //!
 //! `HOLDPOINT_PLANT` plants one of these bugs: `early-ack` answers before the
 //! commit, as if the disk were slow; `no-use` runs a call without taking its use;

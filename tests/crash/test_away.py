@@ -38,7 +38,7 @@ def test_a_daemon_that_comes_a_little_late_is_waited_for(scene):
     scene.kill()
     agent = scene.agent("s")
     agent.call("k", token="t")
-    assert agent.wire.silent(1) == []
+    until(lambda: "waiting for the approval daemon" in heard(agent), "progress")
     scene.start()
     (request,) = scene.pending()
     scene.decide(request)

@@ -40,15 +40,20 @@ class Request:
         self.id, self.shown = id, shown
         self.kinds = [entry.kind for entry in entries]
         self.at = {entry.kind: seconds(entry.at) for entry in entries}
+        self.sequences = {entry.kind: entry.sequence for entry in reversed(entries)}
         self.grants = [seconds(e.at) for e in entries if e.kind == "use_granted"]
         self.digests = {
             json.loads(e.payload).get("digest") for e in entries if e.kind == "use_granted"
         }
 
-    def is_open_at(self, time):
-        """A use was taken by then, and its outcome not known."""
-        known = self.at.get("outcome_reported")
-        return bool(self.grants) and self.grants[0] < time and (known is None or known > time)
+    def is_open_at(self, sequence):
+        """A use was taken before this entry, and its outcome not known."""
+        granted, known = self.first("use_granted"), self.first("outcome_reported")
+        return granted is not None and granted < sequence and (known is None or known > sequence)
+
+    def first(self, kind):
+        """The sequence number of the first entry of a kind."""
+        return self.sequences.get(kind)
 
 
 class Truth:
@@ -174,10 +179,10 @@ def of_request(request, outcome, last):
 
 def of_repeats(requests):
     for later in requests:
-        asked = later.at["requested"]
+        asked = later.first("requested")
         # A call that was to crash its server is another call than its repetition.
         same = [r for r in requests if r.shown.digest == later.shown.digest and r is not later]
-        open_then = {r.id for r in same if r.is_open_at(asked - GRAIN)}
+        open_then = {r.id for r in same if r.is_open_at(asked)}
         missing = open_then - set(later.shown.may_have_run)
         if missing:
             yield f"{later.id} does not say that {missing} may have run"

@@ -48,15 +48,19 @@ pub struct Definitions {
     tools: Mutex<HashMap<String, Definition>>,
     /// When the server was last asked, on [`boot`]'s clock.
     asked: Mutex<Option<Duration>>,
-    /// Held while it is asked for the first time: calls that come meanwhile are
-    /// judged by the same answer.
-    asking: tokio::sync::Mutex<()>,
+    /// Held by the call that asks because nothing is known yet.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Definitions {
     /// What is known of this tool; where nothing is, the server is asked once.
     pub async fn of(&self, call: &ToolCall, upstream: &dyn Upstream) -> Option<Definition> {
-        let _asking = self.asking.lock().await;
+        if let Some(known) = self.known(&call.tool) {
+            return Some(known);
+        }
+        // Who comes while a list is on its way waits for it: taken for a tool
+        // that is not listed, it would seem changed once its call is approved.
+        let _turn = self.turn.lock().await;
         if let Some(known) = self.known(&call.tool) {
             return Some(known);
         }
@@ -84,6 +88,12 @@ impl Definitions {
     ) -> Result<Option<Definition>, String> {
         self.refresh(call, upstream).await?;
         Ok(self.known(&call.tool))
+    }
+
+    /// The server says that its tools are others now: what was seen is forgotten.
+    pub fn forget(&self) {
+        locked(&self.tools).clear();
+        *locked(&self.asked) = None;
     }
 
     /// Takes note of a page of a list that passes by: the answer to `tools/list`.
