@@ -19,6 +19,9 @@ use crate::proxy::gate::{self, Gate, Policies, Settings};
 use crate::proxy::stdio::{self, Between, Ended};
 use crate::telemetry::Logging;
 
+/// The longest name of a server or a session.
+const LONGEST_NAME: usize = 200;
+
 /// Shorter holds would ask the agent to repeat itself without end.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 
@@ -109,6 +112,8 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
         Some(name) => name.clone(),
         None => name_of(program)?,
     };
+    short_enough("--name", &server)?;
+    args.session.as_deref().map_or(Ok(()), |session| short_enough("--session", session))?;
     let trusted = if args.trusted { vec![server.clone()] } else { Vec::new() };
     let policies = Policies::open(args.policy, trusted)
         .map_err(|error| Failure::usage(error.to_string(), "Nothing was started."))?;
@@ -154,4 +159,13 @@ fn name_of(program: &OsStr) -> Done<String> {
             format!("{} has no name to call the server by", safe(&program.to_string_lossy()));
         Failure::usage(what, "Give one with --name.")
     })
+}
+
+/// The daemon takes names of at most 200 bytes.
+fn short_enough(option: &str, name: &str) -> Done {
+    if (1..=LONGEST_NAME).contains(&name.len()) {
+        return Ok(());
+    }
+    let what = format!("{option}: a name has 1 to {LONGEST_NAME} bytes, this one {}", name.len());
+    Err(Failure::usage(what, "Give a shorter one, or none."))
 }

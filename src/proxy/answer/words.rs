@@ -227,12 +227,36 @@ fn clock(rfc3339: &str) -> String {
     }
 }
 
-/// In minutes, and below two in seconds: rounded down, so that nobody relies on
-/// time that is not there.
+/// In minutes, and below two in seconds.
 fn duration(left: Duration) -> String {
-    match left.as_secs() {
-        secs @ 0..120 => format!("{secs} s"),
-        secs @ 120..7200 => format!("{} min", secs / 60),
-        secs => format!("{} h {} min", secs / 3600, secs % 3600 / 60),
+    let secs = left.as_secs();
+    let minutes = (secs + 30) / 60;
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7170 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_said_to_the_minute() {
+        let said = |secs| duration(Duration::from_secs(secs));
+        assert_eq!(said(59), "59 s");
+        assert_eq!(said(899), "15 min");
+        assert_eq!(said(7169), "119 min");
+        assert_eq!(said(7170), "2 h 0 min");
+    }
+
+    #[test]
+    fn what_could_not_be_decided_is_never_told_as_a_no() {
+        let away = trouble(&Trouble::Away(tonic::Status::unavailable("gone")));
+        for said in [expired(None), away, unknown("the server ended"), WITHDRAWN.to_owned()] {
+            assert!(!said.contains("denied this call"), "{said}");
+        }
+        assert!(expired(None).contains("not a refusal"));
     }
 }

@@ -82,6 +82,12 @@ impl Definitions {
         Ok(self.known(&call.tool))
     }
 
+    /// The server says that its tools are others now: what was seen is forgotten.
+    pub fn forget(&self) {
+        locked(&self.tools).clear();
+        *locked(&self.asked) = None;
+    }
+
     /// Takes note of a page of a list that passes by: the answer to `tools/list`.
     pub fn learn(&self, answer: &ServerMessage) {
         let mut known = locked(&self.tools);

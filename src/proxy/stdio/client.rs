@@ -20,6 +20,8 @@ use crate::proxy::upstream::child::{Child, Unasked};
 
 /// The most calls that one client may have waiting at once.
 const MAX_HELD: usize = 256;
+/// How a server says that its tools are others now.
+const LIST_CHANGED: &str = "notifications/tools/list_changed";
 /// The most requests of the client whose answers we want to see.
 const MAX_WATCHED: usize = 256;
 /// The most questions about tasks that are answered at once. The daemon may have
@@ -224,6 +226,10 @@ impl Session {
     fn looked_at(&self, message: ServerMessage) -> Bytes {
         let watched = match &message.said {
             Said::Answer(id) => locked(&self.watched).remove(id),
+            Said::Notification(method) if method == LIST_CHANGED => {
+                self.server.definitions.forget();
+                None
+            }
             _ => None,
         };
         match watched {

@@ -1,0 +1,86 @@
+//! A state directory with a daemon, and the files that the proxy is given.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The policy under which everything is allowed.
+const ALLOW_ALL: &str = "default: allow\n";
+/// How long anything may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where everything of a benchmark lies, until it is dropped.
+pub struct Place {
+    dir: TempDir,
+    daemon: Child,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+/// A program without what the caller's environment says of Holdpoint.
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOLDPOINT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Waits for something to be there.
+pub fn until(what: &str, there: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert!(start.elapsed() < PATIENCE, "{what} did not come to be");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The resident memory of a process, in KiB.
+pub fn resident(process: &Child) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+impl Place {
+    /// Starts a daemon in local mode.
+    pub fn new() -> Place {
+        // Short: a Unix socket's path has at most 107 bytes.
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("policy.yaml"), ALLOW_ALL).expect("a policy");
+        let log = fs::File::create(dir.path().join("log")).expect("a log");
+        let daemon = command(Path::new(env!("CARGO_BIN_EXE_holdpoint")))
+            .args(["serve", "--state-dir"])
+            .arg(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the daemon starts");
+        let place = Place { dir, daemon };
+        until("the daemon", || place.path("holdpoint.sock").exists());
+        place
+    }
+
+    /// A file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// `holdpoint proxy` on this daemon.
+    pub fn proxy(&self) -> Command {
+        let mut command = command(Path::new(env!("CARGO_BIN_EXE_holdpoint")));
+        command.arg("proxy").env("HOLDPOINT_STATE_DIR", self.dir.path());
+        command
+    }
+}

@@ -1,0 +1,50 @@
+"""Recorded traffic over stdio is the same with the proxy as without, byte for byte.
+
+In both directions: what the server reads of the client, by a recorder before it,
+and what the client reads of the server. `recorded.py` lists what servers make up.
+"""
+
+import sys
+
+import pytest
+
+from recorded import COMMON, EVERYTHING, FILESYSTEM, play
+from stand import ALLOW_ALL, MODULES, NODE
+
+TEE = """
+import os, subprocess, sys
+server = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE)
+with open(sys.argv[1], "wb") as seen:
+    for line in sys.stdin.buffer:
+        seen.write(line)
+        server.stdin.write(line)
+        server.stdin.flush()
+server.stdin.close()
+# Not every server ends with its input.
+try:
+    server.wait(0.5)
+except subprocess.TimeoutExpired:
+    server.terminate()
+    server.wait()
+"""
+
+
+@pytest.mark.parametrize("server, own", [("everything", EVERYTHING), ("filesystem", FILESYSTEM)])
+def test_what_each_side_reads_is_what_the_other_wrote(stand, server, own):
+    program = [NODE, MODULES / f"@modelcontextprotocol/server-{server}/dist/index.js"]
+    folder = stand.dir / "files"
+    folder.mkdir()
+    program += [folder] if server == "filesystem" else ["stdio"]
+    recordings = {}
+    for way, policy in (("direct", None), ("proxy", ALLOW_ALL)):
+        for file in folder.iterdir():
+            file.unlink()
+        seen = stand.dir / f"seen-{way}"
+        tee = [sys.executable, "-I", "-c", TEE, seen, *program]
+        command = stand.command(tee, policy, name=server)
+        recordings[way] = play(command, stand.environment(), COMMON + own, folder, seen)
+    direct, proxy = recordings["direct"], recordings["proxy"]
+    assert proxy.sent == direct.sent
+    assert proxy.normal() == direct.normal()
+    # The conversation was one: every request was answered.
+    assert len(direct.came) > len(COMMON + own)
