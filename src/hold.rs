@@ -7,12 +7,16 @@
 //! ```
 //!
 //! One [`Hold`] has one call id, and only this process knows it. Asking again
-//! with it continues the same request, through restarts of the daemon too. What
-//! is known of the request while it is held is told through [`Standing`].
+//! with it continues the same request, through restarts of the daemon too; so
+//! does another [`Hold`] that is given the call id of one that was dropped before
+//! it took anything. What is known of the request while it is held is told
+//! through [`Standing`].
 //!
 //! Promises: [`Hold::take`] says yes at most once, and only for the digest of
 //! the call that is about to run. Dropping a [`Hold`] leaves the request pending,
 //! for the same call to continue. Must never: take `approved` for permission.
+
+mod using;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -23,7 +27,7 @@ use tonic::Status as Answer;
 
 use crate::call::digest::Digest;
 use crate::call::model::Status;
-use crate::client::{Authenticated, boot, brief, certainly_not_done, reason_of, worth_retrying};
+use crate::client::{Authenticated, boot, brief, reason_of, worth_retrying};
 use crate::proto;
 use crate::proto::caller_service_client::CallerServiceClient;
 
@@ -36,11 +40,6 @@ const GLANCE_MS: i64 = 1;
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a taking goes on asking a daemon that does not answer, where the
-/// deadline leaves less.
-const TAKE_WITHIN: Duration = Duration::from_secs(10);
-/// How long a withdrawal may take.
-const WITHDRAW_WITHIN: Duration = Duration::from_secs(5);
 
 /// The daemon's service for callers, as every program of ours reaches it.
 pub type Service = CallerServiceClient<Authenticated>;
@@ -108,6 +107,9 @@ pub struct Hold {
     service: Service,
     question: proto::RequestApprovalRequest,
     digest: Digest,
+    /// The call id is that of an earlier attempt, and the daemon did not yet say
+    /// that it still holds a request.
+    inherited: bool,
     /// The newest answer; none until the daemon took the call.
     pub answer: Option<proto::ApprovalAnswer>,
     /// When the request expires, on [`boot`]'s clock; none until the daemon said.
@@ -130,7 +132,7 @@ impl Hold {
     ) -> Self {
         let timeout_ms = timeout.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
         let question = proto::RequestApprovalRequest {
-            call_id: uuid::Uuid::new_v4().to_string(),
+            call_id: fresh_call_id(),
             call: Some(call),
             timeout_ms,
             // Until the request ends.
@@ -141,12 +143,35 @@ impl Hold {
             service,
             question,
             digest,
+            inherited: false,
             answer: None,
             until: None,
             patience,
             next_glance: Duration::ZERO,
             told: watch::Sender::default(),
         }
+    }
+
+    /// The same under the call id of an earlier attempt at this very call, which was
+    /// dropped before it took the use: this one goes on waiting where that one was.
+    /// Where the call id holds nothing any more, it is asked anew under a fresh one.
+    #[must_use]
+    pub fn continuing(mut self, call_id: String) -> Self {
+        self.question.call_id = call_id;
+        self.inherited = true;
+        self
+    }
+
+    /// The same with a name under which the daemon finds the request again.
+    #[must_use]
+    pub fn with_handle(mut self, handle: String) -> Self {
+        self.question.handle = handle;
+        self
+    }
+
+    /// What another attempt needs to go on where this one is.
+    pub fn call_id(&self) -> &str {
+        &self.question.call_id
     }
 
     /// How it stands, as it changes.
@@ -171,6 +196,10 @@ impl Hold {
         let mut pause = BACK_OFF.0;
         loop {
             let status = match self.ask().await {
+                Ok(answer) if self.inherited && is_spent(&answer) => {
+                    self.ask_afresh();
+                    continue;
+                }
                 Ok(answer) => match self.heard(answer) {
                     Some(ending) => return ending,
                     None => {
@@ -178,6 +207,10 @@ impl Hold {
                         continue;
                     }
                 },
+                Err(status) if self.inherited && is_anothers(&status) => {
+                    self.ask_afresh();
+                    continue;
+                }
                 Err(status) => status,
             };
             if !worth_retrying(&status) {
@@ -190,6 +223,11 @@ impl Hold {
             self.tell(true);
             back_off(&mut pause, last).await;
         }
+    }
+
+    fn ask_afresh(&mut self) {
+        self.question.call_id = fresh_call_id();
+        self.inherited = false;
     }
 
     /// Asks, looking now and then how the request stands while the daemon holds it.
@@ -265,6 +303,7 @@ impl Hold {
             let left = Duration::from_millis(answer.time_left_ms.max(0).cast_unsigned());
             self.until = Some(boot() + left);
         }
+        self.inherited = false;
         self.answer = Some(answer);
         self.tell(false);
         ending
@@ -277,126 +316,25 @@ impl Hold {
         let held = Held { answer: answer.clone(), until };
         self.told.send_replace(if away { Standing::Away(held) } else { Standing::Held(held) });
     }
+}
 
-    /// Takes the use. `Ok` is the permission to run the call now, once; it
-    /// carries the length of the lease.
-    ///
-    /// An attempt whose answer was lost may have taken the use. When the daemon
-    /// then says ALREADY_GRANTED, it was granted to this call id, which only
-    /// this process has, and this process has not begun the call: that is a yes.
-    ///
-    /// # Errors
-    /// Whatever it is: the call must not run.
-    pub async fn take(&mut self) -> Result<Duration, Trouble> {
-        let last = boot() + TAKE_WITHIN;
-        let mut pause = BACK_OFF.0;
-        let mut may_be_taken = false;
-        let message = proto::TakeUseRequest {
-            id: self.id().unwrap_or_default().to_owned(),
-            call_id: self.question.call_id.clone(),
-            digest: self.digest.to_string(),
-            expect_outcome: true,
-        };
-        loop {
-            let status = match self.service.take_use(brief(message.clone())).await {
-                Ok(granted) => return Ok(lease(granted.into_inner().lease_ms)),
-                Err(status) => status,
-            };
-            if may_be_taken && reason_of(&status).as_deref() == Some("ALREADY_GRANTED") {
-                return Ok(Duration::ZERO);
-            }
-            if !worth_retrying(&status) {
-                return Err(Trouble::Refused(status));
-            }
-            if boot() >= last {
-                return Err(Trouble::Away(status));
-            }
-            may_be_taken |= !certainly_not_done(&status);
-            back_off(&mut pause, last).await;
-        }
-    }
+fn fresh_call_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
 
-    /// Keeps the lease of a use whose call runs, granted at `since` (on [`boot`]'s
-    /// clock). Never returns: drop it when the call has ended.
-    pub async fn keep_lease(&self, mut lease: Duration, mut since: Duration) {
-        let message = proto::RenewUseRequest {
-            id: self.id().unwrap_or_default().to_owned(),
-            call_id: self.question.call_id.clone(),
-        };
-        let mut service = self.service.clone();
-        loop {
-            // A third of it counts from the grant. A lease that we did not hear the
-            // length of (its answer was lost) is renewed at once.
-            let next = (since + lease / 3).saturating_sub(boot());
-            sleep(next.max(if lease.is_zero() { Duration::ZERO } else { BACK_OFF.0 })).await;
-            since = boot();
-            lease = match service.renew_use(brief(message.clone())).await {
-                Ok(renewed) => self::lease(renewed.into_inner().lease_ms).max(3 * BACK_OFF.0),
-                // Sooner than usual, so that a short lease is not lost to one failure.
-                Err(status) if worth_retrying(&status) => {
-                    (lease / 3).clamp(3 * BACK_OFF.0, 3 * BACK_OFF.1)
-                }
-                Err(status) => {
-                    let reason = reason_of(&status).unwrap_or_default();
-                    tracing::warn!(
-                        request = message.id,
-                        reason,
-                        "the lease of a running call is lost"
-                    );
-                    return std::future::pending().await;
-                }
-            };
-        }
+/// Whether a request has ended in a way that asking again begins a new one.
+fn is_spent(answer: &proto::ApprovalAnswer) -> bool {
+    match Status::from_number(answer.status) {
+        Some(Status::Expired | Status::Withdrawn) => true,
+        Some(Status::Approved) => answer.r#use() != proto::Use::Unused,
+        _ => false,
     }
+}
 
-    /// Tells the daemon how the call ended, for at most `within`.
-    ///
-    /// # Errors
-    /// It was not told: the outcome becomes unknown when the lease ends.
-    pub async fn report(
-        &self,
-        outcome: proto::Outcome,
-        detail: &str,
-        within: Duration,
-    ) -> Result<(), Answer> {
-        let last = boot() + within;
-        let mut pause = BACK_OFF.0;
-        let message = proto::ReportOutcomeRequest {
-            id: self.id().unwrap_or_default().to_owned(),
-            call_id: self.question.call_id.clone(),
-            outcome: outcome.into(),
-            detail: detail.to_owned(),
-        };
-        let mut service = self.service.clone();
-        loop {
-            let status = match service.report_outcome(brief(message.clone())).await {
-                Ok(_) => return Ok(()),
-                Err(status) => status,
-            };
-            if !worth_retrying(&status) || boot() > last {
-                return Err(status);
-            }
-            back_off(&mut pause, last).await;
-        }
-    }
-
-    /// Takes the request back, so that nobody decides what nobody will run.
-    ///
-    /// # Errors
-    /// It may still be pending.
-    pub async fn withdraw(&self, reason: &str) -> Result<(), Answer> {
-        let Some(id) = self.id() else {
-            return Ok(());
-        };
-        let message =
-            proto::WithdrawApprovalRequest { id: id.to_owned(), reason: reason.to_owned() };
-        let mut service = self.service.clone();
-        let withdrawn = service.withdraw_approval(brief(message));
-        match tokio::time::timeout(WITHDRAW_WITHIN, withdrawn).await {
-            Ok(done) => done.map(|_| ()),
-            Err(_) => Err(Answer::deadline_exceeded("the daemon did not answer")),
-        }
-    }
+/// Whether the daemon says that the call id's request is continued by another, or
+/// was another's all along.
+fn is_anothers(status: &Answer) -> bool {
+    matches!(reason_of(status).as_deref(), Some("USED" | "CALL_ID_REUSED"))
 }
 
 /// What a glance shows; never, if there is none.
@@ -413,8 +351,4 @@ async fn back_off(pause: &mut Duration, end: Duration) {
     let left = end.saturating_sub(boot()).max(BACK_OFF.0);
     sleep((*pause).min(left)).await;
     *pause = (*pause * 2).min(BACK_OFF.1);
-}
-
-fn lease(ms: i64) -> Duration {
-    Duration::from_millis(ms.max(0) as u64)
 }

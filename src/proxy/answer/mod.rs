@@ -7,6 +7,7 @@
 //!
 //! Must never: invent codes in the ranges that MCP reserves.
 
+pub mod tasks;
 pub mod words;
 
 use bytes::Bytes;

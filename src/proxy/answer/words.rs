@@ -120,6 +120,13 @@ pub fn changed(what: &str) -> String {
     )
 }
 
+/// What changed between what the server asked and the client's answer.
+pub fn not_continued(what: &str) -> String {
+    format!(
+        "Not continued: the server asked for input in the middle of this call, and since it was approved {what}. What it did before it asked may stand. Making the same call again, without the answers, asks anew, under what holds now."
+    )
+}
+
 /// It cannot be told whether anything changed since it was approved.
 pub fn cannot_check(why: &str) -> String {
     format!(
@@ -149,6 +156,48 @@ pub fn unknown(why: &str) -> String {
         "It is not known whether this call ran: {} Do not assume either, and do not simply repeat it: look first at what it would have changed. Its approval is used up.",
         sentence(&line(why))
     )
+}
+
+/// An approved call runs.
+pub const RUNNING: &str = "approved; the server works on it";
+
+/// The server answered with a JSON-RPC error.
+pub const JSON_RPC_ERROR: &str = "the server answered the call with an error";
+
+/// The server asked for something in the middle of a call.
+pub const INPUT_REQUIRED: &str = "the server asks for input";
+
+/// The client cancelled a task.
+pub const CANCELLED: &str = "cancelled by the client before it ran; if the request for approval was kept, making the same call again continues it";
+
+/// No task has this id, or it is another's.
+pub const NO_SUCH_TASK: &str = "no task has this id here: it ended long ago, or is not yours";
+
+/// A task may be there, and nobody can tell.
+pub const TASK_UNTOLD: &str = "the approval service cannot be reached, and only it knows this task; asking again in a minute may help";
+
+/// What the daemon knows of a task's call whose arguments and result are not here
+/// any more.
+pub fn recalled(answer: &proto::ApprovalAnswer) -> String {
+    use crate::proto::{Outcome, Status, Use};
+    let detail = sentence(&line(&answer.outcome_detail));
+    match (answer.status(), answer.r#use()) {
+        (Status::Pending, _) => format!(
+            "Not run yet: the proxy was restarted while this call waited for approval by {}. Make the same call again, with the same arguments: your request continues.",
+            line(&answer.asked)
+        ),
+        (Status::Approved, Use::Unused) => "Not run yet: it was approved, but the proxy was restarted and has lost the arguments. Make the same call again, with the same arguments: your request continues, and the approval counts.".to_owned(),
+        (Status::Approved, Use::Lapsed) => "Not run: it was approved, and nobody came for it in time. Making the same call again asks anew.".to_owned(),
+        (Status::Approved, _) => match answer.outcome() {
+            Outcome::Succeeded => "This call ran and succeeded. Its result is not kept any more: do not repeat the call for it; look at what it changed.".to_owned(),
+            Outcome::Failed => format!("This call ran and failed. {detail} What the tool said is not kept any more."),
+            _ if detail.is_empty() => unknown("the proxy lost sight of it while it ran"),
+            _ => unknown(&detail),
+        },
+        (Status::Denied, _) => denied(answer),
+        (Status::Withdrawn, _) => WITHDRAWN.to_owned(),
+        _ => expired(Some(answer)),
+    }
 }
 
 /// `text` with a full stop at its end.

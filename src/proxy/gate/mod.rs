@@ -6,6 +6,16 @@
 //!           └── hold ── wait ── check again ── take the use ── forward ── report
 //! ```
 //!
+//! | part | what it is |
+//! |---|---|
+//! | `judge` | what the policy says of a call, also just before it runs |
+//! | `run`, `wait` | a held call from its question to its outcome, while its client waits |
+//! | `send`, `using` | one use: taken, sent, its lease kept, its outcome told |
+//! | `tasks` | a held call that its client follows by an id |
+//! | `rounds` | a call that goes on once its client has answered the server's questions |
+//! | `broken` | waits that ended on our side before their requests did |
+//! | `record` | calls that were not held, for the history |
+//!
 //! Promises: a held call reaches the server only after its use was taken, with
 //! the digest that was approved, while its answer can still be delivered, and
 //! once. Just before that the policy and the tool's definition are looked at
@@ -14,13 +24,18 @@
 //! Must never: tell a time-out as a person's no, or give an approval back after
 //! bytes were sent.
 
+mod broken;
 mod definitions;
 mod judge;
 mod party;
 mod policies;
 mod record;
 mod reply;
+mod rounds;
 mod run;
+mod send;
+mod tasks;
+mod using;
 mod wait;
 
 use std::sync::Arc;
@@ -31,9 +46,18 @@ pub use judge::{Judged, Question};
 pub use party::{Party, Server};
 pub use policies::{NoPolicy, Policies};
 pub use reply::Reply;
+pub use tasks::TaskRequest;
+
+use tokio_util::task::TaskTracker;
 
 use crate::hold::Service;
+use broken::Broken;
 use record::Recorder;
+use rounds::Rounds;
+use tasks::Tasks;
+
+/// How long the last outcomes may take to be told when the proxy ends.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
 
 /// What happens to the request when a client cancels the call that waits on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,17 +87,44 @@ pub struct Gate {
     policies: Policies,
     recorder: Recorder,
     settings: Settings,
+    tasks: Tasks,
+    rounds: Rounds,
+    broken: Broken,
+    /// Outcomes that are being told.
+    telling: TaskTracker,
 }
 
 impl Gate {
     /// A gate that asks this daemon. Within a tokio runtime.
     pub fn new(service: Service, policies: Policies, settings: Settings) -> Arc<Gate> {
         let recorder = Recorder::start(service.clone());
-        Arc::new(Gate { service, policies, recorder, settings })
+        Arc::new(Gate {
+            service,
+            policies,
+            recorder,
+            settings,
+            tasks: Tasks::default(),
+            rounds: Rounds::default(),
+            broken: Broken::default(),
+            telling: TaskTracker::new(),
+        })
     }
 
-    /// Tells the history what is still to be told, for a moment.
+    /// Whether calls may become tasks, so that a modern server's answer to
+    /// `server/discover` is to say so: see [`answer::tasks::announced`].
+    ///
+    /// [`answer::tasks::announced`]: crate::proxy::answer::tasks::announced
+    pub fn offers_tasks(&self) -> bool {
+        !self.settings.dry_run
+    }
+
+    /// Tells the daemon what is still to be told, for a moment.
     pub async fn finish(&self) {
-        self.recorder.finish().await;
+        let last = async {
+            self.close_rounds(true).await;
+            self.telling.close();
+            self.telling.wait().await;
+        };
+        let _ = tokio::join!(tokio::time::timeout(LAST_WITHIN, last), self.recorder.finish());
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::definitions::Definitions;
 use crate::proxy::message::ToolCall;
 
@@ -16,6 +18,8 @@ pub struct Party {
     pub session: String,
     /// How long a client that offers nothing is kept waiting.
     pub hold: Duration,
+    /// Cancelled when the client will not come back.
+    over: CancellationToken,
     /// Name and version, as the client said at `initialize`.
     agent: Mutex<(String, String)>,
 }
@@ -23,7 +27,20 @@ pub struct Party {
 impl Party {
     /// A session of which nothing was said yet.
     pub fn new(client: String, session: String, hold: Duration) -> Party {
-        Party { client, session, hold, agent: Mutex::default() }
+        let over = CancellationToken::new();
+        Party { client, session, hold, over, agent: Mutex::default() }
+    }
+
+    /// The same for a client that will not come back once this is cancelled: what it
+    /// would have to fetch is not run then.
+    #[must_use]
+    pub fn until(self, over: CancellationToken) -> Party {
+        Party { over, ..self }
+    }
+
+    /// Cancelled when the client will not come back.
+    pub fn over(&self) -> CancellationToken {
+        self.over.clone()
     }
 
     /// Takes note of what the client says of itself.

@@ -1,246 +1,199 @@
 //! A held call from its question to its outcome.
+//!
+//! ```text
+//!   continues a round? ── yes ──────────────────────────────────────┐
+//!     │ no                                                          │
+//!   the client takes tasks? ── yes ──> a task (its own module)      │
+//!     │ no                                                          v
+//!   wait ──> approved ──> begin (check, take the use) ──> send ──> answered
+//! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
-
+use super::broken::Same;
+use super::send::{Stopped, Towards};
+use super::using::{Using, outcome};
 use super::wait::{Progress, Waited, wait};
 use super::{Gate, OnCancel, Question, Reply};
-use crate::client::boot;
+use crate::client::{boot, reason_of};
 use crate::hold::{Ending, Hold, Standing, Trouble};
 use crate::policy::Action;
-use crate::proto::Outcome;
 use crate::proxy::answer::{self, words};
 use crate::proxy::message::server::Ended;
-use crate::proxy::message::{Id, Incoming, ServerMessage, ToolCall, call, client};
-use crate::proxy::upstream::{NoAnswer, Outgoing, Upstream};
+use crate::proxy::message::{Era, ServerMessage};
+use crate::proxy::upstream::{NoAnswer, Upstream};
 
 /// How long a daemon is looked for that was not reached yet. Clients that give up
 /// early do so after 60 s.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the outcome of a call may take to be told. The daemon takes it as
-/// unknown once the lease ends, and a report that comes later still counts.
-const REPORT_WITHIN: Duration = Duration::from_secs(600);
-/// How long a server that was told of a cancellation may still answer.
-const AFTER_CANCEL: Duration = Duration::from_secs(10);
+/// How long a wait is remembered that was broken off before the daemon said until
+/// when: the daemon's own default.
+const UNTOLD: Duration = Duration::from_secs(15 * 60);
 
 impl Gate {
     /// Holds a call until people have answered, runs it if they approved, and
-    /// sends the answer. Ends when all of that is done, or the client is gone.
-    pub async fn hold(&self, question: Question, reply: Reply, upstream: Arc<dyn Upstream>) {
-        let mut hold = self.question(&question);
+    /// sends the answer. Ends when all of that is done, when a task does it
+    /// instead, or the client is gone.
+    pub async fn hold(
+        self: &Arc<Self>,
+        question: Question,
+        reply: Reply,
+        upstream: Arc<dyn Upstream>,
+    ) {
+        let Some(question) = self.carry_on(question, &reply, &*upstream).await else { return };
+        if let Some(task) = self.tasks.place(&question) {
+            return self.hold_as_task(question, task, reply, upstream).await;
+        }
+        let mut hold = self.ask(&question);
         let mut progress = question.call.progress_token().map(Progress::to);
         let bound = Some(question.party.hold);
-        let waited = wait(&mut hold, &reply, progress.as_mut(), bound).await;
-        let said = match waited {
-            Waited::Gone => return self.gone(&hold, &reply).await,
-            Waited::Bounded => match &*hold.standing().borrow() {
-                Standing::Held(held) | Standing::Away(held) => words::waiting(held),
-                Standing::Asking => {
-                    words::trouble(&Trouble::Away(tonic::Status::unavailable("no answer")))
-                }
-            },
-            Waited::Ended(Ending::Approved) => {
-                let ran = self.run(&question, &mut hold, &reply, &*upstream, progress.as_ref());
-                match ran.await {
-                    Ok(answer) => {
-                        reply.send(answer.under(&question.call.id)).await;
-                        return;
+        let said = match wait(&mut hold, &reply, progress.as_mut(), bound).await {
+            Waited::Gone => return self.gone(&question, &hold, &reply).await,
+            Waited::Bounded => {
+                let said = match &*hold.standing().borrow() {
+                    Standing::Held(held) | Standing::Away(held) => words::waiting(held),
+                    Standing::Asking => {
+                        words::trouble(&Trouble::Away(tonic::Status::unavailable("no answer")))
                     }
-                    Err(Stopped::Gone) => return self.gone(&hold, &reply).await,
-                    Err(Stopped::Said(said)) => said,
-                }
+                };
+                self.break_off(&question, &hold);
+                said
             }
-            Waited::Ended(ending) => refused(&hold, &ending),
+            Waited::Ended(ending) => {
+                let reply = reply.after(progress.map_or(0, |progress| progress.count));
+                return self.decided(question, hold, ending, &reply, &*upstream).await;
+            }
         };
-        self.answer(&question, &reply, &said).await;
+        self.say(&question, &reply, &said).await;
     }
 
-    fn question(&self, question: &Question) -> Hold {
+    /// A question to the daemon, where an earlier one was broken off in its place.
+    pub(super) fn ask(&self, question: &Question) -> Hold {
         let timeout = match question.verdict.action {
             Action::Hold { timeout } => timeout,
             _ => None,
         };
         let digest = question.call.digest(&question.server.name);
-        Hold::new(self.service.clone(), question.describe(), digest, timeout, PATIENCE)
+        let hold = Hold::new(self.service.clone(), question.describe(), digest, timeout, PATIENCE);
+        match self.broken.take(&Same::of(question)) {
+            Some(call_id) => hold.continuing(call_id),
+            None => hold,
+        }
     }
 
-    async fn answer(&self, question: &Question, reply: &Reply, said: &str) {
+    /// The wait has ended while the client waited for the answer itself.
+    pub(super) async fn decided(
+        self: &Arc<Self>,
+        question: Question,
+        hold: Hold,
+        ending: Ending,
+        reply: &Reply,
+        upstream: &dyn Upstream,
+    ) {
+        let said = match ending {
+            Ending::Approved => {
+                let towards = Towards::Client(reply);
+                match self.begin(&question, hold, towards, upstream).await {
+                    Ok((using, outgoing)) => {
+                        let answered = self.send(outgoing, towards, upstream).await;
+                        return self.answered(question, using, answered, reply).await;
+                    }
+                    Err(Stopped::Gone(hold)) => return self.gone(&question, &hold, reply).await,
+                    Err(Stopped::NotNow(hold, said)) => {
+                        self.break_off(&question, &hold);
+                        said
+                    }
+                    Err(Stopped::Said(said)) => said,
+                }
+            }
+            ending => self.refused(&question, &hold, &ending),
+        };
+        self.say(&question, reply, &said).await;
+    }
+
+    /// The server has answered, or will not.
+    pub(super) async fn answered(
+        self: &Arc<Self>,
+        question: Question,
+        using: Using,
+        answered: Result<ServerMessage, NoAnswer>,
+        reply: &Reply,
+    ) {
+        let (id, era) = (question.call.id.clone(), question.call.era);
+        let (told, detail) = outcome(&answered);
+        let open = match &answered {
+            Ok(answer) if era == Era::Modern => match answer.ended() {
+                // Before the client hears of it: it may answer at once.
+                Ended::InputRequired { asked, state } => {
+                    self.open_round(question, using, asked, state).await
+                }
+                _ => Err(using),
+            },
+            _ => Err(using),
+        };
+        if let Err(using) = open {
+            self.report(using, told, detail).await;
+        }
+        let answer = match answered {
+            Ok(answer) => answer.under(&id),
+            Err(error) => answer::result(&id, &answer::tool_error(era, &no_answer(&error))),
+        };
+        reply.send(answer).await;
+    }
+
+    /// Tells the agent why its call has no answer of the server's.
+    pub(super) async fn say(&self, question: &Question, reply: &Reply, said: &str) {
         let result = answer::tool_error(question.call.era, said);
         reply.send(answer::result(&question.call.id, &result)).await;
     }
 
+    /// What the agent is told of a request that ended without an approval.
+    pub(super) fn refused(&self, question: &Question, hold: &Hold, ending: &Ending) -> String {
+        match (ending, &hold.answer) {
+            (Ending::Denied, Some(answer)) => words::denied(answer),
+            (Ending::Refused(trouble), _) => {
+                if let Trouble::Away(_) = trouble {
+                    // It may have taken the call all the same.
+                    self.break_off(question, hold);
+                }
+                words::trouble(trouble)
+            }
+            (Ending::Withdrawn, _) => words::WITHDRAWN.to_owned(),
+            (_, answer) => words::expired(answer.as_ref()),
+        }
+    }
+
     /// The client went away while its call was held.
-    async fn gone(&self, hold: &Hold, reply: &Reply) {
-        if reply.is_cancelled()
-            && self.settings.on_cancel == OnCancel::Withdraw
-            && let Err(status) = hold.withdraw("cancelled by the client").await
-        {
-            let reason = crate::client::reason_of(&status).unwrap_or_default();
+    async fn gone(&self, question: &Question, hold: &Hold, reply: &Reply) {
+        self.given_up(question, hold, reply.is_cancelled()).await;
+    }
+
+    /// Nobody waits for a held call any more; perhaps because its client said so.
+    pub(super) async fn given_up(&self, question: &Question, hold: &Hold, cancelled: bool) {
+        if !cancelled || self.settings.on_cancel == OnCancel::Keep {
+            return self.break_off(question, hold);
+        }
+        if let Err(status) = hold.withdraw("cancelled by the client").await {
+            let reason = reason_of(&status).unwrap_or_default();
             tracing::warn!(request = hold.id(), reason, "a cancelled call could not be withdrawn");
         }
     }
 
-    /// Runs an approved call, once.
-    async fn run(
-        &self,
-        question: &Question,
-        hold: &mut Hold,
-        reply: &Reply,
-        upstream: &dyn Upstream,
-        progress: Option<&Progress>,
-    ) -> Result<ServerMessage, Stopped> {
-        let outgoing = self.ready(question, hold, upstream).await?;
-        if !reply.is_open() {
-            return Err(Stopped::Gone);
-        }
-        let since = boot();
-        let lease = hold.take().await.map_err(|trouble| words::trouble(&trouble))?;
-        let relay = reply.after(progress.map_or(0, |progress| progress.count));
-        let asking = self.ask(upstream, outgoing, &relay);
-        let answered = tokio::select! {
-            answered = asking => answered,
-            // Never ends: it is dropped with the call's end.
-            () = hold.keep_lease(lease, since) => unreachable!("a lease is kept until it is dropped"),
+    /// The wait ends on our side before its request did.
+    pub(super) fn break_off(&self, question: &Question, hold: &Hold) {
+        let until = match &*hold.standing().borrow() {
+            Standing::Held(held) | Standing::Away(held) => held.until,
+            Standing::Asking => boot() + UNTOLD,
         };
-        self.ended(hold, answered).await
-    }
-
-    /// The message as it goes out, if it may still.
-    async fn ready(
-        &self,
-        question: &Question,
-        hold: &Hold,
-        upstream: &dyn Upstream,
-    ) -> Result<Outgoing, Stopped> {
-        match self.changed_since(question, upstream).await {
-            Ok(None) => {}
-            Ok(Some(what)) => {
-                // What was approved is not what would run: nobody is to use it later.
-                if let Err(status) = hold.withdraw(&what).await {
-                    let reason = crate::client::reason_of(&status).unwrap_or_default();
-                    tracing::warn!(
-                        request = hold.id(),
-                        reason,
-                        "an approval could not be given up"
-                    );
-                }
-                return Err(words::changed(&what).into());
-            }
-            Err(why) => return Err(words::cannot_check(&why).into()),
-        }
-        let id = Id::ours(&format!("holdpoint-{}", hold.id().unwrap_or_default()));
-        let bytes = question.call.outgoing(&id, false);
-        // What goes out is read once more: it has the digest that was approved.
-        if digest(&bytes, &question.server.name) != Some(hold.digest()) {
-            return Err(words::changed("its own bytes differ").into());
-        }
-        Ok(Outgoing {
-            id,
-            bytes,
-            method: call::METHOD,
-            tool: Some(question.call.tool.clone()),
-            era: question.call.era,
-            progress_token: question.call.progress_token().and_then(|t| Id::read(t.as_bytes())),
-        })
-    }
-
-    /// Sends it and waits for its answer, as long as that may take.
-    async fn ask(
-        &self,
-        upstream: &dyn Upstream,
-        outgoing: Outgoing,
-        reply: &Reply,
-    ) -> Result<ServerMessage, NoAnswer> {
-        let cancelled = reply.cancelled();
-        let late = CancellationToken::new();
-        let asking = upstream.ask(outgoing, Some(reply), late.clone());
-        tokio::pin!(asking);
-        let why = tokio::select! {
-            answered = &mut asking => return answered,
-            () = cancelled.cancelled() => "the client cancelled it while it ran, and the server did not answer any more".to_owned(),
-            within = out_of(self.settings.answer_within) => {
-                format!("the server did not answer within {} s", within.as_secs())
-            }
-        };
-        late.cancel();
-        match tokio::time::timeout(AFTER_CANCEL, asking).await {
-            Ok(answered) => answered,
-            Err(_) => Err(NoAnswer::Lost(why)),
-        }
-    }
-
-    /// Tells the daemon how it ended.
-    async fn ended(
-        &self,
-        hold: &Hold,
-        answered: Result<ServerMessage, NoAnswer>,
-    ) -> Result<ServerMessage, Stopped> {
-        let (outcome, detail) = match &answered {
-            Ok(answer) => match answer.ended() {
-                Ended::Succeeded => (Outcome::Succeeded, String::new()),
-                Ended::Failed(None) => {
-                    (Outcome::Failed, "the tool answered that it failed".to_owned())
-                }
-                Ended::Failed(Some(code)) => (Outcome::Failed, format!("JSON-RPC error {code}")),
-                Ended::InputRequired { .. } => {
-                    (Outcome::Unknown, "the server wants input first".to_owned())
-                }
-                Ended::Task => (Outcome::Succeeded, "the server made a task of it".to_owned()),
-            },
-            Err(NoAnswer::NotSent(why)) => (Outcome::Failed, format!("not sent: {why}")),
-            Err(NoAnswer::Lost(why)) => (Outcome::Unknown, why.clone()),
-        };
-        if let Err(status) = hold.report(outcome, &detail, REPORT_WITHIN).await {
-            let reason = crate::client::reason_of(&status).unwrap_or_default();
-            tracing::warn!(request = hold.id(), reason, "an outcome could not be told");
-        }
-        answered.map_err(|error| match error {
-            NoAnswer::NotSent(why) => words::not_sent(&why).into(),
-            NoAnswer::Lost(why) => words::unknown(&why).into(),
-        })
+        self.broken.remember(Same::of(question), hold.call_id().to_owned(), until);
     }
 }
 
-/// Why an approved call did not run, or has no answer.
-enum Stopped {
-    /// The client went away.
-    Gone,
-    /// What the agent is told.
-    Said(String),
-}
-
-impl From<String> for Stopped {
-    fn from(said: String) -> Stopped {
-        Stopped::Said(said)
-    }
-}
-
-async fn out_of(within: Option<Duration>) -> Duration {
-    match within {
-        Some(within) => {
-            tokio::time::sleep(within).await;
-            within
-        }
-        None => std::future::pending().await,
-    }
-}
-
-fn digest(bytes: &Bytes, server: &str) -> Option<crate::call::digest::Digest> {
-    match client::read(bytes.clone()).ok()? {
-        Incoming::One(message) => Some(ToolCall::read(message).ok()?.digest(server)),
-        Incoming::Batch(_) => None,
-    }
-}
-
-/// What the agent is told of a request that ended without an approval.
-fn refused(hold: &Hold, ending: &Ending) -> String {
-    match (ending, &hold.answer) {
-        (Ending::Denied, Some(answer)) => words::denied(answer),
-        (Ending::Refused(trouble), _) => words::trouble(trouble),
-        (Ending::Withdrawn, _) => words::WITHDRAWN.to_owned(),
-        (_, answer) => words::expired(answer.as_ref()),
+/// What the agent is told where the server does not answer.
+pub(super) fn no_answer(error: &NoAnswer) -> String {
+    match error {
+        NoAnswer::NotSent(why) => words::not_sent(why),
+        NoAnswer::Lost(why) => words::unknown(why),
     }
 }

@@ -124,8 +124,7 @@ impl ToolCall {
 
     /// Whether the client can wait for a task of the extension.
     pub fn takes_tasks(&self) -> bool {
-        let extensions = || self.meta(CLIENT_CAPABILITIES)?.get("extensions");
-        self.era == Era::Modern && extensions().is_some_and(|e| e.get(TASKS).is_some())
+        self.message.declares_tasks()
     }
 
     /// What a modern request says of its client: name and version.
@@ -148,17 +147,43 @@ impl ToolCall {
         .digest()
     }
 
+    /// The digest of the call that this one repeats with answers to what the server
+    /// asked; its own, if it answers nothing.
+    pub fn first_digest(&self, server: &str) -> Digest {
+        let none = Json::Object(Vec::new());
+        let arguments = self.param("arguments").unwrap_or(&none);
+        let (input_responses, request_state) = (None, None);
+        Covered { server, tool: &self.tool, arguments, input_responses, request_state }.digest()
+    }
+
     /// The message as the server gets it once it may run: under an id of ours,
-    /// and, if `alone`, without the client's word that it can wait for tasks.
+    /// and, if `alone`, without the client's word that it can wait for tasks, and
+    /// that it wants to hear of progress.
     pub fn outgoing(&self, id: &Id, alone: bool) -> Bytes {
-        let bytes = self.message.under(id);
-        if !alone {
-            return bytes;
+        let mut bytes = self.message.under(id);
+        let meta = ["params", "_meta", CLIENT_CAPABILITIES, "extensions"];
+        for (path, name) in [(&meta[..], TASKS), (&meta[..2], "progressToken")] {
+            let object = scan::find(&bytes, path).filter(|_| alone);
+            bytes = object.and_then(|o| scan::without(&bytes, o, name)).unwrap_or(bytes);
         }
-        let path = ["params", "_meta", CLIENT_CAPABILITIES, "extensions"];
-        scan::find(&bytes, &path)
-            .and_then(|object| scan::without(&bytes, object, TASKS))
-            .unwrap_or(bytes)
+        bytes
+    }
+
+    /// The same once more, with answers to what the server asked, and the state that
+    /// it gave: the JSON text of each. They replace those that the call had.
+    pub fn repeat(&self, id: &Id, responses: Option<&[u8]>, state: Option<&[u8]>) -> Option<Bytes> {
+        let mut bytes = self.outgoing(id, true);
+        let given = [("inputResponses", responses), ("requestState", state)];
+        for (name, value) in given {
+            let params = scan::find(&bytes, &["params"])?;
+            bytes = scan::without(&bytes, params, name).unwrap_or(bytes);
+            if let Some(value) = value {
+                let params = scan::find(&bytes, &["params"])?;
+                let value = std::str::from_utf8(value).ok()?;
+                bytes = scan::with_member(&bytes, params, name, value)?;
+            }
+        }
+        Some(bytes)
     }
 }
 
@@ -208,6 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn a_repeat_differs_in_what_it_answers_and_in_nothing_else() {
+        let first = call(r#"{"name":"a","arguments":{"x":1},"requestState":"old"}"#).expect("one");
+        let id = Id::ours("h");
+        let answered = first.repeat(&id, Some(br#"{"q":{}}"#), Some(br#""new""#)).expect("spliced");
+        assert_eq!(
+            &answered[..],
+            br#"{"jsonrpc":"2.0","id":"h","method":"tools/call","params":{"requestState":"new","inputResponses":{"q":{}},"name":"a","arguments":{"x":1}}}"#
+        );
+        let bare = first.repeat(&id, None, None).expect("spliced");
+        let Ok(Incoming::One(bare)) = client::read(bare) else { panic!("one") };
+        let bare = ToolCall::read(bare).expect("a call");
+        assert_eq!((bare.request_state(), bare.answered().len()), (None, 0));
+        assert_eq!(bare.first_digest("s"), first.first_digest("s"));
+        assert_ne!(first.first_digest("s"), first.digest("s"));
+    }
+
+    #[test]
     fn a_call_that_nobody_waits_for_is_refused() {
         let text = r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"a"}}"#;
         let Ok(Incoming::One(message)) = client::read(Bytes::from(text)) else { panic!("one") };
@@ -226,6 +268,7 @@ mod tests {
         assert_eq!(modern.client_info(), Some(("c", "1")));
         let alone = modern.outgoing(&Id::ours("h"), true);
         assert!(!alone.windows(TASKS.len()).any(|w| w == TASKS.as_bytes()));
+        assert!(!alone.windows(8).any(|w| w == b"progress"));
         assert!(alone.windows(7).any(|w| w == br#"{"x":{}"#));
         let told = modern.digest("s");
         let untold = modern.without_progress();

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::scan::{self, items};
-use super::{Era, Id};
+use super::{CLIENT_CAPABILITIES, Era, Id, TASKS};
 use crate::call::json::{Json, parse_envelope};
 
 /// The most messages in one batch. Batches left the protocol in 2025-06-18;
@@ -32,6 +32,8 @@ pub mod code {
     pub const INTERNAL: i32 = -32603;
     /// MCP: headers and body disagree.
     pub const HEADER_MISMATCH: i32 = -32020;
+    /// MCP: the request does not declare an extension that it uses.
+    pub const MISSING_CAPABILITY: i32 = -32021;
 }
 
 /// What came in one piece: a line, or the body of a POST.
@@ -214,6 +216,12 @@ impl ClientMessage {
     /// Which protocol it belongs to.
     pub fn era(&self) -> Era {
         Era::of(self.params())
+    }
+
+    /// Whether the request says that its client knows the tasks of the extension.
+    pub fn declares_tasks(&self) -> bool {
+        let meta = || self.params()?.get("_meta")?.get(CLIENT_CAPABILITIES)?.get("extensions");
+        self.era() == Era::Modern && meta().is_some_and(|e| e.get(TASKS).is_some())
     }
 
     /// The id, if it is a request.

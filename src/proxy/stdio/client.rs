@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,9 @@ const MAX_HELD: usize = 256;
 const LIST_CHANGED: &str = "notifications/tools/list_changed";
 /// The most requests of the client whose answers we want to see.
 const MAX_WATCHED: usize = 256;
+/// The most questions about tasks that are answered at once. The daemon may have
+/// to be asked, and may be away: then the client is read more slowly.
+const MAX_ASKED: usize = 64;
 
 /// One client, from its first line to its last.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct Session {
     held: Mutex<HashMap<Id, Waiting>>,
     /// Requests whose answers the gate wants to see.
     watched: Mutex<HashMap<Id, Watched>>,
+    /// Places for questions about tasks.
+    asked: Arc<Semaphore>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -55,6 +60,8 @@ struct Waiting {
 enum Watched {
     /// It lists tools.
     Tools,
+    /// It says what the server can do, to which we add.
+    Discover,
 }
 
 impl Session {
@@ -76,6 +83,7 @@ impl Session {
             closed,
             held: Mutex::default(),
             watched: Mutex::default(),
+            asked: Arc::new(Semaphore::new(MAX_ASKED)),
             tasks: Mutex::default(),
         }
     }
@@ -118,8 +126,18 @@ impl Session {
             match method.as_str() {
                 "initialize" => self.introduced(&message),
                 "tools/list" => self.watch(id, Watched::Tools),
+                "server/discover" if self.gate.offers_tasks() => self.watch(id, Watched::Discover),
                 _ => {}
             }
+        }
+        if let Some(asked) = self.gate.task_request(&message) {
+            let Ok(place) = self.asked.clone().acquire_owned().await else { return };
+            let session = self.clone();
+            return self.spawn(async move {
+                let _place = place;
+                let answering = session.gate.answer_task(asked, &session.party, &session.server);
+                let _ = session.out.send(answering.await).await;
+            });
         }
         self.upstream.send(message.bytes).await;
     }
@@ -205,19 +223,25 @@ impl Session {
                 return self.refuse(&Refusal::new(code::INTERNAL, why).of(&id)).await;
             }
         };
-        self.looked_at(&message);
-        let _ = self.out.send(message.bytes).await;
+        let _ = self.out.send(self.looked_at(message)).await;
     }
 
-    fn looked_at(&self, message: &ServerMessage) {
-        if message.said == Said::Notification(LIST_CHANGED.to_owned()) {
-            return self.server.definitions.forget();
+    /// What the client gets of what the server said.
+    fn looked_at(&self, message: ServerMessage) -> Bytes {
+        let watched = match &message.said {
+            Said::Answer(id) => locked(&self.watched).remove(id),
+            Said::Notification(method) if method == LIST_CHANGED => {
+                self.server.definitions.forget();
+                None
+            }
+            _ => None,
+        };
+        match watched {
+            Some(Watched::Tools) => self.server.definitions.learn(&message),
+            Some(Watched::Discover) => return answer::tasks::announced(&message.bytes),
+            None => {}
         }
-        if let Said::Answer(id) = &message.said
-            && let Some(Watched::Tools) = locked(&self.watched).remove(id)
-        {
-            self.server.definitions.learn(message);
-        }
+        message.bytes
     }
 
     /// The server has ended: whoever still waits for people is told. What was sent

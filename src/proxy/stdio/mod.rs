@@ -73,8 +73,8 @@ where
         Ok(started) => started,
         Err(error) => return Ended::CannotStart(error),
     };
-    let party = Party::new(String::new(), between.session, between.hold);
     let closed = CancellationToken::new();
+    let party = Party::new(String::new(), between.session, between.hold).until(closed.clone());
     let session = Arc::new(Session::new(
         gate.clone(),
         party,

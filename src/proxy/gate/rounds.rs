@@ -1,0 +1,211 @@
+//! Calls that a server answered with "input required": the client repeats such a
+//! call with answers to what was asked, and the repeat is the same call, under the
+//! use that was taken for the first.
+//!
+//! Promises: a repeat continues a use only if everything agrees: the party, the
+//! server, the tool, the arguments, exactly the state that the server just gave
+//! (or its absence), and answers only to what it asked. Each round is continued
+//! once, and not later than [`WITHIN`]. Must never: let what a person did not see
+//! run for anything but the questions of the server that they let the call go to.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::send::{Towards, next_round};
+use super::using::Using;
+use super::{Definition, Gate, Question, Reply};
+use crate::call::digest::Digest;
+use crate::client::boot;
+use crate::policy::Verdict;
+use crate::proto::Outcome;
+use crate::proxy::answer::words;
+use crate::proxy::upstream::Upstream;
+
+/// How long a client may take to answer. People answer some of the questions.
+pub const WITHIN: Duration = Duration::from_secs(15 * 60);
+/// The most rounds of one client that are open at once. With more, its oldest ends.
+const MOST: usize = 64;
+/// The most that a server may ask at once.
+const ASKED: usize = 100;
+
+/// What the daemon is told of a call that stays where the server asked.
+const NOT_BACK: &str = "the server asked for input and the client did not come back";
+
+/// What tells one open round from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    client: String,
+    session: String,
+    /// Covers the server, the tool and the arguments, but no answers and no state.
+    call: Digest,
+    /// SHA-256 of the state that the server gave: it may be long.
+    state: Option<[u8; 32]>,
+}
+
+impl Place {
+    fn of(question: &Question, state: Option<&str>) -> Place {
+        Place {
+            client: question.party.client.clone(),
+            session: question.party.session.clone(),
+            call: question.call.first_digest(&question.server.name),
+            state: state.map(|state| Sha256::digest(state).into()),
+        }
+    }
+}
+
+/// A use that stays granted while the client gathers what the server asked for.
+#[derive(Debug)]
+pub struct Round {
+    place: Place,
+    asked: HashSet<String>,
+    using: Using,
+    /// What was approved, and by which rule it was held.
+    verdict: Verdict,
+    definition: Option<Definition>,
+    /// On [`boot`]'s clock.
+    until: Duration,
+}
+
+impl Round {
+    fn is_continued_by(&self, place: &Place, answered: &[&str]) -> bool {
+        self.until > boot()
+            && self.place == *place
+            && answered.iter().all(|name| self.asked.contains(*name))
+            && (self.asked.is_empty() || !answered.is_empty())
+    }
+}
+
+/// Rounds that wait for their clients, oldest first.
+#[derive(Debug, Default)]
+pub struct Rounds(Mutex<Vec<Round>>);
+
+impl Rounds {
+    /// The round that this call continues, if it does. It is open no more.
+    fn take(&self, question: &Question) -> Option<Round> {
+        let call = &question.call;
+        let place = Place::of(question, call.request_state());
+        let answered = call.answered();
+        let mut rounds = self.rounds();
+        let is_it = |round: &Round| round.is_continued_by(&place, &answered);
+        let at = rounds.iter().position(is_it)?;
+        Some(rounds.remove(at))
+    }
+
+    /// Opens a round. Returns one that has to make room for it.
+    fn open(&self, round: Round) -> Option<Round> {
+        let mut rounds = self.rounds();
+        let of_client = |other: &&Round| other.place.client == round.place.client;
+        let full = rounds.iter().filter(of_client).count() >= MOST;
+        let oldest = rounds.iter().position(|other| full && of_client(&other));
+        let oldest = oldest.map(|at| rounds.remove(at));
+        rounds.push(round);
+        oldest
+    }
+
+    /// Takes those out that are over; all of them, if `all`.
+    fn over(&self, all: bool) -> Vec<Round> {
+        let now = boot();
+        self.rounds().extract_if(.., |round| all || round.until <= now).collect()
+    }
+
+    fn rounds(&self) -> MutexGuard<'_, Vec<Round>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Gate {
+    /// Keeps the use of a call that the server answered with questions, for the
+    /// repeat that answers them.
+    ///
+    /// # Errors
+    /// The use, if the server asked for more than is kept.
+    pub(super) async fn open_round(
+        self: &Arc<Self>,
+        question: Question,
+        using: Using,
+        asked: Vec<String>,
+        state: Option<String>,
+    ) -> Result<(), Using> {
+        if asked.len() > ASKED {
+            return Err(using);
+        }
+        let round = Round {
+            place: Place::of(&question, state.as_deref()),
+            asked: asked.into_iter().collect(),
+            using,
+            verdict: question.verdict,
+            definition: question.definition,
+            until: boot() + WITHIN,
+        };
+        self.reopen(round).await;
+        let gate = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(WITHIN).await;
+            if let Some(gate) = gate.upgrade() {
+                gate.close_rounds(false).await;
+            }
+        });
+        Ok(())
+    }
+
+    async fn reopen(&self, round: Round) {
+        if let Some(oldest) = self.rounds.open(round) {
+            self.report(oldest.using, Outcome::Unknown, NOT_BACK.to_owned()).await;
+        }
+    }
+
+    /// Gives up the uses of clients that did not come back; of all, if `all`.
+    pub(super) async fn close_rounds(&self, all: bool) {
+        for round in self.rounds.over(all) {
+            self.report(round.using, Outcome::Unknown, NOT_BACK.to_owned()).await;
+        }
+    }
+
+    /// Sends a call on that answers what the server asked, under the use that was
+    /// taken for it. Returns a call that does not.
+    pub(super) async fn carry_on(
+        self: &Arc<Self>,
+        mut question: Question,
+        reply: &Reply,
+        upstream: &dyn Upstream,
+    ) -> Option<Question> {
+        let Some(mut round) = self.rounds.take(&question) else { return Some(question) };
+        // Measured by what people approved, not by what holds since.
+        question.verdict = round.verdict.clone();
+        question.definition = round.definition.clone();
+        let said = match self.changed_since(&question, upstream).await {
+            Ok(None) if reply.is_open() => {
+                let towards = Towards::Client(reply);
+                let message = |id: &_| Some(question.call.outgoing(id, false));
+                match next_round(&question, &mut round.using, towards, message) {
+                    Some(outgoing) => {
+                        let answered = self.send(outgoing, towards, upstream).await;
+                        self.answered(question, round.using, answered, reply).await;
+                        return None;
+                    }
+                    None => self.not_continued(round, "its own bytes differ").await,
+                }
+            }
+            Ok(None) => {
+                self.reopen(round).await;
+                return None;
+            }
+            Ok(Some(what)) => self.not_continued(round, &what).await,
+            Err(why) => {
+                self.reopen(round).await;
+                words::cannot_check(&why)
+            }
+        };
+        self.say(&question, reply, &said).await;
+        None
+    }
+
+    async fn not_continued(&self, round: Round, what: &str) -> String {
+        let detail = format!("not continued after the server asked for input: {what}");
+        self.report(round.using, Outcome::Unknown, detail).await;
+        words::not_continued(what)
+    }
+}

@@ -1,0 +1,181 @@
+//! One approved call on its way to the server and back.
+//!
+//! Promises: before anything is sent, the policy and the tool's definition are
+//! looked at once more, the use is taken, and what goes out is read again and is
+//! what was approved.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::tasks::Task;
+use super::using::{Using, sent_as};
+use super::{Gate, Question, Reply};
+use crate::client::reason_of;
+use crate::hold::Hold;
+use crate::proxy::answer::words;
+use crate::proxy::message::{Id, Incoming, ServerMessage, ToolCall, call, client};
+use crate::proxy::upstream::{NoAnswer, Outgoing, Upstream};
+
+/// How long a server that was told of a cancellation may still answer.
+const AFTER_CANCEL: Duration = Duration::from_secs(10);
+
+/// Where the answer of a call goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Towards<'a> {
+    /// To the client that waits for it.
+    Client(&'a Reply),
+    /// Into a task of ours, where the client fetches it.
+    Task(&'a Task),
+}
+
+impl<'a> Towards<'a> {
+    fn is_open(self) -> bool {
+        match self {
+            Towards::Client(reply) => reply.is_open(),
+            Towards::Task(task) => !task.is_gone(),
+        }
+    }
+
+    fn cancelled(self) -> CancellationToken {
+        match self {
+            Towards::Client(reply) => reply.cancelled(),
+            Towards::Task(task) => task.cancelled(),
+        }
+    }
+
+    fn relay(self) -> Option<&'a Reply> {
+        match self {
+            Towards::Client(reply) => Some(reply),
+            Towards::Task(_) => None,
+        }
+    }
+
+    /// Whether the server is to answer this call by itself, with no word before.
+    fn is_task(self) -> bool {
+        matches!(self, Towards::Task(_))
+    }
+}
+
+/// Why an approved call does not run.
+#[derive(Debug)]
+pub enum Stopped {
+    /// Nobody would hear the answer; the approval stays for who comes back.
+    Gone(Box<Hold>),
+    /// Not now; the approval stays for who asks again.
+    NotNow(Box<Hold>, String),
+    /// What the agent is told.
+    Said(String),
+}
+
+impl Gate {
+    /// Takes the use of an approved call, if it may still run and its answer can
+    /// still be delivered. Returns what is to be sent, now.
+    pub(super) async fn begin(
+        &self,
+        question: &Question,
+        hold: Hold,
+        towards: Towards<'_>,
+        upstream: &dyn Upstream,
+    ) -> Result<(Using, Outgoing), Stopped> {
+        match self.changed_since(question, upstream).await {
+            Ok(None) => {}
+            Ok(Some(what)) => {
+                // What was approved is not what would run: nobody is to use it later.
+                if let Err(status) = hold.withdraw(&what).await {
+                    let reason = reason_of(&status).unwrap_or_default();
+                    tracing::warn!(
+                        request = hold.id(),
+                        reason,
+                        "an approval could not be given up"
+                    );
+                }
+                return Err(Stopped::Said(words::changed(&what)));
+            }
+            Err(why) => return Err(Stopped::NotNow(Box::new(hold), words::cannot_check(&why))),
+        }
+        let id = sent_as(&hold, 1);
+        let bytes = question.call.outgoing(&id, towards.is_task());
+        let digest = read(&bytes).map(|call| call.digest(&question.server.name));
+        if digest != Some(hold.digest()) {
+            return Err(Stopped::Said(words::changed("its own bytes differ")));
+        }
+        if !towards.is_open() {
+            return Err(Stopped::Gone(Box::new(hold)));
+        }
+        let taken = Using::take(hold).await;
+        let using = taken.map_err(|trouble| Stopped::Said(words::trouble(&trouble)))?;
+        Ok((using, outgoing(question, towards, id, bytes)))
+    }
+
+    /// Sends a call whose use was taken and waits for its answer, as long as that
+    /// may take.
+    pub(super) async fn send(
+        &self,
+        outgoing: Outgoing,
+        towards: Towards<'_>,
+        upstream: &dyn Upstream,
+    ) -> Result<ServerMessage, NoAnswer> {
+        let (cancelled, late) = (towards.cancelled(), CancellationToken::new());
+        let asking = upstream.ask(outgoing, towards.relay(), late.clone());
+        tokio::pin!(asking);
+        let why = tokio::select! {
+            answered = &mut asking => return answered,
+            () = cancelled.cancelled() => "the client cancelled it while it ran, and the server did not answer any more".to_owned(),
+            within = out_of(self.settings.answer_within) => {
+                format!("the server did not answer within {} s", within.as_secs())
+            }
+        };
+        late.cancel();
+        match tokio::time::timeout(AFTER_CANCEL, asking).await {
+            Ok(answered) => answered,
+            Err(_) => Err(NoAnswer::Lost(why)),
+        }
+    }
+}
+
+/// What continues a call whose use was taken: the same call, whatever it answers
+/// to what the server asked. `None` if it is another.
+pub fn next_round(
+    question: &Question,
+    using: &mut Using,
+    towards: Towards<'_>,
+    message: impl FnOnce(&Id) -> Option<Bytes>,
+) -> Option<Outgoing> {
+    let id = using.next_id();
+    let bytes = message(&id)?;
+    let server = &question.server.name;
+    let same = read(&bytes)?.first_digest(server) == question.call.first_digest(server);
+    same.then(|| outgoing(question, towards, id, bytes))
+}
+
+fn outgoing(question: &Question, towards: Towards<'_>, id: Id, bytes: Bytes) -> Outgoing {
+    let token = question.call.progress_token().filter(|_| !towards.is_task());
+    Outgoing {
+        id,
+        bytes,
+        method: call::METHOD,
+        tool: Some(question.call.tool.clone()),
+        era: question.call.era,
+        progress_token: token.and_then(|token| Id::read(token.as_bytes())),
+    }
+}
+
+async fn out_of(within: Option<Duration>) -> Duration {
+    match within {
+        Some(within) => {
+            tokio::time::sleep(within).await;
+            within
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What goes out is read once more, as strictly as what came in.
+fn read(bytes: &Bytes) -> Option<ToolCall> {
+    match client::read(bytes.clone()).ok()? {
+        Incoming::One(message) => ToolCall::read(message).ok(),
+        Incoming::Batch(_) => None,
+    }
+}

@@ -1,0 +1,166 @@
+//! Held calls as tasks of the 2026-07-28 extension: the client gets an id at once
+//! and asks now and then how it goes.
+//!
+//! ```text
+//!   ask ── pending ──> working ──> approved: runs ──┬──> completed, failed
+//!    │ ended at once     │            ^             └──> input_required ──┐
+//!    v                   v            └────────── tasks/update ───────────┘
+//!   answered directly   cancelled
+//! ```
+//!
+//! A task's id is random and says nothing. What the daemon keeps beside the request
+//! is a hash of the id with the client, the session and the server, so nobody
+//! finds it but who got it, where they got it; also after this process ended,
+//! when all that is left of the call is the daemon's record.
+//!
+//! Promises: an id is given out only once the daemon has the request on disk; what
+//! is kept has bounds, and what is given up first is what ended first. Must never:
+//! answer for a task of another client, session or server, or say that there is one.
+
+mod follow;
+mod inputs;
+mod recall;
+mod request;
+mod task;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+pub use request::TaskRequest;
+pub use task::Task;
+
+use super::{Party, Question, Server};
+use crate::client::boot;
+
+/// How the ids of our tasks begin.
+pub const OURS: &str = "holdpoint-task-";
+/// The most tasks of one client, ended ones included.
+const MOST: usize = 256;
+/// The most bytes of results that are kept in all. Above the longest message, so
+/// that there is room for any one.
+const RESULTS: usize = 128 << 20;
+/// The longest call that is held as a task, in bytes: it stays in memory for as
+/// long as people take, and the daemon takes arguments of a quarter of this.
+const LONGEST_CALL: usize = 1 << 20;
+/// How long the result of a task is kept at least.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// Whose a task is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    client: String,
+    session: String,
+    server: String,
+}
+
+impl Owner {
+    fn of(party: &Party, server: &Server) -> Owner {
+        Owner {
+            client: party.client.clone(),
+            session: party.session.clone(),
+            server: server.name.clone(),
+        }
+    }
+
+    /// Under what the daemon finds the request of this owner's task again.
+    fn handle(&self, id: &str) -> String {
+        let mut hash = Sha256::new();
+        for part in [id, &self.client, &self.session, &self.server] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        format!("{OURS}{}", URL_SAFE_NO_PAD.encode(hash.finalize()))
+    }
+}
+
+/// The tasks that this process knows, oldest first.
+#[derive(Debug, Default)]
+pub struct Tasks(Mutex<Vec<Arc<Task>>>);
+
+impl Tasks {
+    /// A place for a call that is to be held as a task; `None` if its client does
+    /// not take tasks, or has too many.
+    pub fn place(&self, question: &Question) -> Option<Arc<Task>> {
+        if !question.call.takes_tasks() || question.call.message.bytes.len() > LONGEST_CALL {
+            return None;
+        }
+        let id = format!("{OURS}{}", URL_SAFE_NO_PAD.encode(random()?));
+        let owner = Owner::of(&question.party, &question.server);
+        let mut tasks = self.tasks();
+        tasks.retain(|task| !task.is_over());
+        let of_client = |task: &Arc<Task>| task.owner().client == owner.client;
+        if tasks.iter().filter(|task| of_client(task)).count() >= MOST {
+            let ended = tasks.iter().position(|task| of_client(task) && task.kept() > 0)?;
+            tasks.remove(ended);
+        }
+        let task = Arc::new(Task::new(id, owner, question.party.over()));
+        tasks.push(task.clone());
+        Some(task)
+    }
+
+    /// The task with this id, if it is this owner's; `Err` if it is another's.
+    fn find(&self, id: &str, owner: &Owner) -> Result<Option<Arc<Task>>, NotTheirs> {
+        let tasks = self.tasks();
+        match tasks.iter().find(|task| task.id() == id && !task.is_over()) {
+            None => Ok(None),
+            Some(task) if task.owner() == owner => Ok(Some(task.clone())),
+            Some(_) => Err(NotTheirs),
+        }
+    }
+
+    fn forget(&self, task: &Task) {
+        self.tasks().retain(|other| other.id() != task.id());
+    }
+
+    /// Makes room after a task has ended: what ended first is given up first.
+    fn make_room(&self) {
+        let mut tasks = self.tasks();
+        let mut kept: usize = tasks.iter().map(|task| task.kept()).sum();
+        let mut ended: Vec<_> =
+            tasks.iter().filter_map(|task| Some((task.ended()?, task.id().to_owned()))).collect();
+        ended.sort();
+        for (_, id) in ended {
+            if kept <= RESULTS {
+                return;
+            }
+            tasks.retain(|task| {
+                let goes = task.id() == id;
+                kept -= if goes { task.kept() } else { 0 };
+                !goes
+            });
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<Arc<Task>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A task is there, but is somebody else's.
+#[derive(Debug)]
+struct NotTheirs;
+
+/// 256 bits that nobody guesses; `None` if the system has none to give.
+fn random() -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Now, on the clock that people read.
+fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
+fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How long ago this was, on [`boot`]'s clock.
+fn since(then: Duration) -> Duration {
+    boot().saturating_sub(then)
+}
