@@ -27,7 +27,7 @@ use tonic::Status as Answer;
 
 use crate::call::digest::Digest;
 use crate::call::model::Status;
-use crate::client::{Authenticated, boot, brief, reason_of, worth_retrying};
+use crate::client::{Authenticated, boot, brief, certainly_not_done, reason_of, worth_retrying};
 use crate::proto;
 use crate::proto::caller_service_client::CallerServiceClient;
 
@@ -38,6 +38,8 @@ const GLANCE_MS: i64 = 1;
 /// How often it is looked up how the request stands while it is held. Whoever
 /// waits is told who has looked, and half a minute is soon enough for that.
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
+/// How long a daemon is asked again that says that it recorded nothing.
+const NOT_DONE: Duration = Duration::from_secs(10);
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -50,7 +52,7 @@ type Glance = Pin<Box<dyn Future<Output = Result<proto::ApprovalAnswer, Answer>>
 /// How a held call stands.
 #[derive(Debug, Clone, Default)]
 pub enum Standing {
-    /// The daemon was not heard of yet.
+    /// The daemon was not heard of yet, or cannot be reached.
     #[default]
     Asking,
     /// It holds the call.
@@ -112,8 +114,13 @@ pub struct Hold {
     inherited: bool,
     /// The newest answer; none until the daemon took the call.
     pub answer: Option<proto::ApprovalAnswer>,
+    /// Whether it was an earlier request's from the start. Every answer but the
+    /// first says so, because asking again continues; the first knows.
+    pub continued: bool,
     /// When the request expires, on [`boot`]'s clock; none until the daemon said.
     until: Option<Duration>,
+    /// Whether the daemon may have heard of the call.
+    asked: bool,
     /// How long a daemon that took nothing yet is looked for.
     patience: Duration,
     next_glance: Duration,
@@ -145,7 +152,9 @@ impl Hold {
             digest,
             inherited: false,
             answer: None,
+            continued: true,
             until: None,
+            asked: false,
             patience,
             next_glance: Duration::ZERO,
             told: watch::Sender::default(),
@@ -216,7 +225,13 @@ impl Hold {
             if !worth_retrying(&status) {
                 return Ending::Refused(Trouble::Refused(status));
             }
-            let last = self.until.map_or(begun + self.patience, |until| until + GRACE);
+            let last = match self.until {
+                Some(until) => until + GRACE,
+                // Nothing of it was recorded, so nobody was asked: to wait for an
+                // answer would be waiting for nothing.
+                None if certainly_not_done(&status) => begun + self.patience.min(NOT_DONE),
+                None => begun + self.patience,
+            };
             if boot() > last {
                 return Ending::Refused(Trouble::Away(status));
             }
@@ -238,6 +253,7 @@ impl Hold {
     /// a moment in which nobody waits, and in that moment an identical call of
     /// the same session may take the request over.
     async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
+        self.asked = true;
         let mut service = self.service.clone();
         let asking = service.request_approval(self.question.clone());
         tokio::pin!(asking);
@@ -304,6 +320,7 @@ impl Hold {
             self.until = Some(boot() + left);
         }
         self.inherited = false;
+        self.continued &= answer.resumed;
         self.answer = Some(answer);
         self.tell(false);
         ending
@@ -311,6 +328,9 @@ impl Hold {
 
     fn tell(&self, away: bool) {
         let (Some(answer), Some(until)) = (&self.answer, self.until) else {
+            if away {
+                self.told.send_replace(Standing::Asking);
+            }
             return;
         };
         let held = Held { answer: answer.clone(), until };
