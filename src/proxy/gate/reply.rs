@@ -31,6 +31,8 @@ pub struct Reply {
     progressed: u64,
     /// The wait for people is over, and somebody has taken on to answer.
     claimed: Arc<AtomicBool>,
+    /// The client's token for progress, where the server has another.
+    token: Option<Id>,
 }
 
 impl Reply {
@@ -53,7 +55,8 @@ impl Reply {
         cancelled: CancellationToken,
         closed: CancellationToken,
     ) -> Reply {
-        Reply { id, out, cancelled, closed, progressed: 0, claimed: Arc::default() }
+        let claimed = Arc::default();
+        Reply { id, out, cancelled, closed, progressed: 0, claimed, token: None }
     }
 
     /// Whether an answer can still be delivered.
@@ -92,13 +95,33 @@ impl Reply {
     /// worth less than what comes after it.
     pub fn offer_progress(&self, message: ServerMessage) {
         if self.is_open() {
+            let message = match &self.token {
+                Some(token) => message.with_id_at(&["params", "progressToken"], token),
+                None => message,
+            };
             let _ = self.out.try_send(message.with_progress_after(self.progressed));
         }
+    }
+
+    /// Sends one message if there is room at once.
+    ///
+    /// # Errors
+    /// The message: there is no room, or nobody any more.
+    pub fn offer(&self, message: Bytes) -> Result<(), Bytes> {
+        if !self.is_open() {
+            return Err(message);
+        }
+        self.out.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
     }
 
     /// The same way back, after so many notifications of progress of our own.
     pub fn after(&self, progressed: u64) -> Reply {
         Reply { progressed, ..self.clone() }
+    }
+
+    /// The same way back for a client that knows the progress by this token.
+    pub fn knowing(&self, token: Id) -> Reply {
+        Reply { token: Some(token), ..self.clone() }
     }
 
     /// Sends one message, if the client is still there.

@@ -227,7 +227,7 @@ impl Remote {
             drop(held);
         });
         match caller.takes_events {
-            true => held::events(messages, leaves.clone()),
+            true => held::events(None, messages, leaves.clone()),
             false => held::answer(messages, leaves.clone()).await,
         }
     }

@@ -115,6 +115,56 @@ impl Child {
         self.over.cancelled().await;
     }
 
+    /// Sends a request under an id of ours and waits for its answer. What the
+    /// process says of its progress under `relay`'s token goes there. When
+    /// `cancelled` is, the process is told, and the answer may still come.
+    ///
+    /// # Errors
+    /// See [`Upstream::ask`].
+    pub async fn request(
+        &self,
+        id: Id,
+        line: Bytes,
+        relay: Option<(Id, Reply)>,
+        cancelled: CancellationToken,
+    ) -> Result<ServerMessage, NoAnswer> {
+        let Some(input) = locked(&self.input).clone() else {
+            return Err(NoAnswer::NotSent("the server has ended".to_owned()));
+        };
+        let (answer, answered) = oneshot::channel();
+        locked(&self.waiting).insert(id.clone(), Waiting { answer, relay });
+        let _forget = Forget { child: self, id: &id };
+        let (done, written) = oneshot::channel();
+        let write = Write { line, done: Some(done) };
+        if input.send(write).await.is_err() {
+            return Err(NoAnswer::NotSent("the server has ended".to_owned()));
+        }
+        // Not kept while the call runs: its input is closed when the client's is, and
+        // a server ends by that.
+        drop(input);
+        match written.await {
+            Ok(Written::All) => {}
+            Ok(Written::None) => {
+                return Err(NoAnswer::NotSent("the server reads no more".to_owned()));
+            }
+            Ok(Written::Some) | Err(_) => {
+                return Err(NoAnswer::Lost("the server ended while the call was sent".to_owned()));
+            }
+        }
+        let lost = || {
+            NoAnswer::Lost(
+                "the server ended, or its answer was too long, before it could be read".to_owned(),
+            )
+        };
+        tokio::pin!(answered);
+        tokio::select! {
+            answer = &mut answered => return answer.map_err(|_| lost()),
+            () = cancelled.cancelled() => {}
+        }
+        self.send(answer::cancelled(&id, "cancelled by the client")).await;
+        answered.await.map_err(|_| lost())
+    }
+
     async fn read_lines(
         self: Arc<Self>,
         stdout: ChildStdout,
@@ -202,47 +252,8 @@ impl Upstream for Child {
         relay: Option<&'a Reply>,
         cancelled: CancellationToken,
     ) -> Asking<'a> {
-        Box::pin(async move {
-            let Some(input) = locked(&self.input).clone() else {
-                return Err(NoAnswer::NotSent("the server has ended".to_owned()));
-            };
-            let (answer, answered) = oneshot::channel();
-            let relay = request.progress_token.clone().zip(relay.cloned());
-            locked(&self.waiting).insert(request.id.clone(), Waiting { answer, relay });
-            let _forget = Forget { child: self, id: &request.id };
-            let (done, written) = oneshot::channel();
-            let write = Write { line: request.bytes, done: Some(done) };
-            if input.send(write).await.is_err() {
-                return Err(NoAnswer::NotSent("the server has ended".to_owned()));
-            }
-            // Not kept while the call runs: its input is closed when the client's is,
-            // and a server ends by that.
-            drop(input);
-            match written.await {
-                Ok(Written::All) => {}
-                Ok(Written::None) => {
-                    return Err(NoAnswer::NotSent("the server reads no more".to_owned()));
-                }
-                Ok(Written::Some) | Err(_) => {
-                    return Err(NoAnswer::Lost(
-                        "the server ended while the call was sent".to_owned(),
-                    ));
-                }
-            }
-            let lost = || {
-                NoAnswer::Lost(
-                    "the server ended, or its answer was too long, before it could be read"
-                        .to_owned(),
-                )
-            };
-            tokio::pin!(answered);
-            tokio::select! {
-                answer = &mut answered => return answer.map_err(|_| lost()),
-                () = cancelled.cancelled() => {}
-            }
-            self.send(answer::cancelled(&request.id, "cancelled by the client")).await;
-            answered.await.map_err(|_| lost())
-        })
+        let relay = request.progress_token.zip(relay.cloned());
+        Box::pin(self.request(request.id, request.bytes, relay, cancelled))
     }
 }
 
