@@ -66,6 +66,19 @@ pub(crate) fn call_reached(step: &str) {
     Steps::of(["call"]).reached(step);
 }
 
+/// A server was sent this line.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn wrote(_line: &[u8]) {}
+
+/// A server was sent this line.
+#[cfg(feature = "faults")]
+pub(crate) fn wrote(line: &[u8]) {
+    const METHOD: &[u8] = b"\"tools/call\"";
+    if line.windows(METHOD.len()).any(|part| part == METHOD) {
+        call_reached("after-write");
+    }
+}
+
 /// Whether this bug was planted.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn planted(_bug: &str) -> bool {

@@ -145,7 +145,16 @@ class Server:
 class Proxy:
     """A daemon in local mode, servers, and the proxy between."""
 
-    def __init__(self, policy=None, top="", clients=("alice", "bob"), server="", listen="127.0.0.1:0", files=None):
+    def __init__(
+        self,
+        policy=None,
+        top="",
+        clients=("alice", "bob"),
+        server="",
+        limits='message = "64KiB"',
+        listen="127.0.0.1:0",
+        files=None,
+    ):
         """`files` are written beside the configuration first."""
         self.house = House().start()
         self.server = Server()
@@ -156,7 +165,7 @@ class Proxy:
         if policy is not None:
             (self.house.dir / "policy.yaml").write_text(policy)
             text += 'policy = "policy.yaml"\n'
-        text += 'origins = ["https://inspector.example.org"]\n[limits]\nmessage = "64KiB"\n'
+        text += 'origins = ["https://inspector.example.org"]\n[limits]\n' + limits + "\n"
         for name in clients:
             self.tokens[name], hash = token_and_hash()
             text += f'[[clients]]\nname = "{name}"\nhold = "2s"\ntokens = [{{ sha256 = "{hash}" }}]\n'

@@ -136,6 +136,8 @@ def test_an_older_client_that_goes_away_has_not_cancelled(withdrawing):
     request = held(proxy)
     answer.leave()
     until(lambda: not held(proxy)["waited_on"], "it is noticed")
+    # A withdrawal would come right after.
+    assert all(len(proxy.house.json("pending")) == 1 for _ in range(20))
     answer = proxy.ask(call("write", id=2))
     proxy.house.approve(request)
     said = answer.event()
@@ -227,6 +229,58 @@ def test_a_call_s_answer_that_is_too_long_is_given_up_and_not_gathered(proxy):
     approve(proxy)
     assert answer.event()["result"]["isError"] is True
     outcome(proxy, "unknown")
+
+
+TASKS = "io.modelcontextprotocol/tasks"
+TAKES_TASKS = {
+    **MODERN,
+    "io.modelcontextprotocol/clientInfo": {"name": "tester", "version": "7"},
+    "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}},
+}
+
+
+def modern(proxy, method, name=None, client="alice", **params):
+    says = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method, "Mcp-Name": name}
+    return proxy.ask(message(method, 9, _meta=TAKES_TASKS, **params), client=client, headers=says)
+
+
+@pytest.mark.parametrize("as_events", [False, True])
+def test_tasks_are_announced_beside_what_the_server_says(proxy, as_events):
+    def answer(handler, got):
+        result = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
+        said = {"jsonrpc": "2.0", "id": got.json["id"], "result": result}
+        handler.events()(f": hi\n\ndata: {json.dumps(said)}\n\n") if as_events else handler.json(said)
+
+    proxy.server.answers["server/discover"] = answer
+    answer = modern(proxy, "server/discover")
+    assert answer.status == 200
+    said = answer.event() if as_events else answer.json
+    assert (said["id"], said["result"]["supportedVersions"]) == (9, ["2026-07-28"])
+    assert said["result"]["capabilities"] == {"tools": {}, "extensions": {TASKS: {}}}
+
+
+def test_a_held_call_becomes_a_task_that_its_own_client_alone_can_see(proxy):
+    answer = proxy.ask(call("write", _meta=TAKES_TASKS), headers=SAYS)
+    said = answer.event()
+    assert said["result"]["resultType"] == "task"
+    task = said["result"]["taskId"]
+    assert answer.read() == b"\n"
+    assert modern(proxy, "tasks/get", task, taskId=task).json["result"]["status"] == "working"
+    theirs = modern(proxy, "tasks/get", task, client="bob", taskId=task).json
+    assert theirs["error"]["code"] == -32602
+    assert modern(proxy, "tasks/get", "other", taskId=task).status == 400
+    # What is not ours is for the server.
+    assert modern(proxy, "tasks/get", "theirs", taskId="theirs").status == 200
+    approve(proxy)
+
+    def completed():
+        got = modern(proxy, "tasks/get", task, taskId=task).json["result"]
+        return got if got["status"] == "completed" else None
+
+    result = until(completed, "the task is completed")["result"]
+    assert result["content"][0]["text"] == "done"
+    assert len(proxy.server.calls("write")) == 1
+    assert proxy.server.methods().count("tasks/get") == 1
 
 
 @pytest.mark.parametrize("headers", [{}, NO_EVENTS])

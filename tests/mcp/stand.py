@@ -87,6 +87,12 @@ class Stand(House):
             return url
         return self.proxy({name: {"url": url}}, policy, **settings) + f"/{name}/mcp"
 
+    def child_url(self, policy, name="counting", server=COUNTING, environment=None, **settings):
+        """The URL of the proxy for a server that it starts itself."""
+        known = {"COUNTING_LOG": str(self.executed), **(environment or {})}
+        child = {"command": [str(word) for word in server], "env": known}
+        return self.proxy({name: child}, policy, **settings) + f"/{name}/mcp"
+
     def proxy(self, servers, policy, without_token="tester", **settings):
         """Starts the HTTP proxy before these servers; where it listens."""
         port = free_port()
@@ -99,7 +105,7 @@ class Stand(House):
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
         for name, server in servers.items():
             lines.append(f"[servers.{name}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in server.items()]
+            lines += [f"{key} = {toml(value)}" for key, value in server.items()]
         config = self.dir / f"proxy-{port}.toml"
         config.write_text("\n".join(lines) + "\n")
         proxy = self.background([BINARY, "proxy", "--config", config], f"proxy-{port}.log")
@@ -164,6 +170,13 @@ class Stand(House):
         if not self.executed.exists():
             return []
         return [line.split() for line in self.executed.read_text().splitlines()]
+
+
+def toml(value):
+    """JSON is TOML, but for tables."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
 
 
 def ended_or(process, condition):

@@ -22,19 +22,30 @@ EVERY_CLIENT = [
 ]
 
 
+# To a server: over stdio, to one behind a URL, to one that the proxy starts itself.
+OVER = ["stdio", "http", "child"]
+
+
+def way(stand, policy, over):
+    if over == "stdio":
+        return {"command": stand.command(policy=policy)}
+    if over == "http":
+        return {"url": stand.url(stand.counting_url(), policy)}
+    if policy is None:
+        pytest.skip("this way is by the proxy alone")
+    return {"url": stand.child_url(policy)}
+
+
 def begin(clients, name, **what):
     kind, _, line = name.partition("-")
     more = {"line": int(line)} if line else {}
     return getattr(clients, kind)(**more, **what)
 
 
-@pytest.mark.parametrize("over", ["stdio", "http"])
+@pytest.mark.parametrize("over", OVER)
 def test_each_client_s_call_is_executed_once(stand, clients, policy, over):
     """All at the same time, each with a server of its own over stdio."""
-    if over == "stdio":
-        where = {"command": stand.command(policy=policy)}
-    else:
-        where = {"url": stand.url(stand.counting_url(), policy)}
+    where = way(stand, policy, over)
     running = {
         f"{name}-{era}": begin(
             clients, name, **where, era=era, tool="write", arguments={"key": f"{name}-{era}"}
@@ -47,12 +58,9 @@ def test_each_client_s_call_is_executed_once(stand, clients, policy, over):
         assert stand.executions(key) == 1
 
 
-@pytest.mark.parametrize("over", ["stdio", "http"])
+@pytest.mark.parametrize("over", OVER)
 def test_progress_of_a_call_reaches_each_client(stand, clients, policy, over):
-    if over == "stdio":
-        where = {"command": stand.command(policy=policy)}
-    else:
-        where = {"url": stand.url(stand.counting_url(), policy)}
+    where = way(stand, policy, over)
     running = [
         begin(
             clients, name, **where, era=era, list=True, progress=True,

@@ -151,6 +151,26 @@ pub fn server_ended(how: &str) -> String {
 /// The client went away just as the use was taken.
 pub const NOBODY_WAITED: &str = "Not run: it was approved, but nobody waited for its answer any more. The approval is used up; making the same call again asks for a new one.";
 
+/// The same, where the server's session is gone with it.
+pub fn session_ended(how: &str) -> String {
+    format!(
+        "Not run: the server ended ({how}) while this call waited for approval, and its session with it. Nobody refused the call. Making the same call again in a new session asks again."
+    )
+}
+
+/// A call that needed no approval never reached the server.
+pub fn did_not_run(why: &str) -> String {
+    format!("Not run: {} Making the same call again may help.", sentence(&line(why)))
+}
+
+/// A call that needed no approval was sent, and no answer came.
+pub fn may_have_run(why: &str) -> String {
+    format!(
+        "It is not known whether this call ran: {} Do not assume either, and do not simply repeat it: look first at what it would have changed.",
+        sentence(&line(why))
+    )
+}
+
 /// The bytes never reached the server.
 pub fn not_sent(why: &str) -> String {
     format!(
@@ -161,10 +181,7 @@ pub fn not_sent(why: &str) -> String {
 
 /// The bytes were sent, and no answer came.
 pub fn unknown(why: &str) -> String {
-    format!(
-        "It is not known whether this call ran: {} Do not assume either, and do not simply repeat it: look first at what it would have changed. Its approval is used up.",
-        sentence(&line(why))
-    )
+    format!("{} Its approval is used up.", may_have_run(why))
 }
 
 /// An approved call runs.

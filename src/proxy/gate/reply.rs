@@ -1,5 +1,8 @@
 //! The way back to a client for one of its requests, while it is there.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +29,10 @@ pub struct Reply {
     /// The last number of our own notifications of progress: the server's go on
     /// from there, since each has to be higher than the one before.
     progressed: u64,
+    /// The wait for people is over, and somebody has taken on to answer.
+    claimed: Arc<AtomicBool>,
+    /// The client's token for progress, where the server has another.
+    token: Option<Id>,
 }
 
 impl Reply {
@@ -48,7 +55,8 @@ impl Reply {
         cancelled: CancellationToken,
         closed: CancellationToken,
     ) -> Reply {
-        Reply { id, out, cancelled, closed, progressed: 0 }
+        let claimed = Arc::default();
+        Reply { id, out, cancelled, closed, progressed: 0, claimed, token: None }
     }
 
     /// Whether an answer can still be delivered.
@@ -66,6 +74,14 @@ impl Reply {
         self.cancelled.clone()
     }
 
+    /// Takes on to answer, now that the wait for people is over; false if that was
+    /// done before. A wait that the gate has ended may become a call that runs,
+    /// and then only the gate knows what to say of it; one that the door has
+    /// ended never runs.
+    pub fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::AcqRel)
+    }
+
     /// Ends when no answer can be delivered any more.
     pub async fn gone(&self) {
         tokio::select! {
@@ -79,13 +95,33 @@ impl Reply {
     /// worth less than what comes after it.
     pub fn offer_progress(&self, message: ServerMessage) {
         if self.is_open() {
+            let message = match &self.token {
+                Some(token) => message.with_id_at(&["params", "progressToken"], token),
+                None => message,
+            };
             let _ = self.out.try_send(message.with_progress_after(self.progressed));
         }
+    }
+
+    /// Sends one message if there is room at once.
+    ///
+    /// # Errors
+    /// The message: there is no room, or nobody any more.
+    pub fn offer(&self, message: Bytes) -> Result<(), Bytes> {
+        if !self.is_open() {
+            return Err(message);
+        }
+        self.out.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
     }
 
     /// The same way back, after so many notifications of progress of our own.
     pub fn after(&self, progressed: u64) -> Reply {
         Reply { progressed, ..self.clone() }
+    }
+
+    /// The same way back for a client that knows the progress by this token.
+    pub fn knowing(&self, token: Id) -> Reply {
+        Reply { token: Some(token), ..self.clone() }
     }
 
     /// Sends one message, if the client is still there.

@@ -50,15 +50,7 @@ impl Gate {
         let mut progress = question.call.progress_token().map(Progress::to);
         let bound = Some(question.party.hold);
         faults::call_reached("before-request");
-        let waited = tokio::select! {
-            biased;
-            how = upstream.ended() => {
-                self.break_off(&question, &hold);
-                return self.say(&question, &reply, &words::server_ended(&how)).await;
-            }
-            waited = wait(&mut hold, &reply, progress.as_mut(), bound) => waited,
-        };
-        let said = match waited {
+        let said = match wait(&mut hold, &reply, progress.as_mut(), bound).await {
             Waited::Gone => return self.gone(&question, &hold, &reply).await,
             Waited::Bounded => {
                 let said = match &*hold.standing().borrow() {

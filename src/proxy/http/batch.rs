@@ -37,7 +37,7 @@ pub async fn answer(
     drop(one);
     match (awaited, takes_events) {
         (false, _) => reply::empty(StatusCode::ACCEPTED),
-        (true, true) => held::events(answers, gone),
+        (true, true) => held::events(None, answers, gone),
         (true, false) => held::answers(answers, gone).await,
     }
 }

@@ -1,6 +1,7 @@
 //! From a request to the server that it is for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -8,10 +9,11 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
 use super::body::Bodies;
+use super::child::Local;
 use super::remote::Remote;
 use super::reply::{self, Reply};
 use super::rules::{self, Rules};
-use super::who::Clients;
+use super::who::{Client, Clients};
 use crate::call::time::Time;
 use crate::doors::Peer;
 use crate::proxy::message::client;
@@ -36,7 +38,25 @@ pub struct Door {
     /// Reads what they send.
     pub bodies: Bodies,
     /// What stands behind it.
-    pub servers: HashMap<String, Remote>,
+    pub servers: HashMap<String, Behind>,
+}
+
+/// What stands behind a path.
+#[derive(Debug)]
+pub enum Behind {
+    /// A server behind a URL.
+    Url(Box<Remote>),
+    /// A server that is a command.
+    Child(Arc<Local>),
+}
+
+impl Behind {
+    async fn answer(&self, client: Client, headers: &HeaderMap, ask: Ask) -> Reply {
+        match self {
+            Behind::Url(remote) => remote.answer(client, headers, ask).await,
+            Behind::Child(local) => local.answer(client, headers, ask).await,
+        }
+    }
 }
 
 /// A request of a client, as a server's part of the proxy gets it.

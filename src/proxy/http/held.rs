@@ -25,16 +25,25 @@ const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Tells proxies in front of us (nginx) to pass events on as they come.
 pub const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The messages for a client, as they come. `gone` is cancelled with the end of
-/// the stream, whoever ends it.
-pub fn events(messages: mpsc::Receiver<Bytes>, gone: CancellationToken) -> Reply {
-    commented(messages, gone, COMMENT_EVERY)
+/// The messages for a client, as they come, after one that came already. `gone` is
+/// cancelled with the end of the stream, whoever ends it.
+pub fn events(
+    first: Option<Bytes>,
+    messages: mpsc::Receiver<Bytes>,
+    gone: CancellationToken,
+) -> Reply {
+    commented(first, messages, gone, COMMENT_EVERY)
 }
 
-fn commented(messages: mpsc::Receiver<Bytes>, gone: CancellationToken, every: Duration) -> Reply {
+fn commented(
+    first: Option<Bytes>,
+    messages: mpsc::Receiver<Bytes>,
+    gone: CancellationToken,
+    every: Duration,
+) -> Reply {
     let mut comments = interval_at(tokio::time::Instant::now(), every);
     comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events { messages, comments, _gone: gone.drop_guard() };
+    let events = Events { first, messages, comments, _gone: gone.drop_guard() };
     let mut answer = Response::new(events.boxed_unsync());
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sse::KIND));
@@ -75,6 +84,7 @@ pub async fn answers(mut messages: mpsc::Receiver<Bytes>, gone: CancellationToke
 /// A body of events.
 #[derive(Debug)]
 struct Events {
+    first: Option<Bytes>,
     messages: mpsc::Receiver<Bytes>,
     comments: Interval,
     _gone: DropGuard,
@@ -88,6 +98,10 @@ impl HttpBody for Events {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(first) = self.first.take() {
+            self.comments.reset();
+            return Poll::Ready(Some(Ok(Frame::data(sse::event(&first)))));
+        }
         if let Poll::Ready(message) = self.messages.poll_recv(cx) {
             self.comments.reset();
             return Poll::Ready(message.map(|message| Ok(Frame::data(sse::event(&message)))));
@@ -105,7 +119,7 @@ mod tests {
         let (send, messages) = mpsc::channel(1);
         let gone = CancellationToken::new();
         let every = Duration::from_millis(50);
-        let mut body = commented(messages, gone.clone(), every).into_body();
+        let mut body = commented(None, messages, gone.clone(), every).into_body();
         let began = tokio::time::Instant::now();
         for n in 0..3 {
             let frame = body.frame().await.expect("a frame").expect("fine");

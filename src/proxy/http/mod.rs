@@ -14,6 +14,7 @@
 //! | [`who`] | which client a request comes from |
 //! | [`body`] | what is read of a request, within bounds |
 //! | [`remote`] | a server behind a URL: what passes as it is, and what does not |
+//! | [`child`] | a server that is a command: processes, each for one client alone |
 //! | [`headers`] | pure: which headers pass, and what they have to say |
 //! | [`seal`], [`sessions`] | session ids that only their client can use; what is known of sessions |
 //! | [`sse`] | pure: events, written and read |
@@ -27,6 +28,7 @@
 pub mod accept;
 mod batch;
 pub mod body;
+pub mod child;
 pub mod door;
 pub mod headers;
 mod held;

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,7 @@ use super::visit::Visit;
 use super::who::Client;
 use super::{batch, headers, held, sse};
 use crate::call::json::Json;
+use crate::proxy::answer::tasks;
 use crate::proxy::gate::{self, Gate, Judged, Question};
 use crate::proxy::message::{ClientMessage, Era, Incoming, Said, ToolCall};
 use crate::proxy::upstream::url::UrlServer;
@@ -143,7 +144,15 @@ impl Remote {
         if self.cancels_held(&caller, &message) {
             return reply::empty(StatusCode::ACCEPTED);
         }
+        if let Some(asked) = self.gate.task_request(&message) {
+            let party = self.sessions.party(&caller.client, &caller.scope);
+            let server = self.sessions.server(&caller.client);
+            return reply::answered(self.gate.answer_task(asked, &party, &server).await);
+        }
         match message.method() {
+            Some("server/discover") if self.gate.offers_tasks() => {
+                self.discover(&caller, body).await
+            }
             Some("initialize") => self.initialize(&caller, body, &message).await,
             Some(LISTENS) => match self.send(&caller, Method::POST, Some(body)).await {
                 Ok(response) => self.back(&caller, response, false, None),
@@ -218,7 +227,7 @@ impl Remote {
             drop(held);
         });
         match caller.takes_events {
-            true => held::events(messages, leaves.clone()),
+            true => held::events(None, messages, leaves.clone()),
             false => held::answer(messages, leaves.clone()).await,
         }
     }
@@ -237,6 +246,36 @@ impl Remote {
             self.sessions.party(&caller.client, &scope).is(text("name"), text("version"));
         }
         self.back(caller, response, false, Some(self.answer))
+    }
+
+    /// What the server can do, and what we add: calls may become tasks of ours. The
+    /// one answer that is gathered before it passes.
+    async fn discover(&self, caller: &Caller, body: Bytes) -> Reply {
+        let response = match self.send(caller, Method::POST, Some(body)).await {
+            Ok(response) => response,
+            Err(away) => return away,
+        };
+        let kind = headers::kind(response.headers());
+        if !response.status().is_success() || !["application/json", sse::KIND].contains(&&*kind) {
+            return self.back(caller, response, false, Some(self.answer));
+        }
+        let (head, body) = response.into_parts();
+        let whole = Limited::new(body, self.longest).collect();
+        let whole = match tokio::time::timeout(self.answer, whole).await {
+            Ok(Ok(whole)) => whole.to_bytes(),
+            Ok(Err(_)) | Err(_) => {
+                let why = "the server's answer is too long, or broke off";
+                return reply::refused(StatusCode::BAD_GATEWAY, why);
+            }
+        };
+        let whole = match kind == sse::KIND {
+            true => sse::rewritten(&whole, tasks::announced),
+            false => tasks::announced(&whole),
+        };
+        let mut head = Response::from_parts(head, reqwest::Body::from(whole));
+        // It is longer now.
+        head.headers_mut().remove(CONTENT_LENGTH);
+        self.back(caller, head, false, None)
     }
 
     /// Passes a request on, and its answer back.

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept;
 use super::body::Bodies;
-use super::door::Door;
+use super::child::{Local, Room};
+use super::door::{Behind, Door};
 use super::remote::Remote;
 use super::rules::Rules;
 use super::seal::Sealer;
@@ -38,6 +39,8 @@ pub struct Serving {
     gate: Arc<Gate>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
+    /// Where the servers run that are commands.
+    room: Arc<Room>,
     /// Looks after the certificate as long as it lives.
     _tls: Option<Arc<Tls>>,
 }
@@ -51,9 +54,6 @@ pub enum CannotServe {
     /// A server cannot be asked.
     #[error("the server \"{0}\": {1}")]
     Server(String, CannotAsk),
-    /// Nothing is there to ask it with.
-    #[error("the server \"{0}\" is a command, and over HTTP only servers with a `url` are served")]
-    Child(String),
     /// The address cannot be had.
     #[error("cannot listen on {0}: {1}; choose another `listen`, or stop what uses it")]
     Listen(String, std::io::Error),
@@ -66,7 +66,8 @@ impl Serving {
         gate: Arc<Gate>,
         secret: &[u8],
     ) -> Result<Serving, CannotServe> {
-        let servers = servers(config, &gate, &Sealer::new(secret))?;
+        let room = Room::new(&config.limits);
+        let servers = servers(config, &gate, &Sealer::new(secret), &room)?;
         let counts = Arc::new(DoorCounts::default());
         let tls = (config.tls.as_ref())
             .map(|files| Tls::start(files, HTTP_1_1, counts.clone()))
@@ -74,7 +75,7 @@ impl Serving {
         let failed = |error| CannotServe::Listen(config.listen.to_string(), error);
         let (listener, listen) = bind(&config.listen).await.map_err(failed)?;
         let door = Arc::new(Door {
-            rules: Rules::new(&listen, &config.hosts, &config.origins),
+            rules: Rules::new(&listen, tls.is_some(), &config.hosts, &config.origins),
             clients: Clients::new(config),
             bodies: Bodies::new(config.limits.message),
             servers,
@@ -91,7 +92,7 @@ impl Serving {
             Listen::Tcp(address) => format!("{scheme}://{address}"),
             Listen::Unix(_) => listen.to_string(),
         };
-        Ok(Serving { address, gate, stop, serving, _tls: tls })
+        Ok(Serving { address, gate, stop, serving, room, _tls: tls })
     }
 
     /// Closes it, and ends what is under way within moments.
@@ -99,6 +100,7 @@ impl Serving {
         self.stop.cancel();
         // It ends by itself; a panic in it has nothing more to stop.
         let _ = self.serving.await;
+        self.room.stop().await;
         self.gate.finish().await;
     }
 }
@@ -107,13 +109,19 @@ fn servers(
     config: &ProxyConfig,
     gate: &Arc<Gate>,
     sealer: &Sealer,
-) -> Result<HashMap<String, Remote>, CannotServe> {
+    room: &Arc<Room>,
+) -> Result<HashMap<String, Behind>, CannotServe> {
     let mut servers = HashMap::new();
     for server in &config.servers {
         let name = server.name.clone();
         let upstream = match &server.kind {
             ServerKind::Url(url) => UrlServer::new(url),
-            ServerKind::Child(_) => return Err(CannotServe::Child(name)),
+            ServerKind::Child(child) => {
+                let (gate, limits) = (gate.clone(), config.limits);
+                let local = Local::new(&name, child.clone(), gate, limits, room.clone());
+                servers.insert(name, Behind::Child(local));
+                continue;
+            }
         };
         let upstream = upstream.map_err(|error| CannotServe::Server(name.clone(), error))?;
         let remote = Remote {
@@ -125,7 +133,7 @@ fn servers(
             longest: config.limits.message,
             answer: config.limits.answer,
         };
-        servers.insert(name, remote);
+        servers.insert(name, Behind::Url(Box::new(remote)));
     }
     Ok(servers)
 }

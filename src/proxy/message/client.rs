@@ -26,6 +26,8 @@ pub mod code {
     pub const PARSE: i32 = -32700;
     /// Not a request as JSON-RPC has them.
     pub const INVALID_REQUEST: i32 = -32600;
+    /// The method is not there.
+    pub const METHOD_NOT_FOUND: i32 = -32601;
     /// Parameters that the method does not take.
     pub const INVALID_PARAMS: i32 = -32602;
     /// Something failed on this side of the server.

@@ -63,11 +63,33 @@ impl ServerMessage {
         }
     }
 
+    /// The id or token at this path, if there is one.
+    pub fn id_at(&self, path: &[&str]) -> Option<Id> {
+        Id::read(&self.bytes[find(&self.bytes, path)?])
+    }
+
+    /// The text at this path, if there is one.
+    pub fn text_at(&self, path: &[&str]) -> Option<String> {
+        let place = find(&self.bytes, path)?;
+        scan::text(&self.bytes[place]).map(|text| text.into_owned())
+    }
+
+    /// The message with another id or token at this path, where there is one.
+    pub fn with_id_at(self, path: &[&str], id: &Id) -> ServerMessage {
+        match find(&self.bytes, path) {
+            Some(place) => {
+                let bytes = scan::replaced(&self.bytes, &[(place, id.as_str().as_bytes())]);
+                ServerMessage { bytes, said: self.said }
+            }
+            None => self,
+        }
+    }
+
     /// The token of a notification of progress.
     pub fn progress_token(&self) -> Option<Id> {
         match &self.said {
             Said::Notification(method) if method == "notifications/progress" => {
-                Id::read(&self.bytes[find(&self.bytes, &["params", "progressToken"])?])
+                self.id_at(&["params", "progressToken"])
             }
             _ => None,
         }
@@ -92,22 +114,21 @@ impl ServerMessage {
 
     /// How the call ended that this is the answer to.
     pub fn ended(&self) -> Ended {
-        let text = |path: &[&str]| {
-            let place = find(&self.bytes, path)?;
-            scan::text(&self.bytes[place]).map(|text| text.into_owned())
-        };
         if let Some(place) = find(&self.bytes, &["error"]) {
             let code = find(&self.bytes[place.clone()], &["code"]);
             let code = code.and_then(|code| std::str::from_utf8(&self.bytes[place][code]).ok());
             return Ended::Failed(code.and_then(|code| code.trim().parse().ok()));
         }
-        match text(&["result", "resultType"]).as_deref() {
+        match self.text_at(&["result", "resultType"]).as_deref() {
             Some("input_required") => {
                 let asked = find(&self.bytes, &["result", "inputRequests"]);
                 let asked = asked.and_then(|place| members(&self.bytes, place));
                 let asked = asked.unwrap_or_default();
                 let asked = asked.into_iter().map(|m| m.name.into_owned()).collect();
-                return Ended::InputRequired { asked, state: text(&["result", "requestState"]) };
+                return Ended::InputRequired {
+                    asked,
+                    state: self.text_at(&["result", "requestState"]),
+                };
             }
             Some("task") => return Ended::Task,
             _ => {}

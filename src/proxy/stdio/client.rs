@@ -13,7 +13,7 @@ use crate::proxy::answer;
 use crate::proxy::gate::{Gate, Judged, Party, Question, Reply, Server};
 use crate::proxy::message::client::code;
 use crate::proxy::message::{
-    ClientMessage, Id, Incoming, Kind, Refusal, Said, ServerMessage, ToolCall, client,
+    ClientMessage, Era, Id, Incoming, Kind, Refusal, Said, ServerMessage, ToolCall, client,
 };
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream::child::{Child, Unasked};
@@ -38,12 +38,21 @@ pub struct Session {
     out: mpsc::Sender<Bytes>,
     closed: CancellationToken,
     /// Calls that are with the gate, by their id.
-    held: Mutex<HashMap<Id, CancellationToken>>,
+    held: Mutex<HashMap<Id, Waiting>>,
     /// Requests whose answers the gate wants to see.
     watched: Mutex<HashMap<Id, Watched>>,
     /// Places for questions about tasks.
     asked: Arc<Semaphore>,
     tasks: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    reply: Reply,
+    cancelled: CancellationToken,
+    /// Nobody waits any more for its approval, and not because of the client.
+    ended: CancellationToken,
+    era: Era,
 }
 
 /// Why an answer is looked at.
@@ -108,10 +117,10 @@ impl Session {
             };
         }
         if let Some(id) = message.cancels()
-            && let Some(cancelled) = locked(&self.held).get(&id)
+            && let Some(waiting) = locked(&self.held).get(&id)
         {
             // The server knows it by another id, if at all: the gate tells it.
-            return cancelled.cancel();
+            return waiting.cancelled.cancel();
         }
         if let Kind::Request { id, method } = &message.kind {
             match method.as_str() {
@@ -173,7 +182,8 @@ impl Session {
 
     async fn hold(self: &Arc<Self>, question: Question) {
         let id = question.call.id.clone();
-        let cancelled = CancellationToken::new();
+        let (cancelled, ended) = (CancellationToken::new(), self.closed.child_token());
+        let reply = Reply::into(id.clone(), self.out.clone(), cancelled.clone(), ended.clone());
         let refused = {
             let mut held = locked(&self.held);
             if held.contains_key(&id) {
@@ -181,14 +191,15 @@ impl Session {
             } else if held.len() >= MAX_HELD {
                 Some("too many calls wait already: make it again when some of them have ended")
             } else {
-                held.insert(id.clone(), cancelled.clone());
+                let (reply, era) = (reply.clone(), question.call.era);
+                let waiting = Waiting { reply, cancelled, ended, era };
+                held.insert(id.clone(), waiting);
                 None
             }
         };
         if let Some(why) = refused {
             return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(&id)).await;
         }
-        let reply = Reply::into(id.clone(), self.out.clone(), cancelled, self.closed.clone());
         let session = self.clone();
         self.spawn(async move {
             let upstream: Arc<dyn Upstream> = session.upstream.clone();
@@ -233,17 +244,20 @@ impl Session {
         message.bytes
     }
 
-    /// Ends when every call that was with the gate has had its last word, to its
-    /// client and to the daemon. Once the server has ended that takes a moment.
-    pub async fn settled(&self) {
-        loop {
-            // One that ends may have begun another.
-            let mut tasks = std::mem::take(&mut *locked(&self.tasks));
-            if tasks.is_empty() {
-                return;
+    /// The server has ended: whoever still waits for people is told. What was sent
+    /// to it is the gate's to tell of; returns when that is done too.
+    pub async fn server_ended(&self, said: &str) {
+        let held: Vec<_> = locked(&self.held).drain().collect();
+        for (id, waiting) in held {
+            if waiting.reply.claim() {
+                // Its own wait is to say nothing more.
+                waiting.ended.cancel();
+                let result = answer::tool_error(waiting.era, said);
+                let _ = self.out.send(answer::result(&id, &result)).await;
             }
-            while tasks.join_next().await.is_some() {}
         }
+        let mut tasks = std::mem::take(&mut *locked(&self.tasks));
+        while tasks.join_next().await.is_some() {}
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _, BufWriter};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::words;
 use super::gate::{Gate, Party, Server};
 use super::lines::{Line, Lines};
 use super::message::Refusal;
@@ -30,8 +31,7 @@ use client::Session;
 pub const LONGEST: usize = 64 << 20;
 /// Messages that may wait for a client that reads slowly.
 const QUEUE: usize = 64;
-/// How long held calls may take to hear that the server has ended, and the daemon
-/// to hear how calls ended that ran.
+/// How long held calls may take to hear that the server has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the proxy stands between.
@@ -93,10 +93,8 @@ where
     upstream.over().await;
     let _ = relay.await;
     let how = status.as_ref().map_or_else(|error| error.to_string(), |s| child::ended(*s));
-    upstream.has_ended(how);
-    if tokio::time::timeout(LAST_WORDS, session.settled()).await.is_err() {
-        tracing::warn!("how some calls ended could not be told: their outcome becomes unknown");
-    }
+    let said = words::server_ended(&how);
+    let _ = tokio::time::timeout(LAST_WORDS, session.server_ended(&said)).await;
     closed.cancel();
     reader.abort();
     drop((session, out));

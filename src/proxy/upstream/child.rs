@@ -9,14 +9,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStdin, ChildStdout, Command};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Asking, NoAnswer, Outgoing, Upstream};
@@ -39,8 +38,6 @@ pub struct Child {
     waiting: Mutex<HashMap<Id, Waiting>>,
     /// Cancelled once nothing more comes from it.
     over: CancellationToken,
-    /// How it ended, in words, once it has.
-    ended: watch::Sender<Option<String>>,
 }
 
 /// One line for the process.
@@ -94,7 +91,6 @@ impl Child {
             input: Mutex::new(Some(input)),
             waiting: Mutex::default(),
             over: CancellationToken::new(),
-            ended: watch::Sender::default(),
         });
         tokio::spawn(write_lines(stdin, lines));
         tokio::spawn(child.clone().read_lines(stdout, longest, unasked));
@@ -120,9 +116,54 @@ impl Child {
         self.over.cancelled().await;
     }
 
-    /// Takes note that it has ended, and how.
-    pub fn has_ended(&self, how: String) {
-        self.ended.send_replace(Some(how));
+    /// Sends a request under an id of ours and waits for its answer. What the
+    /// process says of its progress under `relay`'s token goes there. When
+    /// `cancelled` is, the process is told, and the answer may still come.
+    ///
+    /// # Errors
+    /// See [`Upstream::ask`].
+    pub async fn request(
+        &self,
+        id: Id,
+        line: Bytes,
+        relay: Option<(Id, Reply)>,
+        cancelled: CancellationToken,
+    ) -> Result<ServerMessage, NoAnswer> {
+        let Some(input) = locked(&self.input).clone() else {
+            return Err(NoAnswer::NotSent("the server has ended".to_owned()));
+        };
+        let (answer, answered) = oneshot::channel();
+        locked(&self.waiting).insert(id.clone(), Waiting { answer, relay });
+        let _forget = Forget { child: self, id: &id };
+        let (done, written) = oneshot::channel();
+        let write = Write { line, done: Some(done) };
+        if input.send(write).await.is_err() {
+            return Err(NoAnswer::NotSent("the server has ended".to_owned()));
+        }
+        // Not kept while the call runs: its input is closed when the client's is, and
+        // a server ends by that.
+        drop(input);
+        match written.await {
+            Ok(Written::All) => {}
+            Ok(Written::None) => {
+                return Err(NoAnswer::NotSent("the server reads no more".to_owned()));
+            }
+            Ok(Written::Some) | Err(_) => {
+                return Err(NoAnswer::Lost("the server ended while the call was sent".to_owned()));
+            }
+        }
+        let lost = || {
+            NoAnswer::Lost(
+                "the server ended, or its answer was too long, before it could be read".to_owned(),
+            )
+        };
+        tokio::pin!(answered);
+        tokio::select! {
+            answer = &mut answered => return answer.map_err(|_| lost()),
+            () = cancelled.cancelled() => {}
+        }
+        self.send(answer::cancelled(&id, "cancelled by the client")).await;
+        answered.await.map_err(|_| lost())
     }
 
     async fn read_lines(
@@ -212,57 +253,8 @@ impl Upstream for Child {
         relay: Option<&'a Reply>,
         cancelled: CancellationToken,
     ) -> Asking<'a> {
-        Box::pin(async move {
-            let Some(input) = locked(&self.input).clone() else {
-                return Err(NoAnswer::NotSent("the server has ended".to_owned()));
-            };
-            let (answer, answered) = oneshot::channel();
-            let relay = request.progress_token.clone().zip(relay.cloned());
-            locked(&self.waiting).insert(request.id.clone(), Waiting { answer, relay });
-            let _forget = Forget { child: self, id: &request.id };
-            let (done, written) = oneshot::channel();
-            let write = Write { line: request.bytes, done: Some(done) };
-            if input.send(write).await.is_err() {
-                return Err(NoAnswer::NotSent("the server has ended".to_owned()));
-            }
-            match written.await {
-                Ok(Written::All) if request.tool.is_some() => faults::call_reached("after-write"),
-                Ok(Written::All) => {}
-                Ok(Written::None) => {
-                    return Err(NoAnswer::NotSent("the server reads no more".to_owned()));
-                }
-                Ok(Written::Some) | Err(_) => {
-                    return Err(NoAnswer::Lost(
-                        "the server ended while the call was sent".to_owned(),
-                    ));
-                }
-            }
-            let lost = || {
-                NoAnswer::Lost(
-                    "the server ended, or its answer was too long, before it could be read"
-                        .to_owned(),
-                )
-            };
-            tokio::pin!(answered);
-            tokio::select! {
-                answer = &mut answered => return answer.map_err(|_| lost()),
-                () = cancelled.cancelled() => {}
-            }
-            let told = Write {
-                line: answer::cancelled(&request.id, "cancelled by the client"),
-                done: None,
-            };
-            let _ = input.send(told).await;
-            answered.await.map_err(|_| lost())
-        })
-    }
-
-    fn ended(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
-        let mut ended = self.ended.subscribe();
-        Box::pin(async move {
-            let how = ended.wait_for(Option::is_some).await.ok().and_then(|how| how.clone());
-            how.unwrap_or_default()
-        })
+        let relay = request.progress_token.zip(relay.cloned());
+        Box::pin(self.request(request.id, request.bytes, relay, cancelled))
     }
 }
 
@@ -281,6 +273,7 @@ impl Drop for Forget<'_> {
 async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Write>) {
     while let Some(Write { line, done }) = lines.recv().await {
         let written = write_line(&mut stdin, &line).await;
+        faults::wrote(&line);
         if let Some(done) = done {
             let _ = done.send(written);
         }

@@ -58,10 +58,4 @@ pub trait Upstream: Send + Sync {
         relay: Option<&'a Reply>,
         cancelled: CancellationToken,
     ) -> Asking<'a>;
-
-    /// Ends when the server itself has ended, and tells how. One that is not ours to
-    /// watch never does.
-    fn ended(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
-        Box::pin(std::future::pending())
-    }
 }
