@@ -27,7 +27,7 @@ use tonic::Status as Answer;
 
 use crate::call::digest::Digest;
 use crate::call::model::Status;
-use crate::client::{Authenticated, boot, brief, reason_of, worth_retrying};
+use crate::client::{Authenticated, boot, brief, certainly_not_done, reason_of, worth_retrying};
 use crate::proto;
 use crate::proto::caller_service_client::CallerServiceClient;
 
@@ -38,6 +38,11 @@ const GLANCE_MS: i64 = 1;
 /// How often it is looked up how the request stands while it is held. Whoever
 /// waits is told who has looked, and half a minute is soon enough for that.
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
+/// How long a daemon is asked again that says that it recorded nothing.
+const NOT_DONE: Duration = Duration::from_secs(10);
+/// When the daemon knows whether anybody was reached: after this part of the time
+/// that people have, and a moment more.
+const REACHED: (u32, Duration) = (5, Duration::from_millis(500));
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -50,7 +55,7 @@ type Glance = Pin<Box<dyn Future<Output = Result<proto::ApprovalAnswer, Answer>>
 /// How a held call stands.
 #[derive(Debug, Clone, Default)]
 pub enum Standing {
-    /// The daemon was not heard of yet.
+    /// The daemon was not heard of yet, or cannot be reached.
     #[default]
     Asking,
     /// It holds the call.
@@ -112,8 +117,13 @@ pub struct Hold {
     inherited: bool,
     /// The newest answer; none until the daemon took the call.
     pub answer: Option<proto::ApprovalAnswer>,
+    /// Whether it was an earlier request's from the start. Every answer but the
+    /// first says so, because asking again continues; the first knows.
+    pub continued: bool,
     /// When the request expires, on [`boot`]'s clock; none until the daemon said.
     until: Option<Duration>,
+    /// Whether the daemon may have heard of the call.
+    asked: bool,
     /// How long a daemon that took nothing yet is looked for.
     patience: Duration,
     next_glance: Duration,
@@ -145,7 +155,9 @@ impl Hold {
             digest,
             inherited: false,
             answer: None,
+            continued: true,
             until: None,
+            asked: false,
             patience,
             next_glance: Duration::ZERO,
             told: watch::Sender::default(),
@@ -216,7 +228,13 @@ impl Hold {
             if !worth_retrying(&status) {
                 return Ending::Refused(Trouble::Refused(status));
             }
-            let last = self.until.map_or(begun + self.patience, |until| until + GRACE);
+            let last = match self.until {
+                Some(until) => until + GRACE,
+                // Nothing of it was recorded, so nobody was asked: to wait for an
+                // answer would be waiting for nothing.
+                None if certainly_not_done(&status) => begun + self.patience.min(NOT_DONE),
+                None => begun + self.patience,
+            };
             if boot() > last {
                 return Ending::Refused(Trouble::Away(status));
             }
@@ -238,6 +256,7 @@ impl Hold {
     /// a moment in which nobody waits, and in that moment an identical call of
     /// the same session may take the request over.
     async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
+        self.asked = true;
         let mut service = self.service.clone();
         let asking = service.request_approval(self.question.clone());
         tokio::pin!(asking);
@@ -248,7 +267,7 @@ impl Hold {
                 answer = &mut asking => return answer.map(tonic::Response::into_inner),
                 answer = seen(&mut glance) => {
                     glance = None;
-                    self.next_glance = boot() + GLANCE_EVERY;
+                    self.next_glance = boot() + self.glance_in();
                     // Whatever else it says, the other answer says too.
                     if let Ok(answer) = answer
                         && answer.status == Status::Pending.number()
@@ -264,6 +283,13 @@ impl Hold {
                 }
             }
         }
+    }
+
+    /// When to look next how the request stands: now and then, and the first time
+    /// as soon as the daemon knows whether anybody was reached.
+    fn glance_in(&self) -> Duration {
+        let left = self.until.map_or(GLANCE_EVERY, |until| until.saturating_sub(boot()));
+        (left / REACHED.0 + REACHED.1).min(GLANCE_EVERY)
     }
 
     /// Asks how the request stands.
@@ -304,6 +330,7 @@ impl Hold {
             self.until = Some(boot() + left);
         }
         self.inherited = false;
+        self.continued &= answer.resumed;
         self.answer = Some(answer);
         self.tell(false);
         ending
@@ -311,6 +338,9 @@ impl Hold {
 
     fn tell(&self, away: bool) {
         let (Some(answer), Some(until)) = (&self.answer, self.until) else {
+            if away {
+                self.told.send_replace(Standing::Asking);
+            }
             return;
         };
         let held = Held { answer: answer.clone(), until };

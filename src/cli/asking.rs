@@ -180,7 +180,7 @@ fn ended_early(answer: &proto::ApprovalAnswer) -> bool {
 
 /// What happened, what to do next, and the exit code.
 fn explain(hold: &Hold, ending: Ending) -> Failure {
-    let answer = hold.answer.clone().unwrap_or_default();
+    let answer = hold.answer().cloned().unwrap_or_default();
     let denial = answer.decisions.iter().rfind(|d| d.verdict == Verdict::Deny.number());
     let failure = match ending {
         Ending::Denied => {
@@ -220,7 +220,7 @@ fn explain(hold: &Hold, ending: Ending) -> Failure {
 }
 
 fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), code: u8) -> Json {
-    let a = hold.answer.clone().unwrap_or_default();
+    let a = hold.answer().cloned().unwrap_or_default();
     let status = match code % exit::NOT_RUN {
         exit::REFUSED => "refused",
         _ => records::status(a.status),
@@ -236,7 +236,7 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
         ("tool", tool.into()),
         ("deadline", records::or_null(&a.deadline)),
         ("decisions", records::decisions(&a.decisions)),
-        ("resumed", (hold.continued && hold.answer.is_some()).into()),
+        ("resumed", hold.continued().into()),
         ("remembered", a.remembered.into()),
         ("looked_count", a.looked_count.into()),
         ("nobody_reached", a.nobody_reached.into()),
@@ -247,7 +247,7 @@ fn answer(hold: &Hold, failure: Option<&Failure>, (server, tool): (&str, &str), 
 
 /// "approved by ana [1a2b3c4d]", for standard error.
 pub fn approved_by(hold: &Hold) -> String {
-    let answer = hold.answer.clone().unwrap_or_default();
+    let answer = hold.answer().cloned().unwrap_or_default();
     let names: Vec<String> = answer.decisions.iter().map(|d| safe(&d.operator)).collect();
     format!("approved by {} [{}]", names.join(", "), short(&answer.id))
 }

@@ -1,82 +1,50 @@
-//! Holding one call from the caller's side: ask, wait, take the use, once.
+//! Holding one call for a person at a terminal, or a script: what [`crate::hold`]
+//! does, with a line that says what is waited for, and signals that withdraw.
 //!
-//! ```text
-//!   reach ──> ask ──> wait ──────> approved ──> take ──> run it
-//!     │        └──<── daemon away ──┘             │
-//!     └── 10 s ──> refused      deadline ──> refused, never run
-//! ```
-//!
-//! One [`Hold`] has one call id, and only this process knows it. Asking again
-//! with it continues the same request, through restarts of the daemon too.
-//!
-//! Promises: [`Hold::take`] says yes at most once, and only for the digest of
-//! the call that is about to run. Must never: take `approved` for permission.
+//! Must never: take `approved` for permission.
 
 #[cfg(test)]
 mod tests;
-mod using;
 
-use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
-use tonic::Status as Answer;
 
 use super::client::{Client, brief};
 use super::errors::Failure;
+use super::output::note;
 use super::signals::Stop;
 use super::waiting::Waiting;
 use super::when;
 use crate::call::digest::Digest;
 use crate::call::model::Status;
-use crate::client::{certainly_not_done, worth_retrying};
+use crate::client::worth_retrying;
+use crate::hold::{self, Standing, Trouble};
 use crate::proto;
 
 /// How long a daemon that was never reached is looked for.
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);
-/// Between attempts: doubled each time, from the first to the second.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// Between attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How often the waiting line counts down.
 const TICK: Duration = Duration::from_secs(1);
-/// Blocking for this long is not waiting.
-const GLANCE_MS: i64 = 1;
-/// How often it is looked up how the request stands while it is held.
-const GLANCE_EVERY: Duration = Duration::from_secs(60);
-/// The first time when the daemon knows whether anybody was reached: after this
-/// part of the time that people have, and a moment more.
-const REACHED: (u32, Duration) = (5, Duration::from_millis(500));
-/// The daemon's own "expired" is waited for a little longer than our deadline.
-const GRACE: Duration = Duration::from_secs(2);
+/// After which part of the time that people have it is news that nobody looked:
+/// when the daemon knows whether anybody was reached.
+const LATE: u32 = 5;
 /// The contract's default, for a daemon that never told us its deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(900);
 /// Signals that come so soon after the first are the same request to stop: a
 /// terminal tells a whole group, and a wrapper passes it on once more.
 const SAME_MOMENT: Duration = Duration::from_secs(1);
-/// How long a withdrawal may take before we give up telling the daemon.
-const WITHDRAW_WITHIN: Duration = Duration::from_secs(5);
 
 /// One attempt at one call.
 #[derive(Debug)]
 pub struct Hold {
     client: Client,
-    question: proto::RequestApprovalRequest,
-    digest: Digest,
-    /// The newest answer; none until the daemon took the call.
-    pub answer: Option<proto::ApprovalAnswer>,
-    /// When the request expires, on [`when::boot`]'s clock.
-    until: Duration,
-    /// Whether the daemon may have heard of the call.
-    sent: bool,
-    /// Whether it was an earlier request's from the start. Every answer but the
-    /// first says so, because asking again continues; the first knows.
-    pub continued: bool,
-    /// When it is next looked up how the request stands, on [`when::boot`]'s clock.
-    next_glance: Duration,
-    waiting: Waiting,
+    held: hold::Hold,
+    line: Line,
 }
-
-/// A question that does not wait for people, while another one does.
-type Glance = Pin<Box<dyn Future<Output = Result<proto::ApprovalAnswer, Answer>> + Send>>;
 
 /// How a held call ended.
 #[derive(Debug)]
@@ -102,27 +70,25 @@ impl Hold {
         timeout: Option<Duration>,
     ) -> Self {
         let waiting = Waiting::new(&call.tool, &call.server);
-        let timeout_ms = timeout.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
-        let question = proto::RequestApprovalRequest {
-            call_id: uuid::Uuid::new_v4().to_string(),
-            call: Some(call),
-            timeout_ms,
-            // Until the request ends.
-            max_wait_ms: 0,
-            ..proto::RequestApprovalRequest::default()
-        };
-        let until = when::boot() + timeout.unwrap_or(DEFAULT_TIMEOUT);
-        Hold {
-            client,
-            question,
-            digest,
-            answer: None,
-            until,
-            sent: false,
-            continued: true,
-            next_glance: Duration::MAX,
-            waiting,
-        }
+        let patience = timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let held = hold::Hold::new(client.caller(), call, digest, timeout, patience);
+        let line = Line { waiting, until: when::boot() + patience, late: None };
+        Hold { client, held, line }
+    }
+
+    /// The newest answer; none until the daemon took the call.
+    pub fn answer(&self) -> Option<&proto::ApprovalAnswer> {
+        self.held.answer.as_ref()
+    }
+
+    /// The request's id, once the daemon told it.
+    pub fn id(&self) -> Option<&str> {
+        self.held.id()
+    }
+
+    /// Whether it was an earlier request's from the start.
+    pub fn continued(&self) -> bool {
+        self.held.continued && self.held.answer.is_some()
     }
 
     /// Asks, and waits until people have answered, time is up or a signal comes.
@@ -132,8 +98,8 @@ impl Hold {
             ending = self.until_it_ends() => ending,
             () = stop.asked() => Ending::Withdrawn,
         };
-        self.waiting.clear();
-        let open = self.answer.as_ref().is_none_or(|a| a.status == Status::Pending.number());
+        self.line.waiting.clear();
+        let open = self.answer().is_none_or(|a| a.status == Status::Pending.number());
         match ending {
             Ending::Withdrawn if open => self.withdraw("interrupted", stop).await,
             other => other,
@@ -144,38 +110,31 @@ impl Hold {
         if let Err(failure) = self.reach().await {
             return Ending::Refused(failure);
         }
-        let mut pause = BACK_OFF.0;
-        let begun = when::boot();
-        loop {
-            match self.ask().await {
-                Ok(answer) => {
-                    pause = BACK_OFF.0;
-                    if let Some(ending) = self.heard(answer) {
-                        return ending;
-                    }
-                }
-                Err(status) if worth_retrying(&status) => {
-                    // Nothing of it was recorded, so nobody was asked: to wait
-                    // for an answer would be waiting for nothing.
-                    let nothing_there = self.answer.is_none() && certainly_not_done(&status);
-                    let too_long = nothing_there && when::boot() > begun + FIRST_CONNECTION;
-                    if too_long {
-                        return Ending::Refused(self.client.failure(status));
-                    }
-                    if when::boot() > self.until + GRACE {
-                        let failure = self.client.failure(status);
-                        let what = format!(
-                            "its time is up, and the daemon cannot be asked how it ended: {}",
-                            failure.what
-                        );
-                        return Ending::Refused(Failure { what, ..failure });
-                    }
-                    let left = self.left();
-                    self.waiting.away(id_of(&self.answer), Some(left));
-                    back_off(&mut pause, self.until + GRACE).await;
-                }
-                Err(status) => return Ending::Refused(self.client.failure(status)),
+        let standing = self.held.standing();
+        match self.line.beside(standing, self.held.wait()).await {
+            hold::Ending::Approved => Ending::Approved,
+            hold::Ending::Denied => Ending::Denied,
+            hold::Ending::Expired => Ending::Expired,
+            hold::Ending::Withdrawn => Ending::Withdrawn,
+            hold::Ending::Refused(Trouble::Away(status)) if self.answer().is_some() => {
+                let failure = self.client.failure(status);
+                let what = format!(
+                    "its time is up, and the daemon cannot be asked how it ended: {}",
+                    failure.what
+                );
+                Ending::Refused(Failure { what, ..failure })
             }
+            hold::Ending::Refused(trouble) => Ending::Refused(self.failure(trouble)),
+        }
+    }
+
+    fn failure(&self, trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Away(status) | Trouble::Refused(status) => self.client.failure(status),
+            Trouble::Strange(what) => Failure::unreachable(
+                what,
+                "Nothing was run. Check that HOLDPOINT_SERVER is a daemon of this version that you trust.",
+            ),
         }
     }
 
@@ -183,7 +142,7 @@ impl Hold {
     /// who we are tells a daemon from something else that listens there, and a
     /// token that is not valid, before anything is held.
     async fn reach(&mut self) -> Result<(), Failure> {
-        let (begun, mut pause) = (when::boot(), BACK_OFF.0);
+        let begun = when::boot();
         loop {
             let mut service = self.client.operator();
             let status = match service.who_am_i(brief(proto::WhoAmIRequest {})).await {
@@ -195,124 +154,53 @@ impl Hold {
                 return Err(self.client.failure(status));
             }
             if when::boot() > begun + TICK {
-                self.waiting.away(None, None);
+                self.line.waiting.away(None, None);
             }
-            back_off(&mut pause, begun + FIRST_CONNECTION).await;
+            sleep(PAUSE).await;
         }
     }
 
-    /// Asks, counting down while the daemon holds the call.
-    ///
-    /// The answer comes only when the request has ended, and the waiting line
-    /// needs to know at once what is waited for. So the first time it is asked
-    /// twice, the second time without waiting. One question after the other
-    /// would leave a moment in which nobody waits, and in that moment an
-    /// identical call of the same session may take the request over. Later ones
-    /// tell whether anybody was reached, and has looked.
-    async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
-        self.sent = true;
-        let mut service = self.client.caller();
-        let asking = service.request_approval(self.question.clone());
-        tokio::pin!(asking);
-        let mut glance = self.answer.is_none().then(|| self.glance());
-        loop {
-            tokio::select! {
-                answer = &mut asking => return answer.map(tonic::Response::into_inner),
-                answer = seen(&mut glance) => {
-                    glance = None;
-                    // Whatever else it says, the other answer says too.
-                    if let Ok(answer) = answer
-                        && answer.status == Status::Pending.number()
-                        && answer.digest == self.digest.to_string()
-                    {
-                        self.heard(answer);
-                    }
-                }
-                () = sleep(TICK) => {
-                    if glance.is_none() && self.next_glance <= when::boot() {
-                        self.next_glance = when::boot() + GLANCE_EVERY;
-                        self.waiting.late = true;
-                        glance = Some(self.glance());
-                    }
-                    if let Some(answer) = &self.answer {
-                        self.waiting.held(answer, self.until.saturating_sub(when::boot()));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Asks how the request stands.
-    fn glance(&self) -> Glance {
-        let mut service = self.client.caller();
-        let Some(id) = self.id() else {
-            let question =
-                proto::RequestApprovalRequest { max_wait_ms: GLANCE_MS, ..self.question.clone() };
-            return Box::pin(async move {
-                service.request_approval(brief(question)).await.map(tonic::Response::into_inner)
-            });
+    /// Takes the use. `Ok` is the permission to run the call now, once; it
+    /// carries the length of the lease.
+    pub async fn take(
+        &mut self,
+        expect_outcome: bool,
+        stop: &mut Stop,
+    ) -> Result<Duration, Ending> {
+        let standing = self.held.standing();
+        let within = self.line.left().max(FIRST_CONNECTION);
+        let taking = self.line.beside(standing, self.held.take(expect_outcome, within));
+        let taken = tokio::select! {
+            taken = taking => taken,
+            () = stop.asked() => return Err(self.withdraw("interrupted", stop).await),
         };
-        let question = proto::AwaitApprovalRequest { id: id.to_owned(), max_wait_ms: GLANCE_MS };
-        Box::pin(async move {
-            service.await_approval(brief(question)).await.map(tonic::Response::into_inner)
-        })
+        taken.map_err(|trouble| Ending::Refused(self.failure(trouble)))
     }
 
-    /// Takes note of an answer; the ending, if it is one.
-    fn heard(&mut self, answer: proto::ApprovalAnswer) -> Option<Ending> {
-        if answer.digest != self.digest.to_string() {
-            return Some(Ending::Refused(Failure::unreachable(
-                "the daemon holds another call under this id: its digest differs",
-                "Nothing was run. Check that HOLDPOINT_SERVER is a daemon you trust, and report this.",
-            )));
-        }
-        self.continued &= answer.resumed;
-        let ending = match Status::from_number(answer.status) {
-            Some(Status::Pending) => None,
-            Some(Status::Approved) => Some(Ending::Approved),
-            Some(Status::Denied) => Some(Ending::Denied),
-            Some(Status::Expired) => Some(Ending::Expired),
-            Some(Status::Withdrawn) => Some(Ending::Withdrawn),
-            None => Some(Ending::Refused(Failure::unreachable(
-                "the daemon answered with a status that is not known here",
-                "Nothing was run. Bring this program to the daemon's version.",
-            ))),
+    /// Keeps the lease of a use whose call runs, granted at `since` (on
+    /// [`when::boot`]'s clock). Never returns: drop it when the call has ended.
+    pub async fn keep_lease(&self, lease: Duration, since: Duration) {
+        let lost = |status| {
+            let why = self.client.failure(status).what;
+            note(&format!("holdpoint: the daemon no longer follows this run: {why}"));
         };
-        if ending.is_none() {
-            let left = Duration::from_millis(answer.time_left_ms.max(0).cast_unsigned());
-            self.until = when::boot() + left;
-            if self.next_glance == Duration::MAX {
-                self.next_glance = when::boot() + left / REACHED.0 + REACHED.1;
-            }
-            self.waiting.held(&answer, self.left());
-        }
-        self.answer = Some(answer);
-        ending
+        self.held.keep_lease(lease, since, lost).await;
+    }
+
+    /// Tells the daemon how the call ended, for at most `within`.
+    pub async fn report(
+        &self,
+        outcome: proto::Outcome,
+        detail: &str,
+        within: Duration,
+    ) -> Result<(), Failure> {
+        let told = self.held.report(outcome, detail, within).await;
+        told.map_err(|status| self.client.failure(status))
     }
 
     /// Takes the request back, so that nobody decides what nobody will run.
     pub async fn withdraw(&mut self, reason: &str, stop: &mut Stop) -> Ending {
-        self.waiting.clear();
-        if !self.sent {
-            return Ending::Withdrawn;
-        }
-        let telling = async {
-            if self.id().is_none() {
-                // The daemon may have it although we never heard of it: the same
-                // call id says which request that is.
-                let glance = proto::RequestApprovalRequest {
-                    max_wait_ms: GLANCE_MS,
-                    ..self.question.clone()
-                };
-                match self.client.caller().request_approval(brief(glance)).await {
-                    Ok(answer) => self.answer = Some(answer.into_inner()),
-                    Err(status) => return Err(status),
-                }
-            }
-            let id = self.id().unwrap_or_default().to_owned();
-            let message = proto::WithdrawApprovalRequest { id, reason: reason.to_owned() };
-            self.client.caller().withdraw_approval(brief(message)).await
-        };
+        self.line.waiting.clear();
         let begun = when::boot();
         let insists = async {
             loop {
@@ -324,8 +212,7 @@ impl Hold {
         };
         let told = tokio::select! {
             biased;
-            told = telling => Some(told),
-            () = sleep(WITHDRAW_WITHIN) => None,
+            told = self.held.withdraw(reason) => told,
             () = insists => {
                 return Ending::Refused(Failure::unreachable(
                     "interrupted before the withdrawal was confirmed",
@@ -333,50 +220,62 @@ impl Hold {
                 ));
             }
         };
-        let failure = match told {
-            Some(Ok(_)) => {
-                if let Some(answer) = &mut self.answer {
-                    answer.status = Status::Withdrawn.number();
-                }
-                return Ending::Withdrawn;
-            }
-            Some(Err(status)) => self.client.failure(status),
-            None => Failure::unreachable("the daemon did not answer", ""),
-        };
-        let Some(id) = self.id() else {
+        let (Err(status), Some(id)) = (told, self.id()) else {
             return Ending::Withdrawn;
         };
+        let failure = self.client.failure(status);
         let what = format!("interrupted, but the request could not be withdrawn: {}", failure.what);
         let next = format!("Nothing was run. Withdraw it with: holdpoint withdraw {id}");
         Ending::Refused(Failure { what, next, ..failure })
     }
+}
 
-    /// The request's id, once the daemon told it.
-    pub fn id(&self) -> Option<&str> {
-        id_of(&self.answer)
+/// The line that says what is waited for.
+#[derive(Debug)]
+struct Line {
+    waiting: Waiting,
+    /// When the request expires, on [`when::boot`]'s clock.
+    until: Duration,
+    /// From when on it is news that nobody looked; none until the daemon held it.
+    late: Option<Duration>,
+}
+
+impl Line {
+    /// Keeps the line up while something is done.
+    async fn beside<T>(
+        &mut self,
+        mut standing: watch::Receiver<Standing>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        tokio::pin!(work);
+        loop {
+            let news = tokio::select! {
+                biased;
+                done = &mut work => return done,
+                changed = standing.changed() => changed.is_ok(),
+                () = sleep(TICK) => false,
+            };
+            let now = standing.borrow_and_update().clone();
+            self.show(&now, news);
+        }
+    }
+
+    fn show(&mut self, standing: &Standing, news: bool) {
+        match standing {
+            // Until something went wrong there is nothing to say.
+            Standing::Asking if !news => {}
+            Standing::Asking => self.waiting.away(None, Some(self.left())),
+            Standing::Held(held) => {
+                self.until = held.until;
+                let late = self.late.get_or_insert_with(|| when::boot() + held.left() / LATE);
+                self.waiting.late = *late <= when::boot();
+                self.waiting.held(&held.answer, held.left());
+            }
+            Standing::Away(held) => self.waiting.away(Some(&held.answer.id), Some(held.left())),
+        }
     }
 
     fn left(&self) -> Duration {
         self.until.saturating_sub(when::boot())
     }
-}
-
-fn id_of(answer: &Option<proto::ApprovalAnswer>) -> Option<&str> {
-    answer.as_ref().map(|answer| answer.id.as_str())
-}
-
-/// What a glance shows; never, if there is none.
-async fn seen(glance: &mut Option<Glance>) -> Result<proto::ApprovalAnswer, Answer> {
-    match glance {
-        Some(glance) => glance.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits before the next attempt, but not beyond `end` (on [`when::boot`]'s
-/// clock), where the last one is made.
-async fn back_off(pause: &mut Duration, end: Duration) {
-    let left = end.saturating_sub(when::boot()).max(BACK_OFF.0);
-    sleep((*pause).min(left)).await;
-    *pause = (*pause * 2).min(BACK_OFF.1);
 }

@@ -10,15 +10,13 @@ use super::{BACK_OFF, Hold, Trouble, back_off};
 use crate::client::{boot, brief, certainly_not_done, reason_of, worth_retrying};
 use crate::proto;
 
-/// How long a taking goes on asking a daemon that does not answer, where the
-/// deadline leaves less.
-const TAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a withdrawal may take.
 const WITHDRAW_WITHIN: Duration = Duration::from_secs(5);
 
 impl Hold {
-    /// Takes the use. `Ok` is the permission to run the call now, once; it
-    /// carries the length of the lease.
+    /// Takes the use, asking a daemon that does not answer for at most `within`.
+    /// `Ok` is the permission to run the call now, once; it carries the length of
+    /// the lease (none, unless an outcome is to be expected).
     ///
     /// An attempt whose answer was lost may have taken the use. When the daemon
     /// then says ALREADY_GRANTED, it was granted to this call id, which only
@@ -26,15 +24,19 @@ impl Hold {
     ///
     /// # Errors
     /// Whatever it is: the call must not run.
-    pub async fn take(&mut self) -> Result<Duration, Trouble> {
-        let last = boot() + TAKE_WITHIN;
+    pub async fn take(
+        &mut self,
+        expect_outcome: bool,
+        within: Duration,
+    ) -> Result<Duration, Trouble> {
+        let last = boot() + within;
         let mut pause = BACK_OFF.0;
         let mut may_be_taken = false;
         let message = proto::TakeUseRequest {
             id: self.id().unwrap_or_default().to_owned(),
             call_id: self.question.call_id.clone(),
             digest: self.digest.to_string(),
-            expect_outcome: true,
+            expect_outcome,
         };
         loop {
             let status = match self.service.take_use(brief(message.clone())).await {
@@ -51,13 +53,20 @@ impl Hold {
                 return Err(Trouble::Away(status));
             }
             may_be_taken |= !certainly_not_done(&status);
+            self.tell(true);
             back_off(&mut pause, last).await;
         }
     }
 
     /// Keeps the lease of a use whose call runs, granted at `since` (on [`boot`]'s
-    /// clock). Never returns: drop it when the call has ended.
-    pub async fn keep_lease(&self, mut lease: Duration, mut since: Duration) {
+    /// clock), and tells `lost` if it cannot be kept. Never returns: drop it when
+    /// the call has ended.
+    pub async fn keep_lease(
+        &self,
+        mut lease: Duration,
+        mut since: Duration,
+        lost: impl FnOnce(Answer),
+    ) {
         let message = proto::RenewUseRequest {
             id: self.id().unwrap_or_default().to_owned(),
             call_id: self.question.call_id.clone(),
@@ -76,12 +85,7 @@ impl Hold {
                     (lease / 3).clamp(3 * BACK_OFF.0, 3 * BACK_OFF.1)
                 }
                 Err(status) => {
-                    let reason = reason_of(&status).unwrap_or_default();
-                    tracing::warn!(
-                        request = message.id,
-                        reason,
-                        "the lease of a running call is lost"
-                    );
+                    lost(status);
                     return std::future::pending().await;
                 }
             };
@@ -124,20 +128,28 @@ impl Hold {
     /// # Errors
     /// It may still be pending.
     pub async fn withdraw(&self, reason: &str) -> Result<(), Answer> {
-        let Some(id) = self.id() else {
-            return Ok(());
-        };
-        let message =
-            proto::WithdrawApprovalRequest { id: id.to_owned(), reason: reason.to_owned() };
-        let mut service = self.service.clone();
-        let withdrawn = service.withdraw_approval(brief(message));
+        let withdrawn = self.withdrawn(reason);
         match tokio::time::timeout(WITHDRAW_WITHIN, withdrawn).await {
-            Ok(done) => done.map(|_| ()),
+            Ok(done) => done,
             Err(_) => Err(Answer::deadline_exceeded("the daemon did not answer")),
         }
+    }
+
+    async fn withdrawn(&self, reason: &str) -> Result<(), Answer> {
+        if !self.asked {
+            return Ok(());
+        }
+        let id = match self.id() {
+            Some(id) => id.to_owned(),
+            // The daemon may have it although we never heard of it: the same call
+            // id says which request that is.
+            None => self.glance().await?.id,
+        };
+        let message = proto::WithdrawApprovalRequest { id, reason: reason.to_owned() };
+        self.service.clone().withdraw_approval(brief(message)).await.map(|_| ())
     }
 }
 
 fn lease(ms: i64) -> Duration {
-    Duration::from_millis(ms.max(0) as u64)
+    Duration::from_millis(ms.max(0).cast_unsigned())
 }

@@ -81,14 +81,20 @@ class Clients:
         """The Inspector's command line. In the modern era it declares tasks by itself."""
         what = self._what(what)
         words = [NODE, MODULES / ".bin/mcp-inspector", "--cli"]
-        words += [what["url"]] if "url" in what else what["command"]
+        if "url" in what:
+            words += [what["url"]]
+        else:
+            # By a file: on its command line it would take the server's options for
+            # its own.
+            command, *rest = what["command"]
+            server = {"command": command, "args": rest, "env": what["environment"]}
+            config = self.stand.dir / f"inspector-{len(self.stand.processes)}.json"
+            config.write_text(json.dumps({"mcpServers": {"it": server}}))
+            words += ["--config", config, "--server", "it"]
         words += ["--method", "tools/call", "--tool-name", what["tool"]]
         words += ["--tool-args-json", json.dumps(what.get("arguments", {}))]
         words += ["--protocol-era", "legacy" if what["era"] == "legacy" else "modern"]
         words += ["--format", "json", "--quiet"]
-        # Only these reach the server that it starts.
-        for name in ("COUNTING_LOG", "COUNTING_WIRE", "HOLDPOINT_STATE_DIR"):
-            words += ["-e", f"{name}={self.stand.environment()[name]}"]
         return self._start(words, inspector_saw)
 
 

@@ -28,7 +28,6 @@ COMMON = [
     b'{"jsonrpc":"2.0","id":5,"method":"prompts/list","params":{}}',
     b'{"jsonrpc":"2.0","id":6,"method":"no/such-method","params":{"a":[1,2.50,"\\/"]}}',
     b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"no-such-tool","arguments":{}}}',
-    b'{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"arguments":{}}}',
 ]
 
 EVERYTHING = [

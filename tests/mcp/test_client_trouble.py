@@ -27,13 +27,12 @@ def client(stand, era=LEGACY, policy=HOLD_WRITE, **more):
     return wire
 
 
-def line(era, arguments='"arguments":{"key":"k"}', id="7", extra="", params_extra=""):
-    """A tools/call of `write` as text, with parts of it given as text."""
+def line(era, arguments='"arguments":{"key":"k"}', id="7", extra="", params_extra="", without=""):
+    """A tools/call of `write` as text, with parts of it given as text or left out."""
     parts = ['"name":"write"', arguments, params_extra, ABOUT if era == MODERN else ""]
     params = ",".join(part for part in parts if part)
-    return (
-        f'{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{{params}}}{extra}}}'
-    ).encode()
+    text = f'{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{{params}}}{extra}}}'
+    return text.replace(without, "").encode()
 
 
 # How a person's answer arrives.
@@ -102,9 +101,9 @@ def test_a_secret_of_a_held_call_is_not_shown(stand):
     "id",
     [
         '"a"', '""', '"1"', '"\\u00e9 \\" \\n"', f'"{"x" * 1000}"',
-        "0", "1", "-1", "9007199254740993", "123456789012345678901234567890",
+        "0", "1", "-1", "9007199254740993",
     ],
-    ids=str.__len__,
+    ids=lambda id: id[:12],
 )  # fmt: skip
 def test_the_answer_has_the_id_as_it_was_written(stand, era, id):
     wire = client(stand, era)
@@ -112,7 +111,7 @@ def test_the_answer_has_the_id_as_it_was_written(stand, era, id):
     (request,) = stand.held()
     stand.approve(request)
     answer = wire.line()
-    assert json.dumps(id_text(answer)) == json.dumps(id), answer
+    assert id_text(answer) == id, answer
     assert stand.executions("k") == 1
 
 
@@ -126,7 +125,11 @@ class Text(str):
     """The text of a number."""
 
 
-@pytest.mark.parametrize("id", ["null", "true", "false", "[1]", '{"a":1}', "1.5"])
+@pytest.mark.parametrize(
+    "id",
+    ["null", "true", "false", "[1]", '{"a":1}', "1.5", "9" * 30, f'"{"x" * 2000}"'],
+    ids=lambda id: id[:12],
+)
 def test_an_id_that_is_none_is_refused_and_runs_nothing(stand, era, id):
     wire = client(stand, era)
     wire.send(line(era, id=id))
@@ -161,6 +164,8 @@ ODD = {
     "arguments in another case": {"params_extra": '"ARGUMENTS":{}'},
     "arguments with a long s": {"params_extra": '"argument\\u017f":{}'},
     "a lone surrogate": {"arguments": '"arguments":{"key":"\\ud800"}'},
+    "null for arguments": {"arguments": '"arguments":null'},
+    "no name": {"arguments": '"arguments":{}', "without": '"name":"write",'},
     "arguments that are a list": {"arguments": '"arguments":["k"]'},
     "arguments that are a string": {"arguments": '"arguments":"k"'},
     "a hundred levels": {"arguments": '"arguments":{"a":' + "[" * 100 + "]" * 100 + "}"},
@@ -187,9 +192,9 @@ def test_bytes_that_are_not_utf_8_are_refused(stand, era):
     assert stand.json("pending") == [] and stand.reached(b"tools/call") == 0
 
 
-@pytest.mark.parametrize("arguments", ["", '"arguments":null', '"arguments":{}'])
-def test_missing_null_and_empty_arguments_are_held_as_none(stand, era, arguments):
-    """What the three mean is the same; what the server gets is as it was sent."""
+@pytest.mark.parametrize("arguments", ["", '"arguments":{}'], ids=["missing", "empty"])
+def test_missing_and_empty_arguments_are_held_as_none(stand, era, arguments):
+    """What both mean is the same; what the server gets is as it was sent."""
     wire = client(stand, era)
     sent = line(era, arguments)
     wire.send(sent)

@@ -4,8 +4,10 @@ The agent is told what is known, the executions are counted at the server, and t
 daemon's record says the same.
 """
 
+import json
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from clients import MODERN
 from house import PATIENCE, until
 from stand import ALLOW_ALL, HOLD_WRITE
-from wire import LEGACY, Gone, said
+from wire import LEGACY, Gone, answers, said
 
 NOT_KNOWN = "It is not known whether this call ran"
 MEGABYTE = 1024 * 1024
@@ -40,13 +42,13 @@ def peak_memory(process):
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def only_answer(wire, call, for_seconds=0.5):
-    """The call's one answer: nothing else answers it, nor anything that was not asked."""
-    answer = wire.answer(call)
-    late = wire.silent(for_seconds)
-    assert not [line for line in late if b'"result"' in line or b'"error"' in line], late
-    assert not [found for found in wire.aside if "method" not in found], wire.aside
-    return answer
+def answers_to(wire, call, for_seconds=0.5):
+    """What answers a call, and then for a while. Other lines pass as they would directly."""
+    found = [wire.answer(call)]
+    for line in wire.silent(for_seconds):
+        message = json.loads(line)
+        found += [message] if answers(message, call) else []
+    return found
 
 
 # Crashes.
@@ -54,20 +56,13 @@ def only_answer(wire, call, for_seconds=0.5):
 
 def test_a_server_that_crashes_during_the_hold_runs_nothing(stand, era):
     wire, call, request = hold(stand, era, {"key": "k"})
-    server = server_of(wire)
-    os.kill(server, 9)
-    until(lambda: not pathlib.Path(f"/proc/{server}").exists(), "the server has ended")
-    try:
-        stand.approve(request)
-        answer = wire.answer(call)
-        assert answer["result"]["isError"] and "Not run" in said(answer), answer
-    except Gone:
-        # Without its server the proxy may end as the server itself would have.
-        assert wire.hang_up() != 0
-    except AssertionError as error:
-        assert "withdrawn" in str(error) or stand.shown(request)["status"] != "approved", error
-    assert stand.executions("k") == 0
-    assert stand.shown(request)["use"] != "taken" or stand.shown(request)["outcome"] != "succeeded"
+    os.kill(server_of(wire), signal.SIGKILL)
+    answer = wire.answer(call)
+    assert answer["result"]["isError"] and "Not run" in said(answer), answer
+    # Without its server the proxy ends, as the server itself would have.
+    assert wire.process.wait(PATIENCE) != 0
+    stand.approve(request)
+    assert stand.executions("k") == 0 and stand.shown(request)["use"] == "unused"
 
 
 def server_of(wire):
@@ -113,16 +108,15 @@ def test_a_server_that_crashes_after_its_answer_has_answered(stand, era):
     assert stand.executions("k") == 1
 
 
-def test_calls_of_others_are_told_too_when_a_server_crashes(stand, era):
-    wire = stand.wire(ALLOW_ALL)
-    if era == LEGACY:
-        wire.hello()
-    slow = wire.begin_call("slow", {"key": "slow", "seconds": 60}, era)
-    until(lambda: stand.reached(b'"slow"'), "the slow call is under way")
-    crash = wire.begin_call("write", {"key": "k", "fault": "crash-before"}, era)
-    for call in (slow, crash):
-        answer = wire.answer(call)
-        assert "error" in answer or answer["result"]["isError"], answer
+def test_a_call_of_another_that_waits_is_told_too_when_a_server_crashes(stand, era):
+    wire, call, request = hold(stand, era, {"key": "k"})
+    wire.begin_call("slow", {"key": "slow", "fault": "crash-before"}, era)
+    answer = wire.answer(call)
+    assert answer["result"]["isError"] and "Not run" in said(answer), answer
+    # Nobody forwards it any more, and the proxy ends as its server did.
+    assert wire.process.wait(PATIENCE) == 3
+    stand.approve(request)
+    assert stand.executions("k") == 0 and stand.shown(request)["use"] == "unused"
 
 
 def test_a_server_that_does_not_start_is_told_with_its_own_words(stand):
@@ -141,24 +135,8 @@ def test_a_command_that_is_not_there_is_named(stand):
     assert b"/nowhere/server" in wire.stderr, wire
 
 
-STUBBORN = """
-import os, signal, sys, time
-if "deaf" in sys.argv:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for line in sys.stdin:
-    pass
-while True:
-    time.sleep(1)
-"""
-
-
-@pytest.mark.parametrize("deaf", [False, True])
-def test_a_server_that_does_not_end_with_its_client_is_ended(stand, deaf):
-    more = ["deaf"] if deaf else []
-    wire = stand.wire(ALLOW_ALL, server=[sys.executable, "-I", "-c", STUBBORN, *more])
-    server = server_of(wire)
-    wire.hang_up()
-    until(lambda: not pathlib.Path(f"/proc/{server}").exists(), "the server has ended")
+# Does not end with its input, as not every server does. Clients send a signal then.
+STUBBORN = "import time; time.sleep(600)"
 
 
 def test_a_signal_to_the_proxy_ends_its_server_too(stand):
@@ -183,19 +161,22 @@ def test_a_flood_on_stderr_goes_through_and_holds_up_nothing(stand, era):
 def test_a_call_that_is_answered_twice_has_one_answer(stand, era):
     wire, call, request = hold(stand, era, {"key": "k", "fault": "twice"})
     stand.approve(request)
-    assert said(only_answer(wire, call)) == "write k"
+    assert [said(answer) for answer in answers_to(wire, call)] == ["write k"]
     assert stand.outcome(request) == "succeeded"
 
 
-def test_an_answer_to_nobody_reaches_nobody(stand, era):
+def test_an_answer_to_nobody_is_not_taken_for_the_call_s(stand, era):
     wire, call, request = hold(stand, era, {"key": "k", "fault": "stranger"})
     stand.approve(request)
-    assert said(only_answer(wire, call)) == "write k"
+    assert [said(answer) for answer in answers_to(wire, call)] == ["write k"]
+    assert stand.outcome(request) == "succeeded"
 
 
 def test_a_line_that_is_not_json_costs_no_answer(stand, era):
     wire, call, request = hold(stand, era, {"key": "k", "fault": "garbage"})
     stand.approve(request)
+    # It passes, as it would without the proxy.
+    assert wire.line() == b"Listening on {port}, have fun!\n"
     assert said(wire.answer(call)) == "write k"
     assert stand.outcome(request) == "succeeded"
 
@@ -207,8 +188,10 @@ def test_a_line_of_100_mb_is_refused_and_not_stored(stand, era, fault):
     stand.approve(request)
     answer = wire.answer(call, within=90)
     assert len(str(answer)) < MEGABYTE
-    assert peak_memory(wire.process) < 90
-    assert stand.executions("k") == 1
+    # The longest line is 64 MiB, and is read to there.
+    assert peak_memory(wire.process) < 115
+    # Refused while it writes, the server may not come to run it.
+    assert stand.executions("k") <= 1
     if "result" in answer and not answer["result"].get("isError"):
         assert fault == "huge" and said(answer) == "write k"
     else:

@@ -48,11 +48,19 @@ pub struct Definitions {
     tools: Mutex<HashMap<String, Definition>>,
     /// When the server was last asked, on [`boot`]'s clock.
     asked: Mutex<Option<Duration>>,
+    /// Held by the call that asks because nothing is known yet.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Definitions {
     /// What is known of this tool; where nothing is, the server is asked once.
     pub async fn of(&self, call: &ToolCall, upstream: &dyn Upstream) -> Option<Definition> {
+        if let Some(known) = self.known(&call.tool) {
+            return Some(known);
+        }
+        // Who comes while a list is on its way waits for it: taken for a tool
+        // that is not listed, it would seem changed once its call is approved.
+        let _turn = self.turn.lock().await;
         if let Some(known) = self.known(&call.tool) {
             return Some(known);
         }

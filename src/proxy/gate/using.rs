@@ -14,6 +14,8 @@ use crate::proxy::message::ServerMessage;
 use crate::proxy::message::server::Ended;
 use crate::proxy::upstream::NoAnswer;
 
+/// How long a daemon that does not answer is asked for the use: the client waits.
+const TAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long the outcome of a call may take to be told. The daemon takes it as
 /// unknown once the lease ends, and a report that comes later still counts.
 const REPORT_WITHIN: Duration = Duration::from_secs(600);
@@ -38,10 +40,16 @@ impl Using {
     /// It must not run.
     pub async fn take(mut hold: Hold) -> Result<Using, Trouble> {
         let since = boot();
-        let lease = hold.take().await?;
+        let lease = hold.take(true, TAKE_WITHIN).await?;
         let hold = Arc::new(hold);
         let kept = hold.clone();
-        let renewing = tokio::spawn(async move { kept.keep_lease(lease, since).await });
+        let renewing = tokio::spawn(async move {
+            let lost = |status| {
+                let reason = reason_of(&status).unwrap_or_default();
+                tracing::warn!(request = kept.id(), reason, "the lease of a running call is lost");
+            };
+            kept.keep_lease(lease, since, lost).await;
+        });
         Ok(Using { hold, renewing: renewing.abort_handle(), sent: 1 })
     }
 

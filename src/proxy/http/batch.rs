@@ -67,7 +67,7 @@ impl One {
             _ if self.remote.cancels_held(&self.caller, &message) => {}
             _ => {
                 let body = Some(message.bytes.clone());
-                self.remote.pass(&self.caller, Method::POST, body, None).await;
+                self.remote.pass(&self.caller, Method::POST, body, false).await;
             }
         }
     }
@@ -94,10 +94,16 @@ impl One {
         let way = self.way(&message, CancellationToken::new());
         let visit = self.remote.visit(&self.caller);
         let asking = visit.forward(id, message.bytes.clone(), &way);
-        let said = match tokio::time::timeout(self.remote.answer, asking).await {
+        let asking = tokio::time::timeout(self.remote.answer, asking);
+        let answered = tokio::select! {
+            answered = asking => answered,
+            // Nobody waits for it any more.
+            () = self.gone.cancelled() => return,
+        };
+        let said = match answered {
             Ok(Ok(said)) => {
                 if message.method() == Some("tools/list") {
-                    self.remote.learn(&self.caller)(&said);
+                    self.remote.learn(&self.caller, true)(&said);
                 }
                 said.bytes
             }

@@ -13,7 +13,7 @@ use super::sse;
 use crate::proxy::message::ServerMessage;
 
 /// What is done with each message that passes.
-pub type Learn = Box<dyn Fn(&ServerMessage) + Send>;
+pub type Learn = Box<dyn Fn(&ServerMessage) + Send + Sync>;
 
 /// A body that passes.
 pub struct Passing {

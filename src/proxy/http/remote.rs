@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
@@ -30,12 +30,16 @@ use super::visit::Visit;
 use super::who::Client;
 use super::{batch, headers, held, sse};
 use crate::call::json::Json;
+use crate::proxy::answer::tasks;
 use crate::proxy::gate::{self, Gate, Judged, Question};
-use crate::proxy::message::{ClientMessage, Era, Incoming, ToolCall};
+use crate::proxy::message::{ClientMessage, Era, Incoming, Said, ToolCall};
 use crate::proxy::upstream::url::UrlServer;
 
 /// Requests whose answers stay open for as long as the client likes.
 const LISTENS: &str = "subscriptions/listen";
+
+/// How a server says that its tools are others now.
+const LIST_CHANGED: &str = "notifications/tools/list_changed";
 
 /// What is said of a session that does not exist, whether it ended, never was, or
 /// is another client's. Clients begin a new one (2025-11-25, "Session Management").
@@ -76,14 +80,13 @@ pub struct Caller {
 impl Remote {
     /// Answers a request.
     pub async fn answer(&self, client: Client, headers: &HeaderMap, ask: Ask) -> Reply {
-        let caller = match self.caller(client, headers, &ask) {
-            Ok(caller) => caller,
-            Err(refused) => return refused,
+        let Some(caller) = self.caller(client, headers, &ask) else {
+            return reply::refused(StatusCode::NOT_FOUND, NO_SESSION);
         };
         match ask {
-            Ask::Get => self.pass(&caller, Method::GET, None, None).await,
+            Ask::Get => self.pass(&caller, Method::GET, None, false).await,
             Ask::Delete => {
-                let answer = self.pass(&caller, Method::DELETE, None, None).await;
+                let answer = self.pass(&caller, Method::DELETE, None, false).await;
                 if answer.status().is_success() {
                     self.sessions.end(&caller.scope);
                 }
@@ -99,20 +102,21 @@ impl Remote {
         }
     }
 
-    fn caller(&self, client: Client, headers: &HeaderMap, ask: &Ask) -> Result<Caller, Reply> {
+    /// Who sent a request; `None` if it names a session that is not there for them.
+    fn caller(&self, client: Client, headers: &HeaderMap, ask: &Ask) -> Option<Caller> {
         // The newer protocol has no sessions, and an id that is sent all the same
         // means nothing (2026-07-28, "Earlier Streamable HTTP Revisions").
         let modern = matches!(ask, Ask::Post(_, Incoming::One(one)) if one.era() == Era::Modern);
         let session = match self.session(&client, headers).filter(|_| !modern) {
             None => None,
             Some(Some(session)) => Some(session),
-            Some(None) => return Err(reply::refused(StatusCode::NOT_FOUND, NO_SESSION)),
+            Some(None) => return None,
         };
         let mut onward = headers::onward(headers);
         if let Some(Ok(session)) = session.map(HeaderValue::from_str) {
             onward.insert(headers::SESSION, session);
         }
-        Ok(Caller {
+        Some(Caller {
             scope: self.sessions.scope(&client, session),
             client,
             headers: onward,
@@ -140,17 +144,24 @@ impl Remote {
         if self.cancels_held(&caller, &message) {
             return reply::empty(StatusCode::ACCEPTED);
         }
+        if let Some(asked) = self.gate.task_request(&message) {
+            let party = self.sessions.party(&caller.client, &caller.scope);
+            let server = self.sessions.server(&caller.client);
+            return reply::answered(self.gate.answer_task(asked, &party, &server).await);
+        }
         match message.method() {
-            Some("initialize") => self.initialize(&caller, body, &message).await,
-            Some("tools/list") => {
-                let learn = self.learn(&caller);
-                self.pass(&caller, Method::POST, Some(body), Some(learn)).await
+            Some("server/discover") if self.gate.offers_tasks() => {
+                self.discover(&caller, body).await
             }
+            Some("initialize") => self.initialize(&caller, body, &message).await,
             Some(LISTENS) => match self.send(&caller, Method::POST, Some(body)).await {
-                Ok(response) => self.back(&caller, response, None, None),
+                Ok(response) => self.back(&caller, response, false, None),
                 Err(away) => away,
             },
-            _ => self.pass(&caller, Method::POST, Some(body), None).await,
+            method => {
+                let is_list = method == Some("tools/list");
+                self.pass(&caller, Method::POST, Some(body), is_list).await
+            }
         }
     }
 
@@ -160,10 +171,15 @@ impl Remote {
         message.cancels().is_some_and(|id| self.sessions.cancel(&caller.scope, &id))
     }
 
-    /// What takes note of a list of tools that passes by.
-    pub fn learn(&self, caller: &Caller) -> Learn {
+    /// What takes note of a list of tools that passes by, and of the news that it is
+    /// another now.
+    pub fn learn(&self, caller: &Caller, is_list: bool) -> Learn {
         let server = self.sessions.server(&caller.client);
-        Box::new(move |said| server.definitions.learn(said))
+        Box::new(move |message| match &message.said {
+            Said::Answer(_) if is_list => server.definitions.learn(message),
+            Said::Notification(told) if told == LIST_CHANGED => server.definitions.forget(),
+            _ => {}
+        })
     }
 
     /// The way that requests of ours take for this caller.
@@ -172,6 +188,7 @@ impl Remote {
             upstream: self.upstream.clone(),
             headers: caller.headers.clone(),
             longest: self.longest,
+            heard: self.learn(caller, false),
         }
     }
 
@@ -179,7 +196,7 @@ impl Remote {
         // What cannot be told is not asked for, by the server neither.
         let call = if caller.takes_events { call } else { call.without_progress() };
         match self.judge(&caller, call).await {
-            Judged::Forward(_) => self.pass(&caller, Method::POST, Some(body), None).await,
+            Judged::Forward(_) => self.pass(&caller, Method::POST, Some(body), false).await,
             Judged::Answer(answer) => reply::json(StatusCode::OK, answer),
             Judged::Hold(question) => self.hold(caller, *question).await,
         }
@@ -228,7 +245,37 @@ impl Remote {
             let scope = self.sessions.scope(&caller.client, session);
             self.sessions.party(&caller.client, &scope).is(text("name"), text("version"));
         }
-        self.back(caller, response, None, Some(self.answer))
+        self.back(caller, response, false, Some(self.answer))
+    }
+
+    /// What the server can do, and what we add: calls may become tasks of ours. The
+    /// one answer that is gathered before it passes.
+    async fn discover(&self, caller: &Caller, body: Bytes) -> Reply {
+        let response = match self.send(caller, Method::POST, Some(body)).await {
+            Ok(response) => response,
+            Err(away) => return away,
+        };
+        let kind = headers::kind(response.headers());
+        if !response.status().is_success() || !["application/json", sse::KIND].contains(&&*kind) {
+            return self.back(caller, response, false, Some(self.answer));
+        }
+        let (head, body) = response.into_parts();
+        let whole = Limited::new(body, self.longest).collect();
+        let whole = match tokio::time::timeout(self.answer, whole).await {
+            Ok(Ok(whole)) => whole.to_bytes(),
+            Ok(Err(_)) | Err(_) => {
+                let why = "the server's answer is too long, or broke off";
+                return reply::refused(StatusCode::BAD_GATEWAY, why);
+            }
+        };
+        let whole = match kind == sse::KIND {
+            true => sse::rewritten(&whole, tasks::announced),
+            false => tasks::announced(&whole),
+        };
+        let mut head = Response::from_parts(head, reqwest::Body::from(whole));
+        // It is longer now.
+        head.headers_mut().remove(CONTENT_LENGTH);
+        self.back(caller, head, false, None)
     }
 
     /// Passes a request on, and its answer back.
@@ -237,12 +284,12 @@ impl Remote {
         caller: &Caller,
         method: Method,
         body: Option<Bytes>,
-        learn: Option<Learn>,
+        is_list: bool,
     ) -> Reply {
         // A stream that is there to be told of news may be silent.
         let patience = (method != Method::GET).then_some(self.answer);
         match self.send(caller, method, body).await {
-            Ok(response) => self.back(caller, response, learn, patience),
+            Ok(response) => self.back(caller, response, is_list, patience),
             Err(away) => away,
         }
     }
@@ -272,7 +319,7 @@ impl Remote {
         &self,
         caller: &Caller,
         response: Response<reqwest::Body>,
-        learn: Option<Learn>,
+        is_list: bool,
         patience: Option<Duration>,
     ) -> Reply {
         let (head, body) = response.into_parts();
@@ -281,7 +328,10 @@ impl Remote {
             return reply::refused(StatusCode::BAD_GATEWAY, why);
         }
         let kind = headers::kind(&head.headers);
-        let body = Passing::new(body, kind == sse::KIND, learn, self.longest, patience);
+        let is_events = kind == sse::KIND;
+        // Among events may be news; a piece of JSON is what was asked for.
+        let learn = (is_list || is_events).then(|| self.learn(caller, is_list));
+        let body = Passing::new(body, is_events, learn, self.longest, patience);
         let mut answer = Response::new(body.boxed_unsync());
         *answer.status_mut() = head.status;
         *answer.headers_mut() = headers::back(&head.headers);
@@ -290,7 +340,7 @@ impl Remote {
             let sealed = self.sealer.seal(&self.name, &caller.client.name, id);
             to.extend(HeaderValue::from_str(&sealed).map(|sealed| (headers::SESSION, sealed)));
         }
-        if kind == sse::KIND {
+        if is_events {
             to.entry(held::NO_BUFFERING).or_insert(HeaderValue::from_static("no"));
         }
         answer

@@ -9,7 +9,9 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::proxy::answer;
-use crate::proxy::message::Refusal;
+use crate::proxy::message::client::code;
+use crate::proxy::message::server::Ended;
+use crate::proxy::message::{Refusal, ServerMessage};
 
 /// What can go wrong while a body is passed on.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -56,6 +58,16 @@ pub fn json(status: StatusCode, bytes: impl Into<Bytes>) -> Reply {
 /// A JSON-RPC error that answers no request in particular.
 pub fn refused(status: StatusCode, why: &str) -> Reply {
     json(status, answer::error(None, SERVER_ERROR, why))
+}
+
+/// The answer to a request, as JSON-RPC has it. One that says that the request
+/// itself was wrong has the status for that (2026-07-28, "Error Codes").
+pub fn answered(answer: Bytes) -> Reply {
+    let wrong = matches!(
+        ServerMessage::read(answer.clone()).ended(),
+        Ended::Failed(Some(code)) if code == i64::from(code::MISSING_CAPABILITY)
+    );
+    json(if wrong { StatusCode::BAD_REQUEST } else { StatusCode::OK }, answer)
 }
 
 /// The refusal of a message that came by itself.

@@ -11,6 +11,9 @@ use hyper::{Method, StatusCode, Uri};
 
 use crate::proxy::config::{HostName, Listen};
 
+/// This machine, as it calls itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 /// What is let in.
 #[derive(Debug)]
 pub struct Rules {
@@ -47,9 +50,11 @@ impl Stranger {
 }
 
 impl Rules {
-    /// For a door that listens there. The address is the one that was bound: its
-    /// port may have been chosen by the system.
-    pub fn new(listen: &Listen, hosts: &[HostName], origins: &[String]) -> Rules {
+    /// For a door that listens there, with TLS or without. The address is the one
+    /// that was bound: its port may have been chosen by the system.
+    pub fn new(listen: &Listen, tls: bool, hosts: &[HostName], origins: &[String]) -> Rules {
+        let mut origins = origins.to_vec();
+        let scheme = if tls { "https" } else { "http" };
         let own = |name: &str, port| HostName { name: name.to_owned(), port };
         let mut right = hosts.to_vec();
         match listen {
@@ -61,13 +66,16 @@ impl Rules {
                     right.push(own(&name, port));
                 }
                 if ip.is_loopback() {
-                    right.extend(["localhost", "127.0.0.1", "[::1]"].map(|name| own(name, port)));
+                    right.extend(LOOPBACK.map(|name| own(name, port)));
+                    // A page of this origin would be one of ours, and we have none.
+                    let port = address.port();
+                    origins.extend(LOOPBACK.map(|name| format!("{scheme}://{name}:{port}")));
                 }
             }
             // No browser connects to a socket; who stands before it passes names on.
             Listen::Unix(_) => right.push(own("localhost", None)),
         }
-        Rules { hosts: right, origins: origins.to_vec() }
+        Rules { hosts: right, origins }
     }
 
     /// Whether a request may come in; with the page that sent it, if one did.
@@ -139,7 +147,7 @@ mod tests {
             Ok(address) => Listen::Tcp(address),
             Err(_) => Listen::Unix(listen.into()),
         };
-        Rules::new(&listen, &hosts, &["https://inspector.example.org".to_owned()])
+        Rules::new(&listen, false, &hosts, &["https://inspector.example.org".to_owned()])
     }
 
     fn admit(rules: &Rules, headers: &[(HeaderName, &str)]) -> Result<bool, Stranger> {
@@ -215,13 +223,15 @@ mod tests {
         let host = (header::HOST, "localhost:4655");
         let of = |page| admit(&rules, &[host.clone(), (header::ORIGIN, page)]);
         assert_eq!(of("https://inspector.example.org"), Ok(true));
+        assert_eq!(of("http://localhost:4655"), Ok(true));
         for wrong in [
             "null",
             "",
             "http://inspector.example.org",
             "https://inspector.example.org:8443",
             "https://inspector.example.org.evil.example",
-            "http://localhost:4655",
+            "http://localhost:4656",
+            "https://localhost:4655",
         ] {
             assert_eq!(of(wrong), Err(Stranger::Origin), "{wrong}");
         }

@@ -74,7 +74,7 @@ impl Serving {
         let failed = |error| CannotServe::Listen(config.listen.to_string(), error);
         let (listener, listen) = bind(&config.listen).await.map_err(failed)?;
         let door = Arc::new(Door {
-            rules: Rules::new(&listen, &config.hosts, &config.origins),
+            rules: Rules::new(&listen, tls.is_some(), &config.hosts, &config.origins),
             clients: Clients::new(config),
             bodies: Bodies::new(config.limits.message),
             servers,

@@ -24,6 +24,16 @@ pub fn event(message: &[u8]) -> Bytes {
     event.into()
 }
 
+/// A whole stream, with the data of each event as `change` has it. What is left out
+/// (ids, comments) means nothing once the stream has ended.
+pub fn rewritten(stream: &[u8], change: impl Fn(&Bytes) -> Bytes) -> Bytes {
+    let mut reader = Reader::new(stream.len());
+    // Nothing in it is longer than all of it.
+    let events = reader.feed(stream).unwrap_or_default();
+    let data = events.iter().map(|event| &event.data).filter(|data| !data.is_empty());
+    data.flat_map(|data| event(&change(data))).collect()
+}
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -153,6 +163,13 @@ mod tests {
         let mut reader = Reader::new(100);
         let fed: Result<Vec<_>, _> = (0..100).map(|_| reader.feed(b"data: xxxx\n")).collect();
         assert_eq!(fed, Err(TooLong));
+    }
+
+    #[test]
+    fn a_stream_is_written_anew_with_other_data() {
+        let stream = b": hi\n\nid: 1\ndata:\n\ndata: {}\n\ndata: []\n\n";
+        let other = rewritten(stream, |data| [data, &b" "[..]].concat().into());
+        assert_eq!(other, "event: message\ndata: {} \n\nevent: message\ndata: [] \n\n");
     }
 
     #[test]

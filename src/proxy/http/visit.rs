@@ -4,6 +4,7 @@
 //! Promises: a stream that breaks off is taken up again where the older protocol
 //! allows it; nothing longer than a message is kept. Must never: send a call again.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
+use super::passing::Learn;
 use super::{headers, sse};
 use crate::proxy::answer;
 use crate::proxy::gate::Reply;
@@ -34,7 +36,6 @@ const RETRY: Duration = Duration::from_secs(1);
 const RETRY_WITHIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
 /// One client's way to a server.
-#[derive(Debug)]
 pub struct Visit {
     /// The server.
     pub upstream: Arc<UrlServer>,
@@ -43,6 +44,14 @@ pub struct Visit {
     pub headers: HeaderMap,
     /// The longest message.
     pub longest: usize,
+    /// Shown what the server says on the way to its answers.
+    pub heard: Learn,
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit").field("upstream", &self.upstream).finish_non_exhaustive()
+    }
 }
 
 impl Upstream for Visit {
@@ -225,7 +234,10 @@ impl Visit {
                     Said::Answer(id) if id == sent.id => return Ok(Some(message)),
                     // Nobody asked for it.
                     Said::Answer(_) => {}
-                    _ => pass(sent.relay, message).await,
+                    _ => {
+                        (self.heard)(&message);
+                        pass(sent.relay, message).await;
+                    }
                 }
             }
         }

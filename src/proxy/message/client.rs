@@ -150,7 +150,7 @@ fn one(json: Json, bytes: Bytes) -> Result<ClientMessage, Refusal> {
     let id = match json.get("id") {
         None => None,
         Some(_) => Some(id_in(&bytes).ok_or_else(|| {
-            refused("an id is a string or a whole number, of at most 1024 bytes")
+            refused("an id is a string of at most 1024 bytes or a whole number of 64 bits")
         })?),
     };
     let method = match json.get("method") {

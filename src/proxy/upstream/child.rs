@@ -215,6 +215,9 @@ impl Upstream for Child {
             if input.send(write).await.is_err() {
                 return Err(NoAnswer::NotSent("the server has ended".to_owned()));
             }
+            // Not kept while the call runs: its input is closed when the client's is,
+            // and a server ends by that.
+            drop(input);
             match written.await {
                 Ok(Written::All) => {}
                 Ok(Written::None) => {
@@ -237,11 +240,7 @@ impl Upstream for Child {
                 answer = &mut answered => return answer.map_err(|_| lost()),
                 () = cancelled.cancelled() => {}
             }
-            let told = Write {
-                line: answer::cancelled(&request.id, "cancelled by the client"),
-                done: None,
-            };
-            let _ = input.send(told).await;
+            self.send(answer::cancelled(&request.id, "cancelled by the client")).await;
             answered.await.map_err(|_| lost())
         })
     }
