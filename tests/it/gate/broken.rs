@@ -1,7 +1,7 @@
 //! A client that gives up and asks again at once is still one request.
 
 use super::*;
-use crate::support::clients::{deny, withdraw};
+use crate::support::clients::{deny, kinds, withdraw};
 
 /// Rounds of giving up and asking again.
 const ROUNDS: usize = 200;
@@ -11,9 +11,12 @@ async fn a_repeat_after_a_broken_off_wait_is_never_a_second_request() {
     let home = Home::new();
     let _daemon = home.start().await;
     let mut operator = home.clients().operator();
-    let agent = Proxy::holding(&home).client("a", Duration::from_millis(20));
+    let hasty = Proxy::holding(&home).client("a", Duration::from_millis(20));
+    let patient = Party::new("a".to_owned(), hasty.party.session.clone(), LONG);
+    let patient = Agent { party: Arc::new(patient), ..hasty.clone() };
     let call = r#"{"name":"write","arguments":{}}"#;
     for round in 0..ROUNDS {
+        let agent = if round % 2 == 0 { &hasty } else { &patient };
         let call = agent.call(call, false).await;
         if round % 2 == 0 {
             // It will not wait any longer, and is told to ask again.
@@ -30,11 +33,12 @@ async fn a_repeat_after_a_broken_off_wait_is_never_a_second_request() {
         }
         assert!(pending(&mut operator).await.len() < 2, "round {round}");
     }
-    let patient = Party::new("a".to_owned(), agent.party.session.clone(), LONG);
-    let patient = Agent { party: Arc::new(patient), ..agent };
     let last = patient.call(call, false).await;
-    approve_it(&mut operator).await;
+    let id = approve_it(&mut operator).await;
     assert!(is_done(&last.result().await));
+    // Not by the daemon's own resuming, which depends on what it noticed by then.
+    let steps = kinds(&mut home.clients().history(), &id).await;
+    assert!(!steps.contains(&"resumed".to_owned()), "{steps:?}");
     assert_eq!(patient.upstream.ran(), 1);
 }
 

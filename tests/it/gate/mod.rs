@@ -19,7 +19,7 @@ use holdpoint::proto::caller_service_client::CallerServiceClient;
 use holdpoint::proxy::gate::{Gate, Judged, OnCancel, Party, Policies, Reply, Server, Settings};
 use holdpoint::proxy::message::{ClientMessage, Incoming, ServerMessage, ToolCall, client};
 use holdpoint::proxy::upstream::{Asking, Outgoing, Upstream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,10 @@ struct Served {
     /// What it does with the calls to come; then it succeeds.
     script: VecDeque<Script>,
     calls: Vec<Bytes>,
+    /// How often it was asked for its tools.
+    lists: usize,
+    /// It lists its tools only once it is told so.
+    slow: Option<Arc<Notify>>,
 }
 
 impl Memory {
@@ -92,6 +96,14 @@ impl Upstream for Memory {
                 Ok(ServerMessage::read(Bytes::from(text)))
             };
             if request.method == "tools/list" {
+                let slow = {
+                    let mut served = self.served();
+                    served.lists += 1;
+                    served.slow.clone()
+                };
+                if let Some(slow) = slow {
+                    slow.notified().await;
+                }
                 let about = Json::from(self.served().description.clone()).to_text();
                 let tool = format!(r#"{{"name":"write","description":{about}}}"#);
                 return answer(&format!(r#""result":{{"tools":[{tool}]}}"#));
@@ -190,6 +202,18 @@ impl Agent {
 
     /// Makes a call that has to be held.
     async fn call(&self, params: &str, tasks: bool) -> Call {
+        let (out, messages) = mpsc::channel(16);
+        self.call_into(out, messages, params, tasks).await
+    }
+
+    /// The same, with the answer on this way.
+    async fn call_into(
+        &self,
+        out: mpsc::Sender<Bytes>,
+        messages: mpsc::Receiver<Bytes>,
+        params: &str,
+        tasks: bool,
+    ) -> Call {
         let message = message("tools/call", params, tasks);
         let call = ToolCall::read(message).expect("a call");
         let judged = match self.gate.judge_at_once(call, &self.party, &self.server) {
@@ -199,7 +223,7 @@ impl Agent {
         let Judged::Hold(question) = judged else { panic!("not held: {judged:?}") };
         let (cancelled, closed) = (CancellationToken::new(), CancellationToken::new());
         let id = question.call.id.clone();
-        let (reply, messages) = Reply::new(id, cancelled.clone(), closed.clone());
+        let reply = Reply::into(id, out, cancelled.clone(), closed.clone());
         let (gate, upstream) = (self.gate.clone(), self.upstream.clone());
         let held = tokio::spawn(async move { gate.hold(*question, reply, upstream).await });
         Call { messages, cancelled, closed, held }

@@ -253,23 +253,47 @@ async fn what_a_server_asks_in_a_task_is_answered_bit_by_bit_under_the_same_use(
 }
 
 #[tokio::test]
-async fn a_client_without_the_id_of_its_task_has_nothing_run() {
+async fn a_task_does_not_run_for_a_client_that_never_got_its_id() {
     let home = Home::new();
     let _daemon = home.start().await;
     let mut operator = home.clients().operator();
     let agent = Proxy::holding(&home).client("a", LONG);
-    let call = agent.call(CALL, true).await;
+    // The client does not read, and then is gone.
+    let (out, messages) = mpsc::channel(1);
+    out.send(Bytes::new()).await.expect("room");
+    let call = agent.call_into(out, messages, CALL, true).await;
+    let id = approve_it(&mut operator).await;
+    assert_eq!(get(&mut operator, &id).await.r#use(), proto::Use::Unused);
     drop(call.messages);
     call.held.await.expect("ended");
-    let request = the_pending_or_none(&mut operator).await;
-    if let Some(request) = request {
-        waited_on(&mut operator, &request.id, false).await;
-        approve_it(&mut operator).await;
-    }
-    assert_eq!(agent.upstream.ran(), 0);
+    let left = || async { (Arc::strong_count(&agent.upstream) == 1).then_some(()) };
+    wait_for("the task to let go of the server", left).await;
+    assert_eq!(get(&mut operator, &id).await.r#use(), proto::Use::Unused);
+    // The approval is there for who asks again.
+    assert!(is_done(&agent.call(CALL, true).await.result().await));
+    assert_eq!(get(&mut operator, &id).await.r#use(), proto::Use::Taken);
+    assert_eq!(agent.upstream.ran(), 1);
 }
 
-/// Whoever was quick enough to go before the daemon was asked left nothing.
-async fn the_pending_or_none(operator: &mut Operator) -> Option<proto::Request> {
-    pending(operator).await.pop()
+#[tokio::test]
+async fn a_task_that_is_cancelled_as_the_approval_comes_leaves_it_unused() {
+    let home = Home::new();
+    let _daemon = home.start().await;
+    let mut operator = home.clients().operator();
+    let agent = Proxy::holding(&home).client("a", LONG);
+    let task = agent.task(CALL).await;
+    let slow = Arc::new(Notify::new());
+    let lists = {
+        let mut served = agent.upstream.served();
+        served.slow = Some(slow.clone());
+        served.lists
+    };
+    let id = approve_it(&mut operator).await;
+    let checked = || async { (agent.upstream.served().lists > lists).then_some(()) };
+    wait_for("the tool to be looked at again", checked).await;
+    agent.about("tasks/cancel", &task, "").await;
+    slow.notify_one();
+    agent.becomes(&task, "cancelled").await;
+    assert_eq!(get(&mut operator, &id).await.r#use(), proto::Use::Unused);
+    assert_eq!(agent.upstream.ran(), 0);
 }
