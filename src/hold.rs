@@ -28,6 +28,7 @@ use tonic::Status as Answer;
 use crate::call::digest::Digest;
 use crate::call::model::Status;
 use crate::client::{Authenticated, boot, brief, certainly_not_done, reason_of, worth_retrying};
+use crate::faults;
 use crate::proto;
 use crate::proto::caller_service_client::CallerServiceClient;
 
@@ -40,6 +41,9 @@ const GLANCE_MS: i64 = 1;
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
 /// How long a daemon is asked again that says that it recorded nothing.
 const NOT_DONE: Duration = Duration::from_secs(10);
+/// When the daemon knows whether anybody was reached: after this part of the time
+/// that people have, and a moment more.
+const REACHED: (u32, Duration) = (5, Duration::from_millis(500));
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -264,7 +268,7 @@ impl Hold {
                 answer = &mut asking => return answer.map(tonic::Response::into_inner),
                 answer = seen(&mut glance) => {
                     glance = None;
-                    self.next_glance = boot() + GLANCE_EVERY;
+                    self.next_glance = boot() + self.glance_in();
                     // Whatever else it says, the other answer says too.
                     if let Ok(answer) = answer
                         && answer.status == Status::Pending.number()
@@ -280,6 +284,13 @@ impl Hold {
                 }
             }
         }
+    }
+
+    /// When to look next how the request stands: now and then, and the first time
+    /// as soon as the daemon knows whether anybody was reached.
+    fn glance_in(&self) -> Duration {
+        let left = self.until.map_or(GLANCE_EVERY, |until| until.saturating_sub(boot()));
+        (left / REACHED.0 + REACHED.1).min(GLANCE_EVERY)
     }
 
     /// Asks how the request stands.
@@ -318,6 +329,9 @@ impl Hold {
         if ending.is_none() {
             let left = Duration::from_millis(answer.time_left_ms.max(0).cast_unsigned());
             self.until = Some(boot() + left);
+        }
+        if self.answer.is_none() {
+            faults::call_reached("after-request");
         }
         self.inherited = false;
         self.continued &= answer.resumed;

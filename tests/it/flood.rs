@@ -233,7 +233,7 @@ async fn where_few_files_may_be_open_there_are_fewer_connections() {
     home.before("ulimit -n 64");
     let daemon = home.start_and_tell().await;
     let log = home.log();
-    assert!(log.contains("fewer files may be open than limits.max_connections needs"), "{log}");
+    assert!(log.contains("fewer files may be open than so many connections need"), "{log}");
     let address = socket_address(&home.tcp());
     let known = Clients::over(plain(address).connect().await.expect("made"), &home.state);
     asks(&known, "before").await;

@@ -10,6 +10,7 @@
 //! | [`trouble`] | disk, database, clock, files, a second daemon |
 //! | [`beside`] | several questions about one request at once |
 //! | [`handles`] | what a caller that lost everything finds again; calls that were not held |
+//! | [`gate`] | the MCP proxy's gate: tasks, rounds of questions, waits that break off, what changes meanwhile |
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
@@ -58,6 +59,7 @@ mod crash;
 mod deciding;
 mod doors;
 mod flood;
+mod gate;
 mod handles;
 mod held;
 mod hostile;

@@ -134,6 +134,7 @@ def main():
         sys.exit("the parties are missing: tests/mcp/install")
     bad = False
     for era in ERAS:
+        wrong = False
         direct = leg(era, through=False)
         through = {} if only_direct else leg(era, through=True)
         process = {} if only_direct else process_leg(era)
@@ -142,14 +143,18 @@ def main():
         for name in sorted(direct.keys() | through.keys()):
             before, after, own = direct.get(name), through.get(name), process.get(name)
             note = "" if only_direct else difference(before, after)
-            bad = bad or bool(note) or (only_direct and before.failed > 0)
-            print(f"{name:<46}{before or '-'!s:>8}{after or '-'!s:>9}{own or '-'!s:>9}  {note}".rstrip())
-        print(f"{'all':<46}{total(direct):>8}{total(through) if through else '-':>9}{total(process) if process else '-':>9}")
+            wrong = wrong or bool(note)
+            ways = f"{before or '-'!s:>8}{after or '-'!s:>9}{own or '-'!s:>9}"
+            print(f"{name:<46}{ways}  {note}".rstrip())
+        ways = f"{total(direct):>8}"
+        ways += "".join(f"{total(legs) if legs else '-':>9}" for legs in (through, process))
+        print(f"{'all':<46}{ways}")
         # What fails directly would be no measure of anything.
-        bad = bad or any(checks.failed for checks in direct.values())
-        bad = bad or any(checks.failed for checks in process.values())
-        bad = bad or not (only_direct or process.keys() == direct.keys())
-        print("check FAILED" if bad else "check passed")
+        wrong = wrong or any(checks.failed for checks in direct.values())
+        wrong = wrong or any(checks.failed for checks in process.values())
+        wrong = wrong or not (only_direct or process.keys() == direct.keys())
+        print("check FAILED" if wrong else "check passed")
+        bad = bad or wrong
     return int(bad)
 
 

@@ -113,10 +113,11 @@ def test_a_modern_server_asks_back_and_then_runs_once(stand, policy):
     wire = stand.wire(policy)
     first = wire.call("ask", {"key": "k"}, MODERN, elicitation=True)["result"]
     assert first["resultType"] == "input_required", first
-    state, responses = first["requestState"], {"colour": {"action": "accept", "content": {"colour": "red"}}}
-    second = wire.call(
-        "ask", {"key": "k"}, MODERN, elicitation=True, requestState=state, inputResponses=responses
-    )["result"]
+    again = {
+        "requestState": first["requestState"],
+        "inputResponses": {"colour": {"action": "accept", "content": {"colour": "red"}}},
+    }
+    second = wire.call("ask", {"key": "k"}, MODERN, elicitation=True, **again)["result"]
     assert (second["resultType"], second["content"][0]["text"]) == ("complete", "ask k red")
     assert stand.executions("k") == 1
 

@@ -190,7 +190,8 @@ def test_a_line_of_100_mb_is_refused_and_not_stored(stand, era, fault):
     assert len(str(answer)) < MEGABYTE
     # The longest line is 64 MiB, and is read to there.
     assert peak_memory(wire.process) < 115
-    assert stand.executions("k") == 1
+    # Refused while it writes, the server may not come to run it.
+    assert stand.executions("k") <= 1
     if "result" in answer and not answer["result"].get("isError"):
         assert fault == "huge" and said(answer) == "write k"
     else:

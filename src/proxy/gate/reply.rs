@@ -1,5 +1,8 @@
 //! The way back to a client for one of its requests, while it is there.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +29,8 @@ pub struct Reply {
     /// The last number of our own notifications of progress: the server's go on
     /// from there, since each has to be higher than the one before.
     progressed: u64,
+    /// The wait for people is over, and somebody has taken on to answer.
+    claimed: Arc<AtomicBool>,
     /// The client's token for progress, where the server has another.
     token: Option<Id>,
 }
@@ -50,7 +55,8 @@ impl Reply {
         cancelled: CancellationToken,
         closed: CancellationToken,
     ) -> Reply {
-        Reply { id, out, cancelled, closed, progressed: 0, token: None }
+        let claimed = Arc::default();
+        Reply { id, out, cancelled, closed, progressed: 0, claimed, token: None }
     }
 
     /// Whether an answer can still be delivered.
@@ -66,6 +72,14 @@ impl Reply {
     /// Cancelled with it.
     pub fn cancelled(&self) -> CancellationToken {
         self.cancelled.clone()
+    }
+
+    /// Takes on to answer, now that the wait for people is over; false if that was
+    /// done before. A wait that the gate has ended may become a call that runs,
+    /// and then only the gate knows what to say of it; one that the door has
+    /// ended never runs.
+    pub fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::AcqRel)
     }
 
     /// Ends when no answer can be delivered any more.

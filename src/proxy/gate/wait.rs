@@ -59,8 +59,19 @@ impl Progress {
 /// Waits until the request ends, the client is gone, or it would not wait longer.
 ///
 /// A client that is told of progress is told until the end; another only waits
-/// for `bound`, if there is one.
+/// for `bound`, if there is one. A wait that the door has ended counts as one
+/// whose client is gone: the door has answered.
 pub async fn wait(
+    hold: &mut Hold,
+    reply: &Reply,
+    progress: Option<&mut Progress>,
+    bound: Option<Duration>,
+) -> Waited {
+    let waited = wait_on(hold, reply, progress, bound).await;
+    if reply.claim() { waited } else { Waited::Gone }
+}
+
+async fn wait_on(
     hold: &mut Hold,
     reply: &Reply,
     mut progress: Option<&mut Progress>,

@@ -48,7 +48,10 @@ pub struct Session {
 
 #[derive(Debug)]
 struct Waiting {
+    reply: Reply,
     cancelled: CancellationToken,
+    /// Nobody waits any more for its approval, and not because of the client.
+    ended: CancellationToken,
     era: Era,
 }
 
@@ -179,7 +182,8 @@ impl Session {
 
     async fn hold(self: &Arc<Self>, question: Question) {
         let id = question.call.id.clone();
-        let cancelled = CancellationToken::new();
+        let (cancelled, ended) = (CancellationToken::new(), self.closed.child_token());
+        let reply = Reply::into(id.clone(), self.out.clone(), cancelled.clone(), ended.clone());
         let refused = {
             let mut held = locked(&self.held);
             if held.contains_key(&id) {
@@ -187,7 +191,8 @@ impl Session {
             } else if held.len() >= MAX_HELD {
                 Some("too many calls wait already: make it again when some of them have ended")
             } else {
-                let waiting = Waiting { cancelled: cancelled.clone(), era: question.call.era };
+                let (reply, era) = (reply.clone(), question.call.era);
+                let waiting = Waiting { reply, cancelled, ended, era };
                 held.insert(id.clone(), waiting);
                 None
             }
@@ -195,7 +200,6 @@ impl Session {
         if let Some(why) = refused {
             return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(&id)).await;
         }
-        let reply = Reply::into(id.clone(), self.out.clone(), cancelled, self.closed.clone());
         let session = self.clone();
         self.spawn(async move {
             let upstream: Arc<dyn Upstream> = session.upstream.clone();
@@ -240,15 +244,20 @@ impl Session {
         message.bytes
     }
 
-    /// The server has ended: whoever still waits is told.
+    /// The server has ended: whoever still waits for people is told. What was sent
+    /// to it is the gate's to tell of; returns when that is done too.
     pub async fn server_ended(&self, said: &str) {
         let held: Vec<_> = locked(&self.held).drain().collect();
         for (id, waiting) in held {
-            // Its own wait is to say nothing more.
-            waiting.cancelled.cancel();
-            let result = answer::tool_error(waiting.era, said);
-            let _ = self.out.send(answer::result(&id, &result)).await;
+            if waiting.reply.claim() {
+                // Its own wait is to say nothing more.
+                waiting.ended.cancel();
+                let result = answer::tool_error(waiting.era, said);
+                let _ = self.out.send(answer::result(&id, &result)).await;
+            }
         }
+        let mut tasks = std::mem::take(&mut *locked(&self.tasks));
+        while tasks.join_next().await.is_some() {}
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Asking, NoAnswer, Outgoing, Upstream};
+use crate::faults;
 use crate::proxy::answer;
 use crate::proxy::gate::Reply;
 use crate::proxy::lines::{Line, Lines};
@@ -148,6 +149,9 @@ impl Child {
         if input.send(write).await.is_err() {
             return Err(NoAnswer::NotSent("the server has ended".to_owned()));
         }
+        // Not kept while the call runs: its input is closed when the client's is, and
+        // a server ends by that.
+        drop(input);
         match written.await {
             Ok(Written::All) => {}
             Ok(Written::None) => {
@@ -167,8 +171,7 @@ impl Child {
             answer = &mut answered => return answer.map_err(|_| lost()),
             () = cancelled.cancelled() => {}
         }
-        let told = Write { line: answer::cancelled(&id, "cancelled by the client"), done: None };
-        let _ = input.send(told).await;
+        self.send(answer::cancelled(&id, "cancelled by the client")).await;
         answered.await.map_err(|_| lost())
     }
 
@@ -280,6 +283,7 @@ impl Drop for Forget<'_> {
 async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Write>) {
     while let Some(Write { line, done }) = lines.recv().await {
         let written = write_line(&mut stdin, &line).await;
+        faults::wrote(&line);
         if let Some(done) = done {
             let _ = done.send(written);
         }

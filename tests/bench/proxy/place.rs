@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 /// The policy under which everything is allowed.
 const ALLOW_ALL: &str = "default: allow\n";
+/// The daemon's own folder within.
+const STATE: &str = "s";
 /// How long anything may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,7 +42,7 @@ pub fn command(program: &Path) -> Command {
 pub fn until(what: &str, there: impl Fn() -> bool) {
     let start = Instant::now();
     while !there() {
-        assert!(start.elapsed() < PATIENCE, "{what} did not come to be");
+        assert!(start.elapsed() < PATIENCE, "{what} does not serve");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -61,14 +63,14 @@ impl Place {
         let log = fs::File::create(dir.path().join("log")).expect("a log");
         let daemon = command(Path::new(env!("CARGO_BIN_EXE_holdpoint")))
             .args(["serve", "--state-dir"])
-            .arg(dir.path())
+            .arg(dir.path().join(STATE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("the daemon starts");
         let place = Place { dir, daemon };
-        until("the daemon", || place.path("holdpoint.sock").exists());
+        until("the daemon", || place.path(STATE).join("holdpoint.sock").exists());
         place
     }
 
@@ -80,7 +82,7 @@ impl Place {
     /// `holdpoint proxy` on this daemon.
     pub fn proxy(&self) -> Command {
         let mut command = command(Path::new(env!("CARGO_BIN_EXE_holdpoint")));
-        command.arg("proxy").env("HOLDPOINT_STATE_DIR", self.dir.path());
+        command.arg("proxy").env("HOLDPOINT_STATE_DIR", self.path(STATE));
         command
     }
 }

@@ -164,3 +164,59 @@ fn ms(time: Duration) -> i64 {
 fn since(then: Duration) -> Duration {
     boot().saturating_sub(then)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::task::End;
+    use super::*;
+    use crate::policy::{Annotations, Policy};
+    use crate::proxy::message::{Incoming, ServerMessage, ToolCall, client};
+
+    fn question(client: &str) -> Question {
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}"#;
+        let Ok(Incoming::One(message)) = client::read(Bytes::from(text)) else { panic!("one") };
+        let policy = Arc::new(Policy::without_file());
+        Question {
+            call: ToolCall::read(message).expect("a call"),
+            party: Arc::new(Party::new(client.to_owned(), "s".to_owned(), KEPT)),
+            server: Arc::new(Server::new("db")),
+            verdict: policy.judge("db", "a", &Annotations::default()),
+            definition: None,
+            policy,
+        }
+    }
+
+    fn answered(bytes: &Bytes) -> End {
+        End::Answered(ServerMessage::read(bytes.clone()))
+    }
+
+    #[test]
+    fn a_client_with_too_many_tasks_gets_a_place_once_one_has_ended() {
+        let (tasks, question) = (Tasks::default(), question("a"));
+        let all: Vec<_> = (0..MOST).map(|_| tasks.place(&question).expect("a place")).collect();
+        assert!(tasks.place(&question).is_none());
+        assert!(tasks.place(&self::question("b")).is_some());
+        all[7].ends(End::Cancelled);
+        assert!(tasks.place(&question).is_some() && tasks.place(&question).is_none());
+        let owner = Owner::of(&question.party, &question.server);
+        assert!(matches!(tasks.find(all[7].id(), &owner), Ok(None)), "given up");
+        assert!(matches!(tasks.find(all[8].id(), &owner), Ok(Some(_))));
+    }
+
+    #[test]
+    fn of_the_results_those_go_first_that_came_first() {
+        let (tasks, question) = (Tasks::default(), question("a"));
+        let all: Vec<_> = (0..4).map(|_| tasks.place(&question).expect("a place")).collect();
+        let half = Bytes::from(vec![b' '; RESULTS / 2 - 10]);
+        // Not in the order in which they began; the last one still works.
+        for n in [1, 0, 2] {
+            all[n].ends(answered(&half));
+            tasks.make_room();
+        }
+        let owner = Owner::of(&question.party, &question.server);
+        let kept = all.iter().map(|task| tasks.find(task.id(), &owner).expect("ours").is_some());
+        assert_eq!(kept.collect::<Vec<_>>(), [true, false, true, true]);
+    }
+}
