@@ -22,8 +22,16 @@ EVERY_CLIENT = [
 ]
 
 
-# To a server: over stdio, to one behind a URL, to one that the proxy starts itself.
-OVER = ["stdio", "http", "child"]
+# To a server, directly and by the proxy: over stdio, to one behind a URL, and to one
+# that the proxy starts itself, which is by the proxy alone.
+EVERY_WAY = [
+    ("direct", "stdio"),
+    ("direct", "http"),
+    ("proxy", "stdio"),
+    ("proxy", "http"),
+    ("proxy", "child"),
+]
+each_way = pytest.mark.parametrize("policy, over", EVERY_WAY, indirect=["policy"])
 
 
 def way(stand, policy, over):
@@ -31,8 +39,6 @@ def way(stand, policy, over):
         return {"command": stand.command(policy=policy)}
     if over == "http":
         return {"url": stand.url(stand.counting_url(), policy)}
-    if policy is None:
-        pytest.skip("this way is by the proxy alone")
     return {"url": stand.child_url(policy)}
 
 
@@ -42,7 +48,7 @@ def begin(clients, name, **what):
     return getattr(clients, kind)(**more, **what)
 
 
-@pytest.mark.parametrize("over", OVER)
+@each_way
 def test_each_client_s_call_is_executed_once(stand, clients, policy, over):
     """All at the same time, each with a server of its own over stdio."""
     where = way(stand, policy, over)
@@ -58,7 +64,7 @@ def test_each_client_s_call_is_executed_once(stand, clients, policy, over):
         assert stand.executions(key) == 1
 
 
-@pytest.mark.parametrize("over", OVER)
+@each_way
 def test_progress_of_a_call_reaches_each_client(stand, clients, policy, over):
     where = way(stand, policy, over)
     running = [
