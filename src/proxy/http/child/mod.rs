@@ -9,15 +9,15 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`local`] | a server at its path: sessions and clients, and their processes |
-//! | [`room`] | how many processes there may be, and that all of them end |
-//! | [`process`] | one process: started, its standard error logged, ended |
-//! | [`own`] | one process and its one client: ids and tokens, what belongs to whom |
-//! | [`hear`] | what a process says that is no answer |
-//! | [`mail`] | what a server of the older protocol says by itself |
-//! | [`params`] | arguments that stand in headers too |
-//! | [`post`] | what a client posts, and how it is answered |
-//! | [`first`] | how an answer begins: JSON or events, and its status |
+//! | `local` | a server at its path: sessions and clients, and their processes |
+//! | `room` | how many processes there may be, and that all of them end |
+//! | `process` | one process: started, its standard error logged, ended |
+//! | `own` | one process and its one client: ids and tokens, what belongs to whom |
+//! | `hear` | what a process says that is no answer |
+//! | `mail` | what a server of the older protocol says by itself |
+//! | `params` | arguments that stand in headers too |
+//! | `post` | what a client posts, and how it is answered |
+//! | `first` | how an answer begins: JSON or events, and its status |
 //!
 //! Promises: ids, environment and state of one client are never seen by another.
 //! Must never: leave a process behind.
