@@ -3,12 +3,15 @@
 //!
 //! They are told in batches, beside the calls: a call that the policy allows does
 //! not wait for the daemon. While the daemon is away they wait in a bounded
-//! queue; those that find it full are counted, and the count is logged.
+//! queue, bounded in number and in bytes; those that find it full are counted, and
+//! the count is logged.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use prost::Message as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -18,6 +21,8 @@ use crate::proto;
 
 /// Calls that may wait to be told: some minutes of a busy agent's.
 const WAITING: usize = 4096;
+/// The bytes that may wait so. The daemon takes arguments of 1 MiB at most.
+const WAITING_BYTES: usize = 64 << 20;
 /// The most calls in one batch.
 const BATCH: usize = 100;
 /// The most bytes of arguments in one batch, well below what the daemon takes.
@@ -32,17 +37,23 @@ const LAST_WITHIN: Duration = Duration::from_secs(2);
 /// Where calls are told that were not held.
 #[derive(Debug)]
 pub struct Recorder {
-    tell: mpsc::Sender<proto::RecordedCall>,
+    tell: mpsc::Sender<Told>,
+    /// One for each byte that may still wait.
+    room: Arc<Semaphore>,
     lost: AtomicU64,
     teller: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
+
+/// A call that waits to be told, and its room.
+type Told = (proto::RecordedCall, OwnedSemaphorePermit);
 
 impl Recorder {
     /// Starts telling.
     pub fn start(service: Service) -> Recorder {
         let (tell, told) = mpsc::channel(WAITING);
         let teller = tokio::spawn(tell_all(service, told));
-        Recorder { tell, lost: AtomicU64::new(0), teller: Some(teller).into() }
+        let room = Arc::new(Semaphore::new(WAITING_BYTES));
+        Recorder { tell, room, lost: AtomicU64::new(0), teller: Some(teller).into() }
     }
 
     /// Tells of one call, later.
@@ -53,7 +64,9 @@ impl Recorder {
             reason: reason.to_owned(),
             digest_only: false,
         };
-        if self.tell.try_send(recorded).is_err() {
+        let bytes = u32::try_from(recorded.encoded_len()).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(bytes).ok();
+        if room.and_then(|room| self.tell.try_send((recorded, room)).ok()).is_none() {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             // Said at the first, the second, the fourth...: a log is not to flood.
             if lost.is_power_of_two() {
@@ -81,8 +94,8 @@ impl Recorder {
     }
 }
 
-async fn tell_all(mut service: Service, mut told: mpsc::Receiver<proto::RecordedCall>) {
-    let size = |call: &proto::RecordedCall| call.call.as_ref().map_or(0, |c| c.arguments.len());
+async fn tell_all(mut service: Service, mut told: mpsc::Receiver<Told>) {
+    let size = |told: &Told| told.0.call.as_ref().map_or(0, |call| call.arguments.len());
     let mut next = None;
     loop {
         let Some(first) = (match next.take() {
@@ -108,6 +121,8 @@ async fn tell_all(mut service: Service, mut told: mpsc::Receiver<proto::Recorded
             }
             calls.push(call);
         }
+        // Their room is free again once they are told.
+        let (calls, _room): (_, Vec<_>) = calls.into_iter().unzip();
         tell_batch(&mut service, calls).await;
     }
 }

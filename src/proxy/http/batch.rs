@@ -36,7 +36,11 @@ pub async fn answer(
     // The answers end with the last message.
     drop(one);
     match (awaited, takes_events) {
-        (false, _) => reply::empty(StatusCode::ACCEPTED),
+        // Not sooner: what is on its way is bounded by the connections that wait for it.
+        (false, _) => {
+            held::answers(answers, gone).await;
+            reply::empty(StatusCode::ACCEPTED)
+        }
         (true, true) => held::events(None, answers, gone),
         (true, false) => held::answers(answers, gone).await,
     }
@@ -67,7 +71,12 @@ impl One {
             _ if self.remote.cancels_held(&self.caller, &message) => {}
             _ => {
                 let body = Some(message.bytes.clone());
-                self.remote.pass(&self.caller, Method::POST, body, false).await;
+                let passing = self.remote.pass(&self.caller, Method::POST, body, false);
+                tokio::select! {
+                    _ = passing => {}
+                    // Nobody waits for it any more.
+                    () = self.gone.cancelled() => {}
+                }
             }
         }
     }

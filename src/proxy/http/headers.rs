@@ -65,9 +65,17 @@ const NOT_BACK: [&str; 9] = [
     "access-control-expose-headers",
 ];
 
-/// The headers of a request as a server gets them.
+/// The headers of a request as a server gets them. One with an underscore in its
+/// name does not pass: to many servers (CGI, WSGI, Rack) it is the one with a hyphen
+/// there, which may be ours.
 pub fn onward(headers: &HeaderMap) -> HeaderMap {
-    without(headers, &NOT_ONWARD)
+    let mut passing = without(headers, &NOT_ONWARD);
+    let other = |name: &&HeaderName| name.as_str().contains('_');
+    let others: Vec<HeaderName> = passing.keys().filter(other).cloned().collect();
+    others.iter().for_each(|name| {
+        passing.remove(name);
+    });
+    passing
 }
 
 /// The headers of an answer as a client gets them.
@@ -232,6 +240,8 @@ mod tests {
             ("Transfer-Encoding", "chunked"),
             ("Accept-Encoding", "gzip"),
             ("Mcp-Session-Id", "s"),
+            ("Mcp_Session_Id", "s"),
+            ("X_API_KEY", "k"),
             ("Mcp-Param-Region", "us"),
             ("MCP-Protocol-Version", "2025-11-25"),
             ("Last-Event-ID", "7"),

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::client::{self, Incoming, code, only_exact};
+use super::client::{self, Incoming, code, is_plain, only_exact};
 use super::{CLIENT_CAPABILITIES, CLIENT_INFO, ClientMessage, Era, Id, Kind, Refusal, TASKS, scan};
 use crate::call::digest::{Covered, Digest};
 use crate::call::json::Json;
@@ -55,6 +55,9 @@ impl ToolCall {
         let Some(tool) = member("name").and_then(Json::as_str) else {
             return Err(refused("params.name is the tool's name, a string"));
         };
+        if !is_plain(tool) {
+            return Err(refused("params.name has control characters, and no tool's name has"));
+        }
         let tool = tool.to_owned();
         if member("arguments").is_some_and(|a| a.as_object().is_none()) {
             return Err(refused("params.arguments is a JSON object: send {}, or leave it out"));
@@ -221,6 +224,8 @@ mod tests {
             r#"{"name":"a","Arguments":{}}"#,
             r#"{"name":"a","arguments":{"x":1,"x":2}}"#,
             r#"{"name":1}"#,
+            r#"{"name":"a\u0000b"}"#,
+            r#"{"name":"a","name\u0000":"b"}"#,
             r#"{"arguments":{}}"#,
             r#"{"name":"a","requestState":1}"#,
             r#"{"name":"a","inputResponses":[]}"#,

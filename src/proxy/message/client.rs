@@ -2,8 +2,9 @@
 //!
 //! Promises: what we read is what the server will read. Two readers may differ on
 //! duplicate members, on names that differ in case only (Go's decoder takes
-//! `"Method"` for `method`), on a carriage return inside a line (Python's reads it
-//! as the line's end): the first two are refused, the last is made a space.
+//! `"Method"` for `method`), on what comes after U+0000 in a name (to C it is not
+//! there), on a carriage return inside a line (Python's reads it as the line's end):
+//! the first three are refused, the last is made a space.
 
 use std::ops::Range;
 
@@ -127,7 +128,9 @@ pub fn read(bytes: Bytes) -> Result<Incoming, Refusal> {
         return Err(Refusal::new(code::INVALID_REQUEST, why));
     };
     let each = parts.into_iter().zip(places);
-    Ok(Incoming::Batch(each.map(|(json, place)| one(json, bytes.slice(place))).collect()))
+    // Each by itself: one that waits for people is not to keep the others in memory.
+    let part = |place: Range<usize>| Bytes::copy_from_slice(&bytes[place]);
+    Ok(Incoming::Batch(each.map(|(json, place)| one(json, part(place))).collect()))
 }
 
 /// Line ends are as good as spaces to JSON, but not to a server that reads lines.
@@ -157,8 +160,8 @@ fn one(json: Json, bytes: Bytes) -> Result<ClientMessage, Refusal> {
     };
     let method = match json.get("method") {
         None => None,
-        Some(Json::String(method)) => Some(method.clone()),
-        Some(_) => return Err(refused("a method is a string")),
+        Some(Json::String(method)) if is_plain(method) => Some(method.clone()),
+        Some(_) => return Err(refused("a method is a string without control characters")),
     };
     let answers = json.get("result").is_some() || json.get("error").is_some();
     if let Some(params) = json.get("params")
@@ -190,7 +193,7 @@ pub(super) fn only_exact(
         let meant = known.iter().find(|known| **known != name && folds_to(name, known));
         if let Some(meant) = meant {
             let why = format!(
-                "{within}a member is named like \"{meant}\" but for upper and lower case, and servers differ on what that is: write \"{meant}\""
+                "{within}a member is named like \"{meant}\" but for upper and lower case, or what follows U+0000, and servers differ on what that is: write \"{meant}\""
             );
             return Err(Refusal::new(code::INVALID_REQUEST, why));
         }
@@ -198,9 +201,15 @@ pub(super) fn only_exact(
     Ok(())
 }
 
+/// Whether a name is the same to every reader: to those in C a text ends at U+0000.
+pub(super) fn is_plain(name: &str) -> bool {
+    !name.contains(char::is_control)
+}
+
 /// Whether they are one name to a reader that folds case: ASCII letters, and the
-/// two others that fold to one.
+/// two others that fold to one; or to one for whom a text ends at U+0000.
 fn folds_to(name: &str, known: &str) -> bool {
+    let name = name.split('\0').next().unwrap_or_default();
     let fold = |c: char| match c {
         '\u{17F}' => 's',
         '\u{212A}' => 'k',
@@ -296,6 +305,9 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","param\u017f":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","method\u0000":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call\u0000","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call\n","params":{"name":"a"}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"tools/call"}"#,
             r#"{"jsonrpc":"2.0","id":true,"method":"tools/call"}"#,

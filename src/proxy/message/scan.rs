@@ -240,7 +240,8 @@ impl Cursor<'_> {
     fn word(&mut self) {
         while let Some(byte) = self.bytes.get(self.at)
             && !matches!(byte, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"')
-            && !byte.is_ascii_whitespace()
+            // The same that are spaces to `value`: what neither takes, nobody passes.
+            && !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
         {
             self.at += 1;
         }
@@ -308,6 +309,18 @@ mod tests {
         assert_eq!(&added[..], br#"{"e":{}}"#);
         let added = with_member(all, 0..all.len(), "e", "{}").expect("an object");
         assert_eq!(&added[..], br#"{"e":{},"a":1, "b":{"x":2},"c":3}"#);
+    }
+
+    #[test]
+    fn every_byte_is_passed_wherever_it_stands() {
+        // A form feed is white space to Rust, and none to JSON.
+        for byte in 0..=u8::MAX {
+            for (before, after) in [("{\"a\":[", "]}"), ("{\"a\":", "}"), ("[", "]"), ("{", "}")] {
+                let bytes = [before.as_bytes(), &[byte], after.as_bytes()].concat();
+                let _ = (find(&bytes, &["a", "b"]), items(&bytes, 0..bytes.len(), 8));
+                let _ = head_id(&bytes);
+            }
+        }
     }
 
     proptest! {

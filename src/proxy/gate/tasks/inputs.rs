@@ -49,7 +49,8 @@ impl Questions {
     /// What this answer of a server asks; `None` if it is more than is kept.
     pub fn read(&mut self, answer: &ServerMessage) -> Option<Asked> {
         let bytes = &answer.bytes;
-        let state = find(bytes, &["result", "requestState"]).map(|place| bytes.slice(place));
+        let state = find(bytes, &["result", "requestState"])
+            .map(|place| Bytes::copy_from_slice(&bytes[place]));
         let asked = find(bytes, &["result", "inputRequests"]);
         let asked = asked.and_then(|place| members(bytes, place)).unwrap_or_default();
         self.bytes += asked.iter().map(|member| member.whole.len()).sum::<usize>();
@@ -67,7 +68,7 @@ impl Questions {
             .map(|member| Input {
                 key: self.key(&member.name),
                 theirs: member.name.clone().into_owned(),
-                request: bytes.slice(member.value.clone()),
+                request: Bytes::copy_from_slice(&bytes[member.value.clone()]),
                 response: None,
             })
             .collect();
@@ -110,7 +111,8 @@ impl Asked {
         for member in given {
             let open = |input: &&mut Input| input.key == member.name && input.response.is_none();
             if let Some(input) = self.inputs.iter_mut().find(open) {
-                input.response = Some(responses.slice(member.value));
+                // A copy: the message that it came in may be much longer.
+                input.response = Some(Bytes::copy_from_slice(&responses[member.value]));
             }
         }
         true
