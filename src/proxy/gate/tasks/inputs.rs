@@ -49,7 +49,8 @@ impl Questions {
     /// What this answer of a server asks; `None` if it is more than is kept.
     pub fn read(&mut self, answer: &ServerMessage) -> Option<Asked> {
         let bytes = &answer.bytes;
-        let state = find(bytes, &["result", "requestState"]).map(|place| Bytes::copy_from_slice(&bytes[place]));
+        let state = find(bytes, &["result", "requestState"])
+            .map(|place| Bytes::copy_from_slice(&bytes[place]));
         let asked = find(bytes, &["result", "inputRequests"]);
         let asked = asked.and_then(|place| members(bytes, place)).unwrap_or_default();
         self.bytes += asked.iter().map(|member| member.whole.len()).sum::<usize>();
