@@ -28,6 +28,7 @@ use tonic::Status as Answer;
 use crate::call::digest::Digest;
 use crate::call::model::Status;
 use crate::client::{Authenticated, boot, brief, certainly_not_done, reason_of, worth_retrying};
+use crate::faults;
 use crate::proto;
 use crate::proto::caller_service_client::CallerServiceClient;
 
@@ -35,6 +36,9 @@ use crate::proto::caller_service_client::CallerServiceClient;
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// Blocking for this long is not waiting.
 const GLANCE_MS: i64 = 1;
+/// How long after the question that waits the one that does not is asked: they
+/// travel side by side, and it must not arrive first.
+const FIRST_GLANCE: Duration = Duration::from_millis(10);
 /// How often it is looked up how the request stands while it is held. Whoever
 /// waits is told who has looked, and half a minute is soon enough for that.
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
@@ -45,6 +49,10 @@ const NOT_DONE: Duration = Duration::from_secs(10);
 const REACHED: (u32, Duration) = (5, Duration::from_millis(500));
 /// The daemon's own "expired" is waited for a little longer than our deadline.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How often one wait goes on under another call id, because an identical call
+/// took its request over.
+const AFRESH: u32 = 5;
 
 /// The daemon's service for callers, as every program of ours reaches it.
 pub type Service = CallerServiceClient<Authenticated>;
@@ -206,6 +214,7 @@ impl Hold {
     pub async fn wait(&mut self) -> Ending {
         let begun = boot();
         let mut pause = BACK_OFF.0;
+        let mut afresh = 0;
         loop {
             let status = match self.ask().await {
                 Ok(answer) if self.inherited && is_spent(&answer) => {
@@ -219,7 +228,9 @@ impl Hold {
                         continue;
                     }
                 },
-                Err(status) if self.inherited && is_anothers(&status) => {
+                // Nothing was taken under this call id: another begins anew.
+                Err(status) if is_anothers(&status) && afresh < AFRESH => {
+                    afresh += 1;
                     self.ask_afresh();
                     continue;
                 }
@@ -246,24 +257,31 @@ impl Hold {
     fn ask_afresh(&mut self) {
         self.question.call_id = fresh_call_id();
         self.inherited = false;
+        (self.answer, self.until) = (None, None);
     }
 
     /// Asks, looking now and then how the request stands while the daemon holds it.
     ///
     /// The answer comes only when the request has ended, and whoever waits needs
     /// to know at once what is waited for. So the first time it is asked twice,
-    /// the second time without waiting. One question after the other would leave
-    /// a moment in which nobody waits, and in that moment an identical call of
-    /// the same session may take the request over.
+    /// the second time a moment later and without waiting. Without the question
+    /// that waits beside it, and before it, there would be a moment in which nobody
+    /// waits, and in that moment an identical call of the same session may take the
+    /// request over.
     async fn ask(&mut self) -> Result<proto::ApprovalAnswer, Answer> {
         self.asked = true;
         let mut service = self.service.clone();
         let asking = service.request_approval(self.question.clone());
         tokio::pin!(asking);
-        let mut glance = self.answer.is_none().then(|| self.glance());
+        let mut glance = None;
+        if self.answer.is_none() {
+            self.next_glance = boot() + FIRST_GLANCE;
+        }
         loop {
-            let wake = self.next_glance.saturating_sub(boot()).max(BACK_OFF.0);
+            let wake = self.next_glance.saturating_sub(boot());
             tokio::select! {
+                // In this order: the question that waits goes out first.
+                biased;
                 answer = &mut asking => return answer.map(tonic::Response::into_inner),
                 answer = seen(&mut glance) => {
                     glance = None;
@@ -276,11 +294,7 @@ impl Hold {
                         self.heard(answer);
                     }
                 }
-                () = sleep(wake), if glance.is_none() => {
-                    if self.next_glance <= boot() {
-                        glance = Some(self.glance());
-                    }
-                }
+                () = sleep(wake), if glance.is_none() => glance = Some(self.glance()),
             }
         }
     }
@@ -328,6 +342,9 @@ impl Hold {
         if ending.is_none() {
             let left = Duration::from_millis(answer.time_left_ms.max(0).cast_unsigned());
             self.until = Some(boot() + left);
+        }
+        if self.answer.is_none() {
+            faults::call_reached("after-request");
         }
         self.inherited = false;
         self.continued &= answer.resumed;

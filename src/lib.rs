@@ -33,6 +33,7 @@ pub mod config;
 pub mod daemon;
 pub mod desk;
 pub mod doors;
+mod faults;
 pub mod grpc;
 pub mod hold;
 pub mod mail;

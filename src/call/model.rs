@@ -360,7 +360,8 @@ pub struct Request {
     pub resumed: u32,
     /// A live identical request, when this one was submitted.
     pub identical_to: Option<RequestId>,
-    /// Identical requests of the scope whose outcome is unknown.
+    /// Identical requests of the scope whose use was taken, and of which it was not
+    /// known how they ended, when this one was submitted.
     pub may_have_run: Vec<RequestId>,
     /// What became of the use.
     pub use_: Use,

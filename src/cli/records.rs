@@ -30,7 +30,7 @@
 //! | `outcome_detail`, `outcome_at` | string, string or null | |
 //! | `asked_again`, `resumed` | number | how often it was asked again after a denial, and continued |
 //! | `identical_to` | string or null | a live request for the same call |
-//! | `may_have_run` | array of strings | the same call, with an unknown outcome |
+//! | `may_have_run` | array of strings | the same call, when it was not known how it ended |
 //! | `denial_lifted`, `waited_on` | bool | |
 //! | `looked` | array | `operator`, `at` of each who may decide and has read it; not told to callers |
 //! | `unreached_at`, `unreached_why` | string or null, string | when and why nobody could be reached by mail; the reason is not told to callers |

@@ -238,6 +238,7 @@ pub fn answer(desk: &Desk, answer: &Answer) -> proto::ApprovalAnswer {
         nobody_reached: request.unreached.is_some(),
         outcome: request.outcome.number(),
         outcome_detail: request.outcome_detail.clone(),
+        may_have_run_count: u32::try_from(request.may_have_run.len()).unwrap_or(u32::MAX),
     }
 }
 

@@ -30,7 +30,6 @@ pub mod decide;
 pub mod ending;
 pub mod error;
 pub mod export;
-mod faults;
 pub mod find;
 mod handle;
 pub mod mail;

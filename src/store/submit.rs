@@ -272,7 +272,12 @@ fn create(
     let live = |r: &&Request| {
         r.status == Status::Pending || (r.status == Status::Approved && r.use_ == Use::Unused)
     };
-    let may_have_run = |r: &&Request| r.use_ == Use::Taken && r.outcome == Outcome::Unknown;
+    // One that was taken and not reported on yet: its caller may be running it, or
+    // may have died before or after. Until that is known, people are told.
+    let may_have_run = |r: &&Request| {
+        let awaited = r.outcome == Outcome::None && r.outcome_expected;
+        r.use_ == Use::Taken && (r.outcome == Outcome::Unknown || awaited)
+    };
     let Submit { id, call_id, call, requirement, timeout, .. } = input;
     let request = Request {
         identical_to: identical.iter().find(live).map(|r| r.id),

@@ -114,6 +114,8 @@ def respond(message):
     if method == "tools/list":
         names = ["pid", "seen", "heard", "wait", "write", "ask"]
         tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
+        key = {"key": {"type": "string", "x-mcp-header": "Key"}}
+        tools.append({"name": "say", "inputSchema": {"type": "object", "properties": key}})
         return say(id=id, result={"resultType": "complete", "tools": tools, "ttlMs": 0, "cacheScope": "private"})
     if method == "server/discover" and os.environ.get("TALKATIVE") == "older":
         return say(id=id, error={"code": -32601, "message": "no method server/discover"})

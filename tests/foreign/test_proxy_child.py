@@ -593,6 +593,25 @@ def test_statuses_of_the_newer_protocol(proxy):
     assert answer.status == 200 and answer.header(SESSION) is None
 
 
+def test_a_request_of_the_newer_protocol_says_its_version_in_its_body(proxy):
+    said = {"MCP-Protocol-Version": VERSION}
+    message = {"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": {}}
+    refused = proxy.ask(json.dumps(message).encode(), path="/talk/mcp", headers=said)
+    assert (refused.status, refused.json["id"], refused.json["error"]["code"]) == (400, 9, -32602)
+    refused = Modern(proxy).ask("initialize", {"protocolVersion": "2025-11-25"})
+    assert (refused.status, refused.json["error"]["code"]) == (404, -32601)
+
+
+def test_arguments_in_headers_agree_with_those_in_the_body(proxy):
+    client = Modern(proxy)
+    answer_of(client.ask("tools/list"))
+    fine = client.call("say", {"messages": [], "key": "k"}, headers={"Mcp-Param-Key": "k"})
+    assert text(fine) == "say"
+    for headers in ({}, {"Mcp-Param-Key": "other"}, {"Mcp-Param-Key": "=?base64?!?="}):
+        refused = client.call("say", {"messages": [], "key": "k"}, headers=headers)
+        assert (refused.status, refused.json["error"]["code"]) == (400, -32020), headers
+
+
 def test_a_version_that_was_not_agreed_on_is_refused(proxy):
     session = Legacy(proxy)
     assert session.call("pid", **{"MCP-Protocol-Version": "2025-11-25"}).status == 200

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""The official conformance suite against one server, directly and through the proxy.
+"""The official conformance suite against one server, directly and through the proxy:
+before the server's URL, and with the server as a process of its own.
 
-    conformance.py               both ways; exit code 1 where they differ
+    conformance.py               all three ways; exit code 1 where the first two
+                                 differ, or a check of the third fails
     conformance.py --direct      the server alone; exit code 1 if a check fails
 
 The server is the one that the Python SDK itself is tested with; each way it is
 started anew. The proxy has a policy that allows everything, so scenario by
-scenario its checks have to come out as they do without it. `tests/mcp/install`
+scenario its checks have to come out as they do without it. Where the server is a
+process, it is the proxy that serves HTTP, and what HTTP leaves to a server's choice
+(to take up streams again, to have several) is its own. `tests/mcp/install`
 has to have run; what the suite wrote stays in target/test-logs/conformance.
 """
 
@@ -88,6 +92,22 @@ def leg(era, through):
         stand.end()
 
 
+# The same server on standard input and output, which it has no switch for.
+AS_PROCESS = "from mcp_everything_server.server import mcp; mcp.run('stdio')"
+
+
+def process_leg(era):
+    """One era, with the server as a process of the proxy's."""
+    stand = Stand()
+    try:
+        stand.start()
+        script = f"import sys; sys.path.insert(0, {str(PARTIES / 'server')!r}); {AS_PROCESS}"
+        url = stand.child_url(ALLOW_ALL, name="everything", server=[PYTHON, "-c", script])
+        return run_suite(url, era, LOGS / f"{era}-process")
+    finally:
+        stand.end()
+
+
 def difference(direct, through):
     """The checks that came out otherwise."""
     if direct is None or through is None:
@@ -117,16 +137,22 @@ def main():
         wrong = False
         direct = leg(era, through=False)
         through = {} if only_direct else leg(era, through=True)
+        process = {} if only_direct else process_leg(era)
         print(f"\n{era}: checks passed/failed\n")
-        print(f"{'scenario':<46}{'direct':>8}{'through':>9}")
+        print(f"{'scenario':<46}{'direct':>8}{'through':>9}{'process':>9}")
         for name in sorted(direct.keys() | through.keys()):
-            before, after = direct.get(name), through.get(name)
+            before, after, own = direct.get(name), through.get(name), process.get(name)
             note = "" if only_direct else difference(before, after)
             wrong = wrong or bool(note)
-            print(f"{name:<46}{before or '-'!s:>8}{after or '-'!s:>9}  {note}".rstrip())
-        print(f"{'all':<46}{total(direct):>8}{total(through) if through else '-':>9}")
+            ways = f"{before or '-'!s:>8}{after or '-'!s:>9}{own or '-'!s:>9}"
+            print(f"{name:<46}{ways}  {note}".rstrip())
+        ways = f"{total(direct):>8}"
+        ways += "".join(f"{total(legs) if legs else '-':>9}" for legs in (through, process))
+        print(f"{'all':<46}{ways}")
         # What fails directly would be no measure of anything.
         wrong = wrong or any(checks.failed for checks in direct.values())
+        wrong = wrong or any(checks.failed for checks in process.values())
+        wrong = wrong or not (only_direct or process.keys() == direct.keys())
         print("check FAILED" if wrong else "check passed")
         bad = bad or wrong
     return int(bad)

@@ -31,18 +31,22 @@ CLIENTS = {
 }
 
 
-DOORS = ("stdio", "http")
+# Over stdio, to a server behind a URL, and to one that the proxy starts itself.
+DOORS = ("stdio", "http", "child")
 
 
 def begin_all(stand, clients):
-    """Every client's call, at both doors: each with its own key."""
-    url = stand.url(stand.counting_url(), HOLD_WRITE)
+    """Every client's call, every way: each with its own key."""
+    urls = {
+        "http": stand.url(stand.counting_url(), HOLD_WRITE),
+        "child": stand.child_url(HOLD_WRITE),
+    }
     running = {}
     for door in DOORS:
         for name, (kind, what) in CLIENTS.items():
             key = f"{name}-{door}"
             command = {"command": stand.command(policy=HOLD_WRITE, session=key)}
-            where = command if door == "stdio" else {"url": url}
+            where = {"url": urls[door]} if door in urls else command
             begin = getattr(clients, kind)
             running[key] = begin(**where, tool="write", arguments={"key": key}, **what)
     return running

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from clients import MODERN
+from stand import ALLOW_ALL
 
 LEGACY = "legacy"
 EVERY_CLIENT = [
@@ -22,8 +23,14 @@ EVERY_CLIENT = [
 ]
 
 
-# To a server: over stdio, to one behind a URL, to one that the proxy starts itself.
-OVER = ["stdio", "http", "child"]
+# To a server: over stdio, or to one behind a URL, each directly and by the proxy; to
+# one that the proxy starts itself there is only the one way.
+WAYS = [
+    pytest.param(policy, over, id=f"{over}-{'proxy' if policy else 'direct'}")
+    for over in ("stdio", "http", "child")
+    for policy in (None, ALLOW_ALL)
+    if policy or over != "child"
+]
 
 
 def way(stand, policy, over):
@@ -31,8 +38,6 @@ def way(stand, policy, over):
         return {"command": stand.command(policy=policy)}
     if over == "http":
         return {"url": stand.url(stand.counting_url(), policy)}
-    if policy is None:
-        pytest.skip("this way is by the proxy alone")
     return {"url": stand.child_url(policy)}
 
 
@@ -42,7 +47,7 @@ def begin(clients, name, **what):
     return getattr(clients, kind)(**more, **what)
 
 
-@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("policy, over", WAYS)
 def test_each_client_s_call_is_executed_once(stand, clients, policy, over):
     """All at the same time, each with a server of its own over stdio."""
     where = way(stand, policy, over)
@@ -58,7 +63,7 @@ def test_each_client_s_call_is_executed_once(stand, clients, policy, over):
         assert stand.executions(key) == 1
 
 
-@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("policy, over", WAYS)
 def test_progress_of_a_call_reaches_each_client(stand, clients, policy, over):
     where = way(stand, policy, over)
     running = [

@@ -57,8 +57,14 @@ pub fn waiting(held: &Held) -> String {
         0 => " Nobody has looked yet.",
         _ => " Somebody has looked at it.",
     };
+    let before = match held.answer.may_have_run_count {
+        0 => "",
+        _ => {
+            " The same call was approved before, and it is not known how that ended: look whether it has run already."
+        }
+    };
     format!(
-        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked} To go on waiting, make exactly the same call again with the same arguments: the wait continues where it is. It is not refused, and other arguments would be another request.",
+        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked}{before} To go on waiting, make exactly the same call again with the same arguments: the wait continues where it is. It is not refused, and other arguments would be another request.",
         until = clock(&held.answer.deadline),
     )
 }
@@ -141,6 +147,9 @@ pub fn server_ended(how: &str) -> String {
         "Not run: the server ended ({how}) while this call waited for approval. The request for approval stays: once the server runs again, making the same call in the same session continues it."
     )
 }
+
+/// The client went away just as the use was taken.
+pub const NOBODY_WAITED: &str = "Not run: it was approved, but nobody waited for its answer any more. The approval is used up; making the same call again asks for a new one.";
 
 /// The same, where the server's session is gone with it.
 pub fn session_ended(how: &str) -> String {

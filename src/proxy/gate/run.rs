@@ -17,6 +17,7 @@ use super::using::{Using, outcome};
 use super::wait::{Progress, Waited, wait};
 use super::{Gate, OnCancel, Question, Reply};
 use crate::client::{boot, reason_of};
+use crate::faults;
 use crate::hold::{Ending, Hold, Standing, Trouble};
 use crate::policy::Action;
 use crate::proxy::answer::{self, words};
@@ -48,6 +49,7 @@ impl Gate {
         let mut hold = self.ask(&question);
         let mut progress = question.call.progress_token().map(Progress::to);
         let bound = Some(question.party.hold);
+        faults::call_reached("before-request");
         let said = match wait(&mut hold, &reply, progress.as_mut(), bound).await {
             Waited::Gone => return self.gone(&question, &hold, &reply).await,
             Waited::Bounded => {
@@ -139,6 +141,7 @@ impl Gate {
             Ok(answer) => answer.under(&id),
             Err(error) => answer::result(&id, &answer::tool_error(era, &no_answer(&error))),
         };
+        faults::call_reached("before-delivery");
         reply.send(answer).await;
     }
 

@@ -13,7 +13,9 @@ use super::tasks::Task;
 use super::using::{Using, sent_as};
 use super::{Gate, Question, Reply};
 use crate::client::reason_of;
-use crate::hold::Hold;
+use crate::faults;
+use crate::hold::{Hold, Trouble};
+use crate::proto::Outcome;
 use crate::proxy::answer::words;
 use crate::proxy::message::{Id, Incoming, ServerMessage, ToolCall, call, client};
 use crate::proxy::upstream::{NoAnswer, Outgoing, Upstream};
@@ -79,6 +81,7 @@ impl Gate {
         towards: Towards<'_>,
         upstream: &dyn Upstream,
     ) -> Result<(Using, Outgoing), Stopped> {
+        faults::call_reached("after-approval");
         match self.changed_since(question, upstream).await {
             Ok(None) => {}
             Ok(Some(what)) => {
@@ -104,8 +107,28 @@ impl Gate {
         if !towards.is_open() {
             return Err(Stopped::Gone(Box::new(hold)));
         }
-        let taken = Using::take(hold).await;
-        let using = taken.map_err(|trouble| Stopped::Said(words::trouble(&trouble)))?;
+        let using = match Using::take(hold).await {
+            Ok(using) => using,
+            Err((trouble, hold)) => {
+                if let Trouble::Away(_) = trouble {
+                    // It may have been granted, or still be.
+                    self.not_run(hold, "the daemon did not answer");
+                }
+                return Err(Stopped::Said(words::trouble(&trouble)));
+            }
+        };
+        faults::call_reached("after-use");
+        if !towards.is_open() {
+            // Its client went away meanwhile, and would not hear of what it did.
+            let detail = "not run: nobody waited for its answer any more";
+            self.report(using, Outcome::Failed, detail.to_owned()).await;
+            return Err(Stopped::Said(words::NOBODY_WAITED.to_owned()));
+        }
+        if faults::planted("twice") {
+            let id = Id::ours("holdpoint-again");
+            let bytes = question.call.outgoing(&id, towards.is_task());
+            let _ = self.send(outgoing(question, towards, id, bytes), towards, upstream).await;
+        }
         Ok((using, outgoing(question, towards, id, bytes)))
     }
 
@@ -121,7 +144,10 @@ impl Gate {
         let asking = upstream.ask(outgoing, towards.relay(), late.clone());
         tokio::pin!(asking);
         let why = tokio::select! {
-            answered = &mut asking => return answered,
+            answered = &mut asking => {
+                faults::call_reached("after-result");
+                return answered;
+            }
             () = cancelled.cancelled() => "the client cancelled it while it ran, and the server did not answer any more".to_owned(),
             within = out_of(self.settings.answer_within) => {
                 format!("the server did not answer within {} s", within.as_secs())

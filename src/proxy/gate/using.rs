@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::Gate;
 use crate::client::{boot, reason_of};
+use crate::faults;
 use crate::hold::{Hold, Trouble};
 use crate::proto::Outcome;
 use crate::proxy::message::Id;
@@ -38,9 +39,16 @@ impl Using {
     ///
     /// # Errors
     /// It must not run.
-    pub async fn take(mut hold: Hold) -> Result<Using, Trouble> {
+    pub async fn take(mut hold: Hold) -> Result<Using, (Trouble, Hold)> {
         let since = boot();
-        let lease = hold.take(true, TAKE_WITHIN).await?;
+        let taken = match faults::planted("no-use") {
+            true => Ok(REPORT_WITHIN),
+            false => hold.take(true, TAKE_WITHIN).await,
+        };
+        let lease = match taken {
+            Ok(lease) => lease,
+            Err(trouble) => return Err((trouble, hold)),
+        };
         let hold = Arc::new(hold);
         let kept = hold.clone();
         let renewing = tokio::spawn(async move {
@@ -104,7 +112,21 @@ impl Gate {
                 let reason = reason_of(&status).unwrap_or_default();
                 tracing::warn!(request = using.hold.id(), reason, "an outcome could not be told");
             }
+            faults::call_reached("after-report");
         });
         let _ = tokio::time::timeout(REPORT_FIRST, telling).await;
+    }
+
+    /// Tells the daemon of a use that may have been taken, and will not be used.
+    pub(super) fn not_run(&self, hold: Hold, why: &str) {
+        let detail = format!("not run: {why}");
+        self.telling.spawn(async move {
+            let told = hold.report(Outcome::Failed, &detail, REPORT_WITHIN).await;
+            let reason = told.err().map(|status| reason_of(&status).unwrap_or_default());
+            // What was not taken is there for the same call.
+            if let Some(reason) = reason.filter(|reason| reason != "NOT_TAKEN") {
+                tracing::warn!(request = hold.id(), reason, "an outcome could not be told");
+            }
+        });
     }
 }

@@ -155,16 +155,24 @@ pub fn agree(headers: &HeaderMap, message: &ClientMessage) -> Result<(), Refusal
     Ok(())
 }
 
-/// The only value of a header, unpacked.
 fn one(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Refusal> {
+    text_of(headers, name.as_str()).map_err(|NotOne| {
+        let why = format!("the header {name} is not one text");
+        Refusal::new(code::HEADER_MISMATCH, why)
+    })
+}
+
+/// A header stands there twice, or is no text.
+#[derive(Debug)]
+pub struct NotOne;
+
+/// The only value of a header, unpacked.
+pub fn text_of(headers: &HeaderMap, name: &str) -> Result<Option<String>, NotOne> {
     let mut values = headers.get_all(name).iter();
     let (value, more) = (values.next(), values.next());
     let Some(value) = value else { return Ok(None) };
     let text = value.to_str().ok().and_then(unpacked).filter(|_| more.is_none());
-    text.map(Some).ok_or_else(|| {
-        let why = format!("the header {name} is not one text");
-        Refusal::new(code::HEADER_MISMATCH, why)
-    })
+    text.map(Some).ok_or(NotOne)
 }
 
 fn mismatch(why: &str, message: &ClientMessage) -> Refusal {

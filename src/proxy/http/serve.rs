@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept;
 use super::body::Bodies;
-use super::child::{Local, Room};
+use super::child::{Local, Processes, Room};
 use super::door::{Behind, Door};
 use super::remote::Remote;
 use super::rules::Rules;
@@ -39,8 +39,8 @@ pub struct Serving {
     gate: Arc<Gate>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
-    /// Where the servers run that are commands.
-    room: Arc<Room>,
+    /// The servers that are commands.
+    processes: Processes,
     /// Looks after the certificate as long as it lives.
     _tls: Option<Arc<Tls>>,
 }
@@ -92,7 +92,7 @@ impl Serving {
             Listen::Tcp(address) => format!("{scheme}://{address}"),
             Listen::Unix(_) => listen.to_string(),
         };
-        Ok(Serving { address, gate, stop, serving, room, _tls: tls })
+        Ok(Serving { address, gate, stop, serving, processes: Processes(room), _tls: tls })
     }
 
     /// Closes it, and ends what is under way within moments.
@@ -100,7 +100,7 @@ impl Serving {
         self.stop.cancel();
         // It ends by itself; a panic in it has nothing more to stop.
         let _ = self.serving.await;
-        self.room.stop().await;
+        self.processes.stop().await;
         self.gate.finish().await;
     }
 }

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Asking, NoAnswer, Outgoing, Upstream};
+use crate::faults;
 use crate::proxy::answer;
 use crate::proxy::gate::Reply;
 use crate::proxy::lines::{Line, Lines};
@@ -35,6 +37,8 @@ pub const OURS: &str = "\"holdpoint-";
 pub struct Child {
     input: Mutex<Option<mpsc::Sender<Write>>>,
     waiting: Mutex<HashMap<Id, Waiting>>,
+    /// How much it has said that nobody asked for.
+    said: AtomicU64,
     /// Cancelled once nothing more comes from it.
     over: CancellationToken,
 }
@@ -89,6 +93,7 @@ impl Child {
         let child = Arc::new(Child {
             input: Mutex::new(Some(input)),
             waiting: Mutex::default(),
+            said: AtomicU64::new(0),
             over: CancellationToken::new(),
         });
         tokio::spawn(write_lines(stdin, lines));
@@ -103,6 +108,11 @@ impl Child {
             Some(input) => input.send(Write { line, done: None }).await.is_ok(),
             None => false,
         }
+    }
+
+    /// How much it has said until now that nobody asked for through us.
+    pub fn said(&self) -> u64 {
+        self.said.load(Ordering::SeqCst)
     }
 
     /// Closes its input: a server ends then.
@@ -187,6 +197,7 @@ impl Child {
             };
             match said {
                 Ok(Some(said)) => {
+                    self.said.fetch_add(1, Ordering::SeqCst);
                     if unasked.send(said).await.is_err() {
                         break;
                     }
@@ -272,6 +283,7 @@ impl Drop for Forget<'_> {
 async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Write>) {
     while let Some(Write { line, done }) = lines.recv().await {
         let written = write_line(&mut stdin, &line).await;
+        faults::wrote(&line);
         if let Some(done) = done {
             let _ = done.send(written);
         }

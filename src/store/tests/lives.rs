@@ -310,12 +310,32 @@ fn a_lost_caller_leaves_an_unknown_outcome_that_the_next_identical_request_names
     waiting.0.borrow_mut().clear();
     let next = plain.submit("c2", call("cl", "s", 1), &waiting).expect("held").request;
     assert_eq!(next.may_have_run, [request.id]);
+    assert_eq!(next.identical_to, None);
     // A late report is worth more than none, and is recorded as late.
     plain.report(&request, "c1", Outcome::Succeeded).expect("late");
     assert_eq!(plain.request(request.id).outcome, Outcome::Succeeded);
     let contrary = refusal(plain.report(&request, "c1", Outcome::Failed));
     assert!(matches!(contrary, Refusal::OutcomeRecorded { .. }));
     plain.report(&request, "c1", Outcome::Succeeded).expect("the same again");
+}
+
+#[test]
+fn a_call_that_may_be_running_is_named_by_the_next_identical_request() {
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let request = approved(&mut plain, &waiting);
+    plain.take(&request, "c1").expect("granted");
+    waiting.0.borrow_mut().clear();
+    let next = plain.submit("c2", call("cl", "s", 1), &waiting).expect("held").request;
+    assert_eq!(next.may_have_run, [request.id]);
+    plain.report(&request, "c1", Outcome::Succeeded).expect("reported");
+    let third = plain.submit("c3", call("cl", "s", 1), &Waiting::default()).expect("held");
+    assert_eq!(third.request.id, next.id, "it continues the one that nobody waits on");
+    let (mut plain, waiting) = (Plain::new(), Waiting::default());
+    let request = approved(&mut plain, &waiting);
+    plain.take(&request, "c1").expect("granted");
+    plain.report(&request, "c1", Outcome::Succeeded).expect("reported");
+    let next = plain.submit("c2", call("cl", "s", 1), &waiting).expect("held").request;
+    assert_eq!(next.may_have_run, []);
 }
 
 #[test]

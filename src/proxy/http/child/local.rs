@@ -33,7 +33,7 @@ use crate::proxy::http::sessions::Sessions;
 use crate::proxy::http::who::Client;
 use crate::proxy::http::{headers, held};
 use crate::proxy::message::client::code;
-use crate::proxy::message::{ClientMessage, Era, Incoming};
+use crate::proxy::message::{ClientMessage, Era, Id, Incoming, Refusal};
 
 /// Random bytes of a session id: 192 bits, which nobody guesses.
 const SESSION_BYTES: usize = 24;
@@ -81,12 +81,12 @@ enum NoSession {
 }
 
 impl NoSession {
-    fn answer(self) -> Reply {
+    fn answer(self, id: Option<&Id>) -> Reply {
         let status = match self {
             NoSession::NotNamed | NoSession::Version => StatusCode::BAD_REQUEST,
             NoSession::Unknown => StatusCode::NOT_FOUND,
         };
-        reply::refused(status, &self.to_string())
+        reply::json(status, answer::error(id, code::INVALID_REQUEST, &self.to_string()))
     }
 }
 
@@ -159,19 +159,19 @@ impl Local {
             }
             Ask::Post(_, Incoming::Batch(messages)) => match self.session(&client, headers) {
                 Ok(own) => self.post(&client, headers).several(own, messages).await,
-                Err(none) => none.answer(),
+                Err(none) => none.answer(None),
             },
             Ask::Get | Ask::Delete if is_modern(headers) => not_allowed(&[Method::POST]),
             Ask::Get => match self.session(&client, headers) {
                 Ok(own) => self.listen(own, headers),
-                Err(none) => none.answer(),
+                Err(none) => none.answer(None),
             },
             Ask::Delete => match self.session(&client, headers) {
                 Ok(own) => {
                     own.end();
                     reply::empty(StatusCode::OK)
                 }
-                Err(none) => none.answer(),
+                Err(none) => none.answer(None),
             },
         }
     }
@@ -180,6 +180,7 @@ impl Local {
         Post {
             local: self.clone(),
             client: client.clone(),
+            headers: headers.clone(),
             takes_events: headers::takes_events(headers),
         }
     }
@@ -191,6 +192,11 @@ impl Local {
         headers: &HeaderMap,
         message: ClientMessage,
     ) -> Reply {
+        if let Some(id) = message.request_id().filter(|_| begins(&message)) {
+            // It would make a process that many requests share one of the older protocol.
+            let error = answer::error(Some(id), code::METHOD_NOT_FOUND, "there is no initialize");
+            return reply::json(StatusCode::NOT_FOUND, error);
+        }
         match self.of_client(client) {
             Ok(own) => self.post(client, headers).one(own, message).await,
             Err(none) => none.answer(&message),
@@ -204,11 +210,16 @@ impl Local {
         headers: &HeaderMap,
         message: ClientMessage,
     ) -> Reply {
-        let begins = message.method() == Some("initialize") && message.request_id().is_some();
-        if !begins || headers.contains_key(headers::SESSION) {
+        let named = headers.contains_key(headers::SESSION);
+        if is_modern(headers) && !named {
+            let why = "params._meta lacks io.modelcontextprotocol/protocolVersion";
+            let refusal = Refusal::new(code::INVALID_PARAMS, why);
+            return reply::refusal(&Refusal { id: message.request_id().cloned(), ..refusal });
+        }
+        if named || !begins(&message) {
             return match self.session(client, headers) {
                 Ok(own) => self.post(client, headers).one(own, message).await,
-                Err(none) => none.answer(),
+                Err(none) => none.answer(message.request_id()),
             };
         }
         let (id, own) = match self.new_session(client) {
@@ -306,7 +317,8 @@ impl Local {
         let party = Arc::new(Party::new(client.name.to_string(), scope, client.hold));
         let own = Own::new(upstream, Server::new(&*self.name), party, era, longest);
         tokio::spawn(own.clone().hear(said));
-        self.room.keep(self.clone().keep(own.clone(), running, place));
+        let group = running.group().clone();
+        self.room.keep(&group, self.clone().keep(own.clone(), running, place));
         Ok(own)
     }
 
@@ -339,7 +351,12 @@ impl Local {
 /// How long what a process said before it ended may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Whether a request without a body is one of the newer protocol.
+/// Whether a message begins a session.
+fn begins(message: &ClientMessage) -> bool {
+    message.method() == Some("initialize") && message.request_id().is_some()
+}
+
+/// Whether the headers of a request are of the newer protocol.
 fn is_modern(headers: &HeaderMap) -> bool {
     let version = headers.get(headers::VERSION).and_then(|version| version.to_str().ok());
     // Versions are dates, and sort as such.

@@ -13,7 +13,9 @@
 //! | [`room`] | how many processes there may be, and that all of them end |
 //! | [`process`] | one process: started, its standard error logged, ended |
 //! | [`own`] | one process and its one client: ids and tokens, what belongs to whom |
+//! | [`hear`] | what a process says that is no answer |
 //! | [`mail`] | what a server of the older protocol says by itself |
+//! | [`params`] | arguments that stand in headers too |
 //! | [`post`] | what a client posts, and how it is answered |
 //! | [`first`] | how an answer begins: JSON or events, and its status |
 //!
@@ -21,12 +23,14 @@
 //! Must never: leave a process behind.
 
 mod first;
+mod hear;
 mod local;
 mod mail;
 mod own;
+mod params;
 mod post;
 mod process;
 mod room;
 
 pub use local::Local;
-pub use room::Room;
+pub use room::{Processes, Room};

@@ -12,17 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::mail::Mail;
-use super::process::Few;
-use crate::proxy::answer;
+use super::params::Params;
 use crate::proxy::gate::{self, Party, Server};
-use crate::proxy::message::client::code;
 use crate::proxy::message::scan::{self, find};
-use crate::proxy::message::{ClientMessage, Era, Id, Said, ServerMessage};
-use crate::proxy::upstream::child::{Child, Unasked};
+use crate::proxy::message::{ClientMessage, Era, Id, ServerMessage};
+use crate::proxy::upstream::child::Child;
 use crate::proxy::upstream::{Asking, NoAnswer, Outgoing, Upstream};
 
 /// Requests of one client that may be under way. In the older protocol they are
@@ -40,14 +38,9 @@ const UNIT: usize = 1024;
 /// How long a server that was told of a cancellation may still answer.
 const AFTER_CANCEL: Duration = Duration::from_secs(10);
 
-/// How a server says that its tools are others now.
-const LIST_CHANGED: &str = "notifications/tools/list_changed";
-
 /// Where a modern request names the token of its progress.
 const TOKEN: [&str; 3] = ["params", "_meta", "progressToken"];
-/// Where a notification names the request that listens for it.
-const SUBSCRIPTION: [&str; 3] = ["params", "_meta", "io.modelcontextprotocol/subscriptionId"];
-/// And where the answer to that request does.
+/// Where the answer to a request that listens names it.
 const SUBSCRIBED: [&str; 3] = ["result", "_meta", "io.modelcontextprotocol/subscriptionId"];
 
 /// A process and its client.
@@ -57,6 +50,8 @@ pub struct Own {
     pub upstream: Arc<Child>,
     /// What it is called, and what its tools are.
     pub server: Arc<Server>,
+    /// Which arguments of them stand in headers.
+    pub params: Params,
     /// Who the client is.
     pub party: Arc<Party>,
     /// Which protocol is spoken.
@@ -69,6 +64,8 @@ pub struct Own {
     open: Mutex<HashMap<u64, Open>>,
     /// Room for what is on its way.
     room: Arc<Semaphore>,
+    /// How much of what the process says by itself has gone where it goes.
+    pub(super) heard: watch::Sender<u64>,
     used: Mutex<Used>,
     /// Cancelled when it is to end.
     stop: CancellationToken,
@@ -79,17 +76,17 @@ pub struct Own {
 
 /// A request that is under way.
 #[derive(Debug, Clone)]
-struct Open {
-    way: gate::Reply,
+pub(super) struct Open {
+    pub(super) way: gate::Reply,
     /// Whether it wants to hear of news, or of what is logged.
-    wants: Wants,
+    pub(super) wants: Wants,
     /// Cancelled when the server ends it without an answer.
-    over: CancellationToken,
+    pub(super) over: CancellationToken,
 }
 
 /// What a modern request wants to hear besides its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
+pub(super) enum Wants {
     Nothing,
     News,
     Logs,
@@ -153,6 +150,7 @@ impl Own {
         Arc::new(Own {
             upstream,
             server: Arc::new(server),
+            params: Params::default(),
             party,
             era,
             mail: Arc::new(Mail::new(longest)),
@@ -160,6 +158,7 @@ impl Own {
             next: AtomicU64::new(0),
             open: Mutex::default(),
             room: Arc::new(Semaphore::new(longest.div_ceil(UNIT) * LONGEST_AT_ONCE)),
+            heard: watch::Sender::new(0),
             used: Mutex::new(used),
             stop: CancellationToken::new(),
             how: OnceLock::new(),
@@ -171,7 +170,7 @@ impl Own {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+    pub(super) fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -256,81 +255,10 @@ impl Own {
             open.way.cancelled().cancel();
         });
     }
-
-    /// Passes on what the process says by itself, as long as it says anything.
-    pub async fn hear(self: Arc<Own>, mut said: mpsc::Receiver<Unasked>) {
-        let mut few = Few::default();
-        while let Some(said) = said.recv().await {
-            let message = match said {
-                Unasked::Line(message) => message,
-                // Only answers are told so, and those are waited for by others.
-                Unasked::TooLong(_) => continue,
-            };
-            if message.said == Said::Notification(LIST_CHANGED.to_owned()) {
-                self.server.definitions.forget();
-            }
-            let lost = match self.era {
-                Era::Legacy => self.hear_legacy(message),
-                Era::Modern => self.hear_modern(message),
-            };
-            if let Err(why) = lost
-                && few.another(Instant::now(), &self.server.name)
-            {
-                let (server, client) = (&*self.server.name, &*self.party.client);
-                tracing::warn!(server, client, "a message of the server went nowhere: {why}");
-            }
-        }
-    }
-
-    fn hear_legacy(self: &Arc<Own>, message: ServerMessage) -> Result<(), &'static str> {
-        match &message.said {
-            Said::Other => return Err("it is no message"),
-            Said::Answer(_) => return Err("it answers what was not asked"),
-            Said::Request(..) | Said::Notification(_) => {}
-        }
-        let taken = self.mail.take(message.bytes);
-        if taken.is_err()
-            && let Said::Request(id, _) = message.said
-        {
-            let own = self.clone();
-            let said = "the client does not take what it is asked";
-            let refused = answer::error(Some(&id), code::INTERNAL, said);
-            tokio::spawn(async move { own.upstream.send(refused).await });
-        }
-        taken.map_err(|_| "too many wait for the client to take them")
-    }
-
-    fn hear_modern(&self, message: ServerMessage) -> Result<(), &'static str> {
-        let Said::Notification(method) = &message.said else {
-            return Err("it is no notification, and here servers ask nothing");
-        };
-        let ends = method == "notifications/cancelled";
-        let path: &[&str] = if ends { &["params", "requestId"] } else { &SUBSCRIPTION };
-        let open = self.open();
-        let found = match (message.id_at(path), &**method) {
-            (Some(id), _) => number_of(&id).and_then(|number| open.get(&number)),
-            // Which request it belongs to is not said: the newest that wants any.
-            (None, "notifications/message") => {
-                let wanting = open.iter().filter(|(_, open)| open.wants == Wants::Logs);
-                wanting.max_by_key(|(number, _)| **number).map(|(_, open)| open)
-            }
-            (None, _) => None,
-        };
-        let Some(found) = found else { return Err("nobody listens for it") };
-        let message = match found.wants {
-            Wants::News => message.with_id_at(path, &found.way.id),
-            _ => message,
-        };
-        let sent = found.way.offer(message.bytes);
-        if ends {
-            found.over.cancel();
-        }
-        sent.map_err(|_| "the client reads too slowly")
-    }
 }
 
 /// The number in an id of ours.
-fn number_of(id: &Id) -> Option<u64> {
+pub(super) fn number_of(id: &Id) -> Option<u64> {
     id.as_str().strip_prefix(NUMBERED)?.strip_suffix('"')?.parse().ok()
 }
 
@@ -399,7 +327,9 @@ impl Asked {
         tokio::pin!(asking);
         let why = tokio::select! {
             answered = &mut asking => {
-                let answer = answered?.with_id_at(&["id"], &way.id);
+                let answer = answered?;
+                self.own.settled().await;
+                let answer = answer.with_id_at(&["id"], &way.id);
                 return Ok(answer.with_id_at(&SUBSCRIBED, &way.id));
             }
             () = cancelled.cancelled() => "it was cancelled".to_owned(),
@@ -430,6 +360,14 @@ fn lost(why: &str) -> NoAnswer {
 }
 
 impl Own {
+    /// Ends when what the process said until now has gone where it goes: what came
+    /// before an answer is passed on before it.
+    async fn settled(&self) {
+        let until = self.upstream.said();
+        // It lives as long as this.
+        let _ = self.heard.subscribe().wait_for(|heard| *heard >= until).await;
+    }
+
     /// A request as the process gets it, and where its progress goes.
     fn outgoing(
         &self,
@@ -460,6 +398,10 @@ impl Upstream for Own {
         cancelled: CancellationToken,
     ) -> Asking<'a> {
         let (line, relay) = self.outgoing(request.bytes, &request.id, relay);
-        Box::pin(self.upstream.request(request.id, line, relay, cancelled))
+        Box::pin(async move {
+            let answered = self.upstream.request(request.id, line, relay, cancelled).await;
+            self.settled().await;
+            answered
+        })
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ pub struct Post {
     pub local: Arc<Local>,
     /// Who sends them.
     pub client: Client,
+    /// With what.
+    pub headers: HeaderMap,
     /// Whether the client takes an answer as events.
     pub takes_events: bool,
 }
@@ -183,6 +185,11 @@ impl Line {
         let way = gate::Reply::into(id.clone(), self.out.clone(), cancelled, closed);
         let call = ToolCall::is_one(&message).then(|| ToolCall::read(message.clone()));
         let call = call.transpose()?;
+        if let Some(call) = &call
+            && own.era == Era::Modern
+        {
+            own.params.agree(&self.post.headers, call)?;
+        }
         let asked = own.begin(&message, way.clone(), self.post.takes_events);
         let Some(asked) = asked else {
             return Err(Refusal::new(code::INTERNAL, TOO_MANY).of(&id));
@@ -222,7 +229,10 @@ impl Line {
         };
         let answered = asked.forward(message, way, within).await;
         match (&answered, method) {
-            (Ok(answer), "tools/list") => own.server.definitions.learn(answer),
+            (Ok(answer), "tools/list") => {
+                own.server.definitions.learn(answer);
+                own.params.learn(answer);
+            }
             (Ok(answer), "initialize") => introduced(own, message, answer),
             (Err(_), "initialize") => own.end(),
             (Ok(answer), DISCOVER) if speaks_modern(answer) => {

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -39,8 +39,26 @@ const WINDOW: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Running {
     process: tokio::process::Child,
-    /// It leads a group of its own: what it starts is in it too.
-    group: Option<Pid>,
+    group: Arc<Group>,
+}
+
+/// The processes of one server: the one that we started leads a group of its own,
+/// and what it starts is in it too. Empty once that has ended.
+#[derive(Debug)]
+pub struct Group(Mutex<Option<Pid>>);
+
+impl Group {
+    fn leader(&self) -> MutexGuard<'_, Option<Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends all of them a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(leader) = *self.leader() {
+            // Nobody may be left in it.
+            let _ = kill_process_group(leader, signal);
+        }
+    }
 }
 
 impl Running {
@@ -67,9 +85,15 @@ impl Running {
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(log_lines(stderr, server.clone(), client.clone()));
         }
-        let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let leader = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = Arc::new(Group(Mutex::new(leader)));
         tracing::info!(server = &**server, client = &**client, pid = process.id(), "a server runs");
         Ok((child, Running { process, group }))
+    }
+
+    /// All that belongs to it.
+    pub fn group(&self) -> &Arc<Group> {
+        &self.group
     }
 
     /// Waits until it ends by itself.
@@ -85,7 +109,7 @@ impl Running {
             if timeout(patience, self.process.wait()).await.is_ok() {
                 break;
             }
-            self.signal(signal);
+            self.group.signal(signal);
         }
         let how = match self.process.wait().await {
             Ok(status) => ended(status),
@@ -93,23 +117,16 @@ impl Running {
         };
         // What it left behind would keep its output open. Its id is not given to
         // another group while one of these lives, nor within moments after that.
-        self.signal(Signal::KILL);
-        self.group = None;
+        self.group.signal(Signal::KILL);
+        *self.group.leader() = None;
         how
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // Nobody may be left in it.
-            let _ = kill_process_group(group, signal);
-        }
     }
 }
 
-/// By force, where nothing else was done: the proxy itself is ending.
+/// By force, where nothing else was done.
 impl Drop for Running {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.group.signal(Signal::KILL);
     }
 }
 

@@ -1,12 +1,14 @@
 //! How many processes there may be, over all servers; and that all of them end.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use rustix::process::Signal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::process::Group;
 use crate::proxy::config::ProxyLimits;
 
 /// Room for processes.
@@ -16,6 +18,8 @@ pub struct Room {
     sessions_per_client: usize,
     /// Sessions of each client that has any.
     sessions: Mutex<HashMap<Arc<str>, usize>>,
+    /// What runs.
+    groups: Mutex<Vec<Weak<Group>>>,
     keepers: TaskTracker,
     stopping: CancellationToken,
 }
@@ -49,6 +53,7 @@ impl Room {
             children: Arc::new(Semaphore::new(limits.children)),
             sessions_per_client: limits.sessions_per_client,
             sessions: Mutex::default(),
+            groups: Mutex::default(),
             keepers: TaskTracker::new(),
             stopping: CancellationToken::new(),
         })
@@ -77,20 +82,41 @@ impl Room {
     }
 
     /// Runs what keeps a process.
-    pub fn keep(&self, keeper: impl Future<Output = ()> + Send + 'static) {
+    pub fn keep(&self, group: &Arc<Group>, keeper: impl Future<Output = ()> + Send + 'static) {
+        let mut groups = self.groups();
+        groups.retain(|group| group.strong_count() > 0);
+        groups.push(Arc::downgrade(group));
         self.keepers.spawn(keeper);
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Vec<Weak<Group>>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cancelled when all processes are to end.
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
+}
 
-    /// Ends all processes, and returns when they have ended.
-    pub async fn stop(&self) {
-        self.stopping.cancel();
-        self.keepers.close();
-        self.keepers.wait().await;
+/// All processes: when this is dropped, what is left of them ends by force.
+#[derive(Debug)]
+pub struct Processes(pub Arc<Room>);
+
+impl Processes {
+    /// Ends all of them, and returns when they have ended.
+    pub async fn stop(self) {
+        self.0.stopping.cancel();
+        self.0.keepers.close();
+        self.0.keepers.wait().await;
+    }
+}
+
+/// Nobody waits for the tasks that keep them, where the proxy ends at once.
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let groups = self.0.groups();
+        groups.iter().filter_map(Weak::upgrade).for_each(|group| group.signal(Signal::KILL));
     }
 }
 
