@@ -172,7 +172,7 @@ mod tests {
         let recorder = Recorder::start(Service::new(InterceptedService::new(away, Bearer::None)));
         let arguments = vec![b'x'; 1 << 20];
         for _ in 0..100 {
-            let call = proto::Call { arguments: arguments.clone().into(), ..Default::default() };
+            let call = proto::Call { arguments: arguments.clone(), ..Default::default() };
             recorder.record(call, proto::RecordedVerdict::Allowed, "");
         }
         assert_eq!(recorder.lost.load(Ordering::Relaxed), 100 - 63);
