@@ -306,3 +306,25 @@ def test_a_batch_is_judged_call_by_call(headers):
         assert proxy.ask(b"[" + parts[-1] + b"]").status == 202
     finally:
         proxy.end()
+
+
+def test_a_batch_that_wants_no_answer_is_accepted_once_the_server_has_it(proxy):
+    """Otherwise what is on its way to a slow server is bounded by nothing."""
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def slow(handler, _):
+        arrived.set()
+        go_on.wait(PATIENCE)
+        handler.say(202, b"")
+
+    proxy.server.answers["notifications/slow"] = slow
+    answers = []
+    told = b"[" + message("notifications/slow", None) + b"]"
+    asking = threading.Thread(target=lambda: answers.append(proxy.ask(told)))
+    asking.start()
+    assert arrived.wait(PATIENCE)
+    asking.join(0.5)
+    assert answers == []
+    go_on.set()
+    asking.join(PATIENCE)
+    assert [answer.status for answer in answers] == [202]

@@ -156,3 +156,27 @@ async fn refused(service: &mut Service, message: proto::RecordCallsRequest, why:
         Box::pin(tell_batch(service, vec![call])).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::service::interceptor::InterceptedService;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::client::Bearer;
+
+    #[tokio::test]
+    async fn what_waits_for_a_daemon_that_is_away_is_bounded_in_bytes() {
+        // Nobody listens there.
+        let away = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let recorder = Recorder::start(Service::new(InterceptedService::new(away, Bearer::None)));
+        let arguments = vec![b'x'; 1 << 20];
+        for _ in 0..100 {
+            let call = proto::Call { arguments: arguments.clone(), ..Default::default() };
+            recorder.record(call, proto::RecordedVerdict::Allowed, "");
+        }
+        assert_eq!(recorder.lost.load(Ordering::Relaxed), 100 - 63);
+        recorder.record(proto::Call::default(), proto::RecordedVerdict::Denied, "no");
+        assert_eq!(recorder.lost.load(Ordering::Relaxed), 100 - 63);
+    }
+}
