@@ -46,6 +46,8 @@ pub enum JsonErrorKind {
     ExponentOutOfRange,
     /// Arrays and objects nested deeper than is accepted.
     TooDeep(usize),
+    /// More values than are accepted.
+    TooMany(usize),
     /// Arguments that are not an object.
     NotAnObject,
 }
@@ -76,6 +78,7 @@ impl fmt::Display for JsonError {
                 "number beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}: send it as a string"
             )?,
             K::TooDeep(max) => write!(f, "nested deeper than {max} levels: flatten it")?,
+            K::TooMany(max) => write!(f, "more than {max} values: send them in parts")?,
             K::NotAnObject => {
                 write!(f, "arguments must be a JSON object: send {{}} when there are none")?;
             }

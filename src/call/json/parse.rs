@@ -15,6 +15,11 @@ pub const MAX_DEPTH: usize = 64;
 /// arguments somewhere inside (a JSON-RPC message, an audit payload).
 const ENVELOPE_DEPTH: usize = MAX_DEPTH + 16;
 
+/// How many values one document may have. A value of two bytes takes fifty or
+/// more as a tree, so that without a bound a few megabytes would become hundreds.
+/// The arguments of a held call have at most 256 KiB.
+pub const MAX_VALUES: usize = 1_000_000;
+
 /// Reads one JSON document, strictly.
 ///
 /// # Errors
@@ -53,7 +58,7 @@ fn parse_to_depth(bytes: &[u8], max_depth: usize) -> Result<Json, JsonError> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|e| JsonError { offset: e.valid_up_to(), kind: JsonErrorKind::InvalidUtf8 })?;
-    let mut parser = Parser { text, bytes, at: 0, max_depth };
+    let mut parser = Parser { text, bytes, at: 0, max_depth, values: 0 };
     parser.skip_space();
     let value = parser.value(0)?;
     parser.skip_space();
@@ -69,11 +74,17 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     max_depth: usize,
+    /// How many values there were so far.
+    values: usize,
 }
 
 impl Parser<'_> {
     /// The value at the cursor. Recursion is bounded by `max_depth`.
     fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.error(JsonErrorKind::TooMany(MAX_VALUES)));
+        }
         match self.peek() {
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),

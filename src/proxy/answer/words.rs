@@ -4,6 +4,7 @@
 //! call again helps: models repeat a call that failed unless they are told, and
 //! take "not yet" for "no". A time-out is never told as a person's "no".
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::call::ids::RequestId;
@@ -31,7 +32,7 @@ pub fn denied(answer: &proto::ApprovalAnswer) -> String {
         |reason| format!("The reason given: {}", sentence(&reason)),
     );
     format!(
-        "Not run: {by} denied this call. {reason} Do not make the same call again; choose another way, or ask the user."
+        "Not run: {by} denied this call. {reason} Do not make the same call again, and do not seek the same effect by another tool or other arguments unless the reason allows it; tell the user."
     )
 }
 
@@ -64,7 +65,7 @@ pub fn waiting(held: &Held) -> String {
         }
     };
     format!(
-        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked}{before} To go on waiting, make exactly the same call again with the same arguments: the wait continues where it is. It is not refused, and other arguments would be another request.",
+        "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked}{before} To go on waiting, make exactly the same call again with the same arguments, in this session: the wait continues where it is. It is not refused, and other arguments would be another request.",
         until = clock(&held.answer.deadline),
     )
 }
@@ -101,6 +102,10 @@ pub fn trouble(trouble: &Trouble) -> String {
     }
 }
 
+/// The proxy's own token is none, or of the wrong kind: nothing that an agent should
+/// try to mend.
+const NOT_SET_UP: &str = "Not run: this call needs approval, and the proxy is not set up to ask for it: the approval service does not accept the proxy's own token (not yours). Making the same call again will not help; tell the user that whoever runs the proxy has to give it a valid caller's token.";
+
 fn refused_by_daemon(status: &tonic::Status) -> String {
     let said = sentence(&line(status.message()));
     let next = match reason_of(status).as_deref() {
@@ -114,16 +119,37 @@ fn refused_by_daemon(status: &tonic::Status) -> String {
             "Making the same call again helps once an administrator has mended it."
         }
         Some("INVALID_ARGUMENTS") => "Mend the arguments.",
+        Some("NO_TOKEN" | "BAD_TOKEN" | "WRONG_ROLE") => return NOT_SET_UP.to_owned(),
         _ => "Making the same call again will not help; tell the user.",
     };
     format!("Not run: the approval service did not take this call. {said} {next}")
 }
 
 /// What changed between the question and the approval.
-pub fn changed(what: &str) -> String {
-    format!(
-        "Not run: it was approved, but since then {what}. Making the same call again asks anew, under what holds now."
-    )
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// The policy came to deny it, for this reason.
+    Denied(String),
+    /// Something else, as the end of a sentence.
+    Other(String),
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Since::Denied(reason) => write!(f, "the policy came to deny it: {}", line(reason)),
+            Since::Other(what) => f.write_str(&line(what)),
+        }
+    }
+}
+
+/// It was approved, and something has changed since it was asked.
+pub fn changed(since: &Since) -> String {
+    let next = match since {
+        Since::Denied(_) => "Making the same call again will not help.",
+        Since::Other(_) => "Making the same call again asks anew, under what holds now.",
+    };
+    format!("Not run: it was approved, but since then {} {next}", sentence(&since.to_string()))
 }
 
 /// What changed between what the server asked and the client's answer.

@@ -24,6 +24,8 @@ use crate::proxy::upstream::{Outgoing, Upstream};
 /// The most tools that are remembered of one server. The largest of the public
 /// servers have some hundreds.
 const MAX_TOOLS: usize = 5000;
+/// The longest name of a tool that is remembered. The daemon takes 200 bytes.
+const LONGEST_NAME: usize = 1024;
 /// The most pages of one list that are asked for.
 const MAX_PAGES: usize = 50;
 /// How long a server may take for its list: longer than one that is just starting.
@@ -86,8 +88,7 @@ impl Definitions {
         call: &ToolCall,
         upstream: &dyn Upstream,
     ) -> Result<Option<Definition>, String> {
-        self.refresh(call, upstream).await?;
-        Ok(self.known(&call.tool))
+        self.refresh(call, upstream).await
     }
 
     /// The server says that its tools are others now: what was seen is forgotten.
@@ -106,13 +107,18 @@ impl Definitions {
         }
     }
 
-    async fn refresh(&self, call: &ToolCall, upstream: &dyn Upstream) -> Result<(), String> {
+    /// Asks for the whole list; what it says of this call's tool.
+    async fn refresh(
+        &self,
+        call: &ToolCall,
+        upstream: &dyn Upstream,
+    ) -> Result<Option<Definition>, String> {
         *locked(&self.asked) = Some(boot());
         let mut found = HashMap::new();
         let mut cursor = None;
         let asking = async {
             for _ in 0..MAX_PAGES {
-                let id = Id::ours(&format!("holdpoint-list-{}", uuid::Uuid::new_v4().simple()));
+                let id = Id::minted(&format!("list-{}", uuid::Uuid::new_v4().simple()));
                 let request = Outgoing {
                     bytes: answer::request(&id, "tools/list", params(call, cursor.take())),
                     id,
@@ -144,8 +150,10 @@ impl Definitions {
                 ));
             }
         }
+        // Of this very list: others may pass by meanwhile.
+        let now = found.get(&call.tool).cloned();
         *locked(&self.tools) = found;
-        Ok(())
+        Ok(now)
     }
 }
 
@@ -178,6 +186,9 @@ fn tools(answer: &Bytes) -> Vec<(String, Definition)> {
             let inside = members(answer, place.clone())?;
             let name = inside.iter().rev().find(|member| member.name == "name")?;
             let name = text(&answer[name.value.clone()])?.into_owned();
+            if name.len() > LONGEST_NAME {
+                return None;
+            }
             Some((name, definition(&answer[place])))
         })
         .collect()

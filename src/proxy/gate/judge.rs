@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::{Definition, Gate, Party, Server};
 use crate::policy::{Action, Policy, Verdict, kind};
 use crate::proto;
-use crate::proxy::answer::{self, words};
+use crate::proxy::answer;
+use crate::proxy::answer::words::{self, Since};
 use crate::proxy::message::ToolCall;
 use crate::proxy::upstream::Upstream;
 
@@ -101,7 +102,7 @@ impl Gate {
         &self,
         question: &Question,
         upstream: &dyn Upstream,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<Since>, String> {
         let (call, server) = (&question.call, &question.server);
         let definition = match server.definitions.now(call, upstream).await {
             Ok(definition) => definition,
@@ -110,23 +111,19 @@ impl Gate {
             Err(why) => return Err(why),
         };
         if definition.as_ref().map(|d| &d.hash) != question.definition.as_ref().map(|d| &d.hash) {
-            return Ok(Some(format!("the server changed what its tool {} is", shown(&call.tool))));
+            let what = format!("the server changed what its tool {} is", call.tool);
+            return Ok(Some(Since::Other(what)));
         }
         let policy = self.policies.now();
         let verdict = judged(&policy, &server.name, &call.tool, definition.as_ref());
         if !verdict.is_stricter_than(&question.verdict) {
             return Ok(None);
         }
-        let why = match &verdict.action {
-            Action::Deny { reason } => format!("the policy came to deny it ({reason})"),
-            _ => "the policy became stricter".to_owned(),
-        };
-        Ok(Some(why))
+        Ok(Some(match verdict.action {
+            Action::Deny { reason } => Since::Denied(reason),
+            _ => Since::Other("the policy became stricter".to_owned()),
+        }))
     }
-}
-
-fn shown(name: &str) -> String {
-    crate::call::safe_text::SafeText::line(name).to_string()
 }
 
 fn judged(policy: &Policy, server: &str, tool: &str, definition: Option<&Definition>) -> Verdict {

@@ -193,7 +193,7 @@ impl Gate {
                 self.reopen(round).await;
                 return None;
             }
-            Ok(Some(what)) => self.not_continued(round, &what).await,
+            Ok(Some(what)) => self.not_continued(round, &what.to_string()).await,
             Err(why) => {
                 self.reopen(round).await;
                 words::cannot_check(&why)

@@ -86,7 +86,7 @@ impl Gate {
             Ok(None) => {}
             Ok(Some(what)) => {
                 // What was approved is not what would run: nobody is to use it later.
-                if let Err(status) = hold.withdraw(&what).await {
+                if let Err(status) = hold.withdraw(&what.to_string()).await {
                     let reason = reason_of(&status).unwrap_or_default();
                     tracing::warn!(
                         request = hold.id(),
@@ -102,7 +102,7 @@ impl Gate {
         let bytes = question.call.outgoing(&id, towards.is_task());
         let digest = read(&bytes).map(|call| call.digest(&question.server.name));
         if digest != Some(hold.digest()) {
-            return Err(Stopped::Said(words::changed("its own bytes differ")));
+            return Err(Stopped::Said(words::changed(&own_bytes())));
         }
         if !towards.is_open() {
             return Err(Stopped::Gone(Box::new(hold)));
@@ -125,7 +125,7 @@ impl Gate {
             return Err(Stopped::Said(words::NOBODY_WAITED.to_owned()));
         }
         if faults::planted("twice") {
-            let id = Id::ours("holdpoint-again");
+            let id = Id::minted("again");
             let bytes = question.call.outgoing(&id, towards.is_task());
             let _ = self.send(outgoing(question, towards, id, bytes), towards, upstream).await;
         }
@@ -204,4 +204,9 @@ fn read(bytes: &Bytes) -> Option<ToolCall> {
         Incoming::One(message) => ToolCall::read(message).ok(),
         Incoming::Batch(_) => None,
     }
+}
+
+/// What is about to be sent is not what was approved: a fault of this program.
+fn own_bytes() -> words::Since {
+    words::Since::Other("its own bytes differ".to_owned())
 }

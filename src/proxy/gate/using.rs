@@ -73,8 +73,8 @@ impl Using {
 pub fn sent_as(hold: &Hold, n: u32) -> Id {
     let request = hold.id().unwrap_or_default();
     match n {
-        1 => Id::ours(&format!("holdpoint-{request}")),
-        n => Id::ours(&format!("holdpoint-{request}-{n}")),
+        1 => Id::minted(request),
+        n => Id::minted(&format!("{request}-{n}")),
     }
 }
 

@@ -37,7 +37,7 @@ const OF_THE_CONNECTION: [&str; 9] = [
 ];
 
 /// What a client tells us, and no server.
-const NOT_ONWARD: [&str; 10] = [
+const NOT_ONWARD: [&str; 23] = [
     "host",
     "authorization",
     "cookie",
@@ -50,6 +50,20 @@ const NOT_ONWARD: [&str; 10] = [
     "accept-encoding",
     // Ours, once it is opened.
     "mcp-session-id",
+    // Who asks, and what: a server may believe these of a proxy.
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-real-ip",
+    "x-remote-user",
+    "remote-user",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
 ];
 
 /// What a server tells us, and no client.

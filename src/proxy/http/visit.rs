@@ -192,7 +192,10 @@ impl Visit {
             _ => "it gave no reason",
         };
         let said = format!("the server refused with HTTP {}: {why}", status.as_u16());
-        if status.is_server_error() {
+        // A redirection may answer what was done, and a gateway's time-out says
+        // nothing of the server behind it.
+        let in_doubt = status.is_server_error() || status.is_redirection();
+        if in_doubt || matches!(status.as_u16(), 408 | 499) {
             return Err(NoAnswer::Lost(said));
         }
         Ok(ServerMessage::read(answer::error(Some(sent.id), code::INTERNAL, &said)))

@@ -1,6 +1,7 @@
 //! A JSON-RPC id: which answer belongs to which request.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::call::json::{Json, parse};
 
@@ -42,10 +43,31 @@ impl Id {
         Id { key: text.clone(), text }
     }
 
+    /// An id for a request of this process: nobody else can know it before it is
+    /// sent, and another proxy before or behind this one has others.
+    pub fn minted(name: &str) -> Id {
+        Id::ours(&format!("{}{name}", minted_with()))
+    }
+
+    /// The name that an id was minted with, if it was by this process.
+    pub fn minted_name(&self) -> Option<&str> {
+        let text = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        text.strip_prefix(minted_with())
+    }
+
     /// The JSON text, as it was sent.
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// How ids begin that this process mints.
+fn minted_with() -> &'static str {
+    static BEGIN: OnceLock<String> = OnceLock::new();
+    BEGIN.get_or_init(|| {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        format!("holdpoint-{}-", &random[..12])
+    })
 }
 
 impl PartialEq for Id {
@@ -83,6 +105,9 @@ mod tests {
             assert_eq!(id(none), None, "{none}");
         }
         assert_eq!(id(&format!("\"{}\"", "x".repeat(2000))), None);
+        let minted = Id::minted("n7");
+        assert_eq!(minted.minted_name(), Some("n7"));
+        assert!(id("\"holdpoint-n7\"").expect("an id").minted_name().is_none());
         assert_eq!(Id::ours("h\"1").as_str(), r#""h\"1""#);
     }
 }

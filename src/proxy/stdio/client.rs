@@ -158,6 +158,11 @@ impl Session {
     async fn call(self: &Arc<Self>, call: ToolCall) {
         match self.gate.judge_at_once(call, &self.party, &self.server) {
             Ok(judged) => self.judged(judged).await,
+            Err(question) if self.busy() => {
+                let why = "too many calls are under way: make it again when some have ended";
+                let refusal = Refusal::new(code::INVALID_REQUEST, why);
+                self.refuse(&refusal.of(&question.call.id)).await;
+            }
             Err(question) => {
                 let session = self.clone();
                 self.spawn(async move {
@@ -208,6 +213,10 @@ impl Session {
         });
     }
 
+    fn busy(&self) -> bool {
+        locked(&self.tasks).len() >= MAX_HELD + MAX_ASKED
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = locked(&self.tasks);
         while tasks.try_join_next().is_some() {}
@@ -223,6 +232,13 @@ impl Session {
                 return self.refuse(&Refusal::new(code::INTERNAL, why).of(&id)).await;
             }
         };
+        // The server never got a call that is held under the client's id: it cannot
+        // answer it.
+        if let Said::Answer(id) = &message.said
+            && locked(&self.held).contains_key(id)
+        {
+            return tracing::warn!("the server answered a call that it did not get");
+        }
         let _ = self.out.send(self.looked_at(message)).await;
     }
 

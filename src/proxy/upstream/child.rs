@@ -29,8 +29,6 @@ use crate::proxy::message::{Id, Said, ServerMessage};
 
 /// Lines that may wait for the process to read them.
 const QUEUE: usize = 64;
-/// How ids of our own begin.
-pub const OURS: &str = "\"holdpoint-";
 
 /// A running server.
 #[derive(Debug)]
@@ -224,7 +222,7 @@ impl Child {
                 let _ = waiting.answer.send(message);
                 return Ok(None);
             }
-            if id.as_str().starts_with(OURS) {
+            if id.minted_name().is_some() {
                 tracing::warn!("the server answered what was not asked, or twice");
                 return Ok(None);
             }

@@ -259,14 +259,11 @@ impl Own {
 
 /// The number in an id of ours.
 pub(super) fn number_of(id: &Id) -> Option<u64> {
-    id.as_str().strip_prefix(NUMBERED)?.strip_suffix('"')?.parse().ok()
+    id.minted_name()?.strip_prefix('n')?.parse().ok()
 }
 
-/// How ids of forwarded requests begin.
-const NUMBERED: &str = "\"holdpoint-n";
-
 fn id_of(number: u64) -> Id {
-    Id::ours(&format!("holdpoint-n{number}"))
+    Id::minted(&format!("n{number}"))
 }
 
 impl Use {
