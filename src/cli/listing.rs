@@ -185,11 +185,13 @@ fn risk(r: &Request) -> Cell {
     toned(records::risk(r.risk), words::risk(r.risk))
 }
 
-/// The person if one is named, else the agent, else the caller.
+/// The person if one is named, else the client as the caller authenticated it, else
+/// the agent, else the caller.
 fn asked_by(r: &Request) -> String {
     let agent = r.agent.as_ref();
     let person = agent.map_or("", |a| a.on_behalf_of.as_str());
     let name = agent.map_or("", |a| a.name.as_str());
+    let name = if r.client.is_empty() { name } else { r.client.as_str() };
     match (name, person) {
         ("", "") => safe(&r.caller),
         (name, "") => safe(name),

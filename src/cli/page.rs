@@ -12,7 +12,7 @@ use crate::call::json;
 use crate::call::model::{Status, Strength};
 use crate::call::present::{self, Limits};
 use crate::call::safe_text::name_notice;
-use crate::proto::{GetRequestResponse, Request};
+use crate::proto::{GetRequestResponse, Request, Use};
 
 /// How much of the arguments is shown, and whether commands follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,13 @@ impl Page<'_> {
         // Painted text cannot be measured, so it is not wrapped; it is short.
         self.text.push_str(&format!("  {:<LABEL$}{status} [{}]\n", "status", short(&r.id)));
         self.field(if r.status == Status::Pending.number() { "expires" } else { "ended" }, &when);
+        let open = r.status == Status::Pending.number()
+            || (r.status == Status::Approved.number() && r.r#use() == Use::Unused);
+        if open && !r.waited_on {
+            let nobody =
+                "by nobody just now: it runs only if the same call comes again in its session";
+            self.field("waited for", nobody);
+        }
         for (label, tone, word) in [
             ("category", words::category(r.category), category),
             ("risk", words::risk(r.risk), risk),

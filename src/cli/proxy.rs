@@ -9,11 +9,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::child::{self, Forward};
-use super::client::{Client, Role};
+use super::client::{Client, Role, brief};
 use super::errors::{Done, Failure, exit};
+use super::output::note;
 use super::state::Globals;
 use super::text::safe;
 use crate::config::duration;
+use crate::proto;
 use crate::proxy::config::DEFAULT_HOLD;
 use crate::proxy::gate::{self, Gate, Policies, Settings};
 use crate::proxy::stdio::{self, Between, Ended};
@@ -112,11 +114,19 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
         Some(name) => name.clone(),
         None => name_of(program)?,
     };
+    let has_policy = args.policy.is_some();
     short_enough("--name", &server)?;
     args.session.as_deref().map_or(Ok(()), |session| short_enough("--session", session))?;
     let trusted = if args.trusted { vec![server.clone()] } else { Vec::new() };
     let policies = Policies::open(args.policy, trusted)
         .map_err(|error| Failure::usage(error.to_string(), "Nothing was started."))?;
+    if has_policy && !policies.now().names(&server) {
+        note(&format!(
+            "holdpoint: the policy names no server \"{}\", so its defaults hold for every tool; \
+             --name says what this server is called",
+            safe(&server)
+        ));
+    }
     let settings = Settings {
         dry_run: args.dry_run,
         on_cancel: match args.on_cancel {
@@ -126,6 +136,7 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
         answer_within: None,
     };
     let gate = Gate::new(client.caller(), policies, settings);
+    tokio::spawn(tell_if_away(client));
     let session =
         args.session.unwrap_or_else(|| format!("stdio-{}", uuid::Uuid::new_v4().simple()));
     let mut command = std::process::Command::new(program);
@@ -152,13 +163,46 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     }
 }
 
+/// Programs that start others: their own name would stand for every server that
+/// they start, and a policy or an operator could not tell these apart.
+const LAUNCHERS: [&str; 24] = [
+    "bash", "bun", "bunx", "cargo", "deno", "docker", "env", "go", "java", "mise", "nice", "node",
+    "npx", "pipx", "pnpm", "podman", "poetry", "python", "ruby", "sh", "sudo", "uv", "uvx", "yarn",
+];
+
 fn name_of(program: &OsStr) -> Done<String> {
     let name = Path::new(program).file_name().and_then(OsStr::to_str);
+    let bare = name.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'));
+    if bare.is_some_and(|bare| LAUNCHERS.contains(&bare)) {
+        let what =
+            format!("{} starts many servers: this one needs a name", safe(name.unwrap_or("it")));
+        let next =
+            "Give it with --name: requests, the history and the policy call the server by it.";
+        return Err(Failure::usage(what, next));
+    }
     name.map(str::to_owned).ok_or_else(|| {
         let what =
             format!("{} has no name to call the server by", safe(&program.to_string_lossy()));
         Failure::usage(what, "Give one with --name.")
     })
+}
+
+/// Says on standard error that calls cannot be held, while nobody has called yet:
+/// the agent is told only that the approval service is away.
+async fn tell_if_away(client: Client) {
+    let asked = client.operator().who_am_i(brief(proto::WhoAmIRequest {})).await;
+    let failure = match asked {
+        Ok(who) if who.get_ref().roles.iter().any(|role| role == "caller") => return,
+        Ok(_) => Failure::new(
+            "the daemon takes the proxy's token for an operator's",
+            "Give it the token of a caller.",
+        ),
+        Err(status) => client.failure(status),
+    };
+    note(&format!(
+        "holdpoint: calls that need approval will not run until this is mended: {failure} Many \
+         clients do not pass their environment on: set the HOLDPOINT_ variables in the client's \"env\"."
+    ));
 }
 
 /// The daemon takes names of at most 200 bytes.

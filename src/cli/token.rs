@@ -128,7 +128,12 @@ fn instructions(config: Option<&Config>, file: &str, name: &str, entry: &str) ->
                  [[callers]]\n\
                  name = \"{name}\"\n\
                  tokens = [{entry}]\n\n\
-                 {after}{local}"
+                 {after}{local}\n\n\
+                 For a client of `holdpoint proxy --config FILE`, this in the proxy's file instead; \
+                 then restart the proxy:\n\n\
+                 [[clients]]\n\
+                 name = \"{name}\"\n\
+                 tokens = [{entry}]"
             )
         }
     }

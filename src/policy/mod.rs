@@ -239,6 +239,11 @@ impl Policy {
         }
     }
 
+    /// Whether an entry under `servers` is about this server.
+    pub fn names(&self, server: &str) -> bool {
+        !self.names.matching(server).is_empty()
+    }
+
     /// Whether what this server's tools say of themselves may let a call pass.
     pub fn trusts(&self, server: &str) -> bool {
         self.trust(server, &self.names.matching(server)).is_some()
