@@ -158,6 +158,7 @@ impl Question {
                 .map_or_else(String::new, |d| d.hash.clone()),
             input_responses: self.call.input_responses().map(Into::into).unwrap_or_default(),
             request_state: self.call.request_state().map(str::to_owned),
+            not_covered: self.call.uncovered(5).into_iter().collect(),
             ..Default::default()
         }
     }

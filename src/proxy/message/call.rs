@@ -137,6 +137,21 @@ impl ToolCall {
         Some((text("name")?, text("version").unwrap_or_default()))
     }
 
+    /// The names of what goes to the server beside what the digest covers, `_meta`
+    /// aside, which clients fill with ids of their own: at most `most`, as one line.
+    pub fn uncovered(&self, most: usize) -> Option<String> {
+        let params = self.message.params().and_then(Json::as_object).unwrap_or_default();
+        let covered = |name: &str| PARAMS.contains(&name) && name != "task";
+        let mut names = params.iter().map(|(name, _)| name.as_str()).filter(|name| !covered(name));
+        let shown: Vec<_> = names.by_ref().take(most).collect();
+        let more = if names.next().is_some() { " and more" } else { "" };
+        let mut line = format!("params.{}{more}", shown.join(", params."));
+        while line.len() > 400 {
+            line.pop();
+        }
+        (!shown.is_empty()).then_some(line)
+    }
+
     /// The digest of this call at that server.
     pub fn digest(&self, server: &str) -> Digest {
         let none = Json::Object(Vec::new());
@@ -212,6 +227,14 @@ mod tests {
         assert_eq!(again.digest("s"), call.digest("s"));
         assert_ne!(again.digest("t"), call.digest("s"));
         assert_eq!(again.id, Id::ours("h"));
+    }
+
+    #[test]
+    fn what_goes_along_uncovered_is_named() {
+        let plain = call(r#"{"name":"a","arguments":{},"_meta":{"x":1}}"#).expect("a call");
+        assert_eq!(plain.uncovered(2), None);
+        let more = call(r#"{"name":"a","task":{},"force":true,"z":1}"#).expect("a call");
+        assert_eq!(more.uncovered(2).as_deref(), Some("params.task, params.force and more"));
     }
 
     #[test]
