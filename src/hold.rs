@@ -285,7 +285,6 @@ impl Hold {
                 answer = &mut asking => return answer.map(tonic::Response::into_inner),
                 answer = seen(&mut glance) => {
                     glance = None;
-                    self.next_glance = boot() + self.glance_in();
                     // Whatever else it says, the other answer says too.
                     if let Ok(answer) = answer
                         && answer.status == Status::Pending.number()
@@ -293,6 +292,7 @@ impl Hold {
                     {
                         self.heard(answer);
                     }
+                    self.next_glance = boot() + self.glance_in();
                 }
                 () = sleep(wake), if glance.is_none() => glance = Some(self.glance()),
             }
