@@ -344,6 +344,7 @@ impl Hold {
             self.until = Some(boot() + left);
         }
         if self.answer.is_none() {
+            tracing::debug!(request = answer.id, "the daemon holds the call");
             faults::call_reached("after-request");
         }
         self.inherited = false;

@@ -29,3 +29,23 @@ pub mod lines;
 pub mod message;
 pub mod stdio;
 pub mod upstream;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A lock that somebody who panicked held is as good as another: what it guards is
+/// changed in one step.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends when so much time has passed, and says how much; without a limit, never.
+async fn out_of(within: Option<Duration>) -> Duration {
+    match within {
+        Some(within) => {
+            tokio::time::sleep(within).await;
+            within
+        }
+        None => std::future::pending().await,
+    }
+}

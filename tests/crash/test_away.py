@@ -94,9 +94,11 @@ def test_a_daemon_that_hangs_while_a_call_is_held(scene):
     patient = agent.call("k", token="t")
     (request,) = scene.pending()
     until(lambda: request_is_told(agent), "progress")
-    brief = scene.agent("s", more=["--hold", "2s"])
+    brief = scene.agent("s", more=["--hold", "2s"], HOLDPOINT_LOG="holdpoint=debug")
     brief.call("other")
     scene.pending(2)
+    # That it is pending is known here before the proxy hears of it.
+    until(lambda: b"the daemon holds the call" in brief.wire.stderr, "the proxy knows")
     with stopped(scene.daemon.pid):
         # A client that cannot wait is told to make the call again.
         (words,) = brief.settle()

@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::Question;
 use crate::call::digest::Digest;
 use crate::client::boot;
+use crate::proxy::locked;
 
 /// The most waits that are remembered. Where one is forgotten, the daemon resumes
 /// its request all the same, once it has noticed that nobody waits.
@@ -76,7 +77,7 @@ impl Broken {
 
     /// Those whose requests have not ended meanwhile.
     fn waits(&self) -> MutexGuard<'_, VecDeque<Wait>> {
-        let mut waits = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut waits = locked(&self.0);
         let now = boot();
         waits.retain(|wait| wait.until > now);
         waits

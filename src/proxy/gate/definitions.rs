@@ -6,17 +6,19 @@
 //! approved is a call of the tool as it was then.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::call::hex::hex;
 use crate::call::json::{Json, parse_envelope};
 use crate::client::boot;
 use crate::policy::Annotations;
 use crate::proxy::answer;
+use crate::proxy::locked;
 use crate::proxy::message::scan::{find, items, members, text};
 use crate::proxy::message::{Era, Id, ServerMessage, ToolCall};
 use crate::proxy::upstream::{Outgoing, Upstream};
@@ -157,10 +159,6 @@ impl Definitions {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 /// Parameters for a list: in the modern era with what the call says of its client.
 fn params(call: &ToolCall, cursor: Option<String>) -> Json {
     let mut params = Vec::new();
@@ -200,6 +198,6 @@ fn definition(tool: &[u8]) -> Definition {
         Ok(json) => (Sha256::digest(json.canonical()), Annotations::of(&json)),
         Err(_) => (Sha256::digest(tool), Annotations::default()),
     };
-    let hash = hashed.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&hashed);
     Definition { hash, annotations }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::definitions::Definitions;
+use crate::proxy::locked;
 use crate::proxy::message::ToolCall;
 
 /// A client's session, as its door authenticated it.
@@ -46,14 +47,14 @@ impl Party {
     /// Takes note of what the client says of itself.
     pub fn is(&self, name: &str, version: &str) {
         let agent = (cut(name), cut(version));
-        *self.agent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = agent;
+        *locked(&self.agent) = agent;
     }
 
     /// Name and version of the agent that makes this call.
     pub fn agent(&self, call: &ToolCall) -> (String, String) {
         match call.client_info() {
             Some((name, version)) => (cut(name), cut(version)),
-            None => self.agent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone(),
+            None => locked(&self.agent).clone(),
         }
     }
 }

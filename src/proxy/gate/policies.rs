@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::config::file;
 use crate::policy::{LONGEST, Policy, PolicyError};
+use crate::proxy::locked;
 
 /// What tells one state of a file from another: inode, length, time of change.
 type Stamp = (u64, u64, i64, i64);
@@ -50,7 +51,7 @@ impl Policies {
 
     /// The policy in force now.
     pub fn now(&self) -> Arc<Policy> {
-        let mut now = self.now.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut now = locked(&self.now);
         if let Some(path) = &self.path {
             let stamp = stamp(path);
             if stamp != now.0 {

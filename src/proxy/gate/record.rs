@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::client::{brief, worth_retrying};
 use crate::hold::Service;
 use crate::proto;
+use crate::proxy::locked;
 
 /// Calls that may wait to be told: some minutes of a busy agent's.
 const WAITING: usize = 4096;
@@ -80,7 +81,7 @@ impl Recorder {
 
     /// Tells what still waits, for a moment.
     pub async fn finish(&self) {
-        let teller = self.teller.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let teller = locked(&self.teller).take();
         let Some(teller) = teller else { return };
         // Once the queue is empty there is nothing to wait for.
         let empty = async {

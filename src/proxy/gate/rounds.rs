@@ -22,6 +22,7 @@ use crate::client::boot;
 use crate::policy::Verdict;
 use crate::proto::Outcome;
 use crate::proxy::answer::words;
+use crate::proxy::locked;
 use crate::proxy::upstream::Upstream;
 
 /// How long a client may take to answer. People answer some of the questions.
@@ -112,7 +113,7 @@ impl Rounds {
     }
 
     fn rounds(&self) -> MutexGuard<'_, Vec<Round>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.0)
     }
 }
 

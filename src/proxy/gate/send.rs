@@ -18,6 +18,7 @@ use crate::hold::{Hold, Trouble};
 use crate::proto::Outcome;
 use crate::proxy::answer::words;
 use crate::proxy::message::{Id, Incoming, ServerMessage, ToolCall, call, client};
+use crate::proxy::out_of;
 use crate::proxy::upstream::{NoAnswer, Outgoing, Upstream};
 
 /// How long a server that was told of a cancellation may still answer.
@@ -185,16 +186,6 @@ fn outgoing(question: &Question, towards: Towards<'_>, id: Id, bytes: Bytes) -> 
         tool: Some(question.call.tool.clone()),
         era: question.call.era,
         progress_token: token.and_then(|token| Id::read(token.as_bytes())),
-    }
-}
-
-async fn out_of(within: Option<Duration>) -> Duration {
-    match within {
-        Some(within) => {
-            tokio::time::sleep(within).await;
-            within
-        }
-        None => std::future::pending().await,
     }
 }
 

@@ -32,14 +32,11 @@ use super::{batch, headers, held, sse};
 use crate::call::json::Json;
 use crate::proxy::answer::tasks;
 use crate::proxy::gate::{self, Gate, Judged, Question};
-use crate::proxy::message::{ClientMessage, Era, Incoming, Said, ToolCall};
+use crate::proxy::message::{ClientMessage, Era, Incoming, LIST_CHANGED, Said, ToolCall};
 use crate::proxy::upstream::url::UrlServer;
 
 /// Requests whose answers stay open for as long as the client likes.
 const LISTENS: &str = "subscriptions/listen";
-
-/// How a server says that its tools are others now.
-const LIST_CHANGED: &str = "notifications/tools/list_changed";
 
 /// What is said of a session that does not exist, whether it ended, never was, or
 /// is another client's. Clients begin a new one (2025-11-25, "Session Management").

@@ -30,6 +30,9 @@ pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilitie
 /// Where a modern request says what its client is.
 pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 
+/// How a server says that its tools are others now.
+pub const LIST_CHANGED: &str = "notifications/tools/list_changed";
+
 /// Which protocol a request belongs to: what shapes its answer may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Era {

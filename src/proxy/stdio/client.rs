@@ -1,7 +1,7 @@
 //! What the client on standard input says, and what becomes of it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 use crate::call::json::Json;
 use crate::proxy::answer;
 use crate::proxy::gate::{Gate, Judged, Party, Question, Reply, Server};
+use crate::proxy::locked;
 use crate::proxy::message::client::code;
 use crate::proxy::message::{
-    ClientMessage, Era, Id, Incoming, Kind, Refusal, Said, ServerMessage, ToolCall, client,
+    ClientMessage, Era, Id, Incoming, Kind, LIST_CHANGED, Refusal, Said, ServerMessage, ToolCall,
+    client,
 };
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream::child::{Child, Unasked};
 
 /// The most calls that one client may have waiting at once.
 const MAX_HELD: usize = 256;
-/// How a server says that its tools are others now.
-const LIST_CHANGED: &str = "notifications/tools/list_changed";
 /// The most requests of the client whose answers we want to see.
 const MAX_WATCHED: usize = 256;
 /// The most questions about tasks that are answered at once. The daemon may have
@@ -275,8 +275,4 @@ impl Session {
         let mut tasks = std::mem::take(&mut *locked(&self.tasks));
         while tasks.join_next().await.is_some() {}
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

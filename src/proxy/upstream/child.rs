@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
@@ -24,6 +24,7 @@ use crate::faults;
 use crate::proxy::answer;
 use crate::proxy::gate::Reply;
 use crate::proxy::lines::{Line, Lines};
+use crate::proxy::locked;
 use crate::proxy::message::scan::head_id;
 use crate::proxy::message::{Id, Said, ServerMessage};
 
@@ -314,8 +315,4 @@ pub fn ended(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, signal) => format!("signal {}", signal.unwrap_or_default()),
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -35,6 +35,7 @@ pub use task::Task;
 
 use super::{Party, Question, Server};
 use crate::client::boot;
+use crate::proxy::locked;
 
 /// How the ids of our tasks begin.
 pub const OURS: &str = "holdpoint-task-";
@@ -136,7 +137,7 @@ impl Tasks {
     }
 
     fn tasks(&self) -> MutexGuard<'_, Vec<Arc<Task>>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.0)
     }
 }
 

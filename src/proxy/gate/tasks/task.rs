@@ -14,6 +14,7 @@ use crate::client::boot;
 use crate::hold::Standing;
 use crate::proxy::answer::tasks::View;
 use crate::proxy::answer::{self, words};
+use crate::proxy::locked;
 use crate::proxy::message::scan::find;
 use crate::proxy::message::{Era, Id, ServerMessage};
 
@@ -226,7 +227,7 @@ impl Task {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.state)
     }
 }
 

@@ -12,11 +12,8 @@ use super::own::{Own, Wants, number_of};
 use super::process::Few;
 use crate::proxy::answer;
 use crate::proxy::message::client::code;
-use crate::proxy::message::{Era, Said, ServerMessage};
+use crate::proxy::message::{Era, LIST_CHANGED, Said, ServerMessage};
 use crate::proxy::upstream::child::Unasked;
-
-/// How a server says that its tools are others now.
-const LIST_CHANGED: &str = "notifications/tools/list_changed";
 
 /// Where a notification names the request that listens for it.
 const SUBSCRIPTION: [&str; 3] = ["params", "_meta", "io.modelcontextprotocol/subscriptionId"];

@@ -20,6 +20,7 @@ use super::params::Params;
 use crate::proxy::gate::{self, Party, Server};
 use crate::proxy::message::scan::{self, find};
 use crate::proxy::message::{ClientMessage, Era, Id, ServerMessage};
+use crate::proxy::out_of;
 use crate::proxy::upstream::child::Child;
 use crate::proxy::upstream::{Asking, NoAnswer, Outgoing, Upstream};
 
@@ -339,16 +340,6 @@ impl Asked {
         // What it still says is for nobody, but that it ended with this is known.
         let _ = tokio::time::timeout(AFTER_CANCEL, asking).await;
         Err(NoAnswer::Lost(why))
-    }
-}
-
-async fn out_of(within: Option<Duration>) -> Duration {
-    match within {
-        Some(within) => {
-            tokio::time::sleep(within).await;
-            within
-        }
-        None => std::future::pending().await,
     }
 }
 
