@@ -9,8 +9,12 @@ use clap::{Args, Subcommand};
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, note};
 use super::text::{count, safe};
+use crate::call::json::Json;
 use crate::config::{duration, file, printable};
-use crate::policy::{Action, Annotations, LONGEST, Policy, PolicyError, Verdict, kind};
+use crate::policy::judging::Tool;
+use crate::policy::{
+    Action, Annotations, Call, Fresh, From, Hold, LONGEST, Policy, PolicyError, Ruling,
+};
 
 /// Check a policy of the proxy, and ask what it says of a tool.
 #[derive(Debug, Clone, Subcommand)]
@@ -91,14 +95,24 @@ fn explained(policy: Policy, args: &ExplainArgs) -> String {
         destructive: args.destructive.then_some(true),
     };
     let trusts = policy.trusts(&args.server);
-    let Verdict { action, rule } = policy.judge(&args.server, &args.tool, &annotations);
-    let (category, risk) = kind(&annotations, trusts);
+    let call = Call {
+        server: &args.server,
+        tool: &args.tool,
+        definition: Some(&Tool { annotations }),
+        arguments: &Json::Object(Vec::new()),
+        from: From::default(),
+        at: chrono::Utc::now(),
+    };
+    let Ruling { action, rule, judgement, .. } = policy.judge(&call, &Fresh);
+    let (category, risk) = (judgement.category, judgement.risk);
     let detail = match &action {
-        Action::Deny { reason } => format!("reason    {}\n", safe(reason)),
-        Action::Hold { timeout: Some(timeout) } => {
+        Action::Deny { reason } | Action::Limited { reason, .. } => {
+            format!("reason    {}\n", safe(reason))
+        }
+        Action::Hold(Hold { timeout: Some(timeout), .. }) => {
             format!("timeout   {}\n", duration::text(*timeout))
         }
-        Action::Hold { timeout: None } => "timeout   the daemon's default\n".to_owned(),
+        Action::Hold(_) => "timeout   the daemon's default\n".to_owned(),
         Action::Allow => String::new(),
     };
     let trusted = if trusts { "yes" } else { "no" };

@@ -9,7 +9,7 @@ use super::patterns::{Collected, Patterns};
 use super::problem::{PolicyError, Problems};
 use super::values::{ACTIONS, Map, either, list, reason, span, switch, texts, unambiguous, word};
 use super::yaml::{self, Entry, Node};
-use super::{Action, Line, Policy, Server, Trust, Verdict};
+use super::{Action, Hold, Line, Policy, Server, Trust, Verdict};
 use crate::call::hex::hex;
 use crate::call::safe_text::SafeText;
 use crate::config::names::shortened;
@@ -26,7 +26,7 @@ pub fn none() -> Policy {
     let rule = "no policy file".to_owned();
     Draft::default().policy(
         "none".to_owned(),
-        Verdict { action: Action::Hold { timeout: None }, rule },
+        Verdict { action: Action::Hold(Hold::default()), rule },
         (Patterns::default(), Patterns::default()),
     )
 }
@@ -46,7 +46,10 @@ fn whole(root: &Node, text: &[u8], problems: &mut Problems) -> Option<Policy> {
     let mut draft = Draft { timeout, ..Draft::default() };
     let default = match top.get("default") {
         Some(entry) => draft.standing(entry, "", problems),
-        None => Some(Verdict { action: Action::Hold { timeout }, rule: "default".to_owned() }),
+        None => Some(Verdict {
+            action: Action::Hold(Hold { timeout, ..Hold::default() }),
+            rule: "default".to_owned(),
+        }),
     };
     if let Some(servers) = top.get("servers") {
         let remedy = "write the name of a server and a colon under it";
@@ -143,7 +146,7 @@ impl Draft {
         for (pattern, place) in patterns {
             self.tools.add(pattern, place, problems);
             // One that has a problem is in nobody's way: the document is refused.
-            let action = action.clone().unwrap_or(Action::Hold { timeout: None });
+            let action = action.clone().unwrap_or(Action::Hold(Hold::default()));
             let rule = format!("{shown}: {} (line {})", part(pattern), place.line);
             self.lines.push(Line { server, verdict: Verdict { action, rule } });
         }
@@ -178,7 +181,7 @@ impl Draft {
             }
             _ => {
                 let own = timeout.and_then(|(_, timeout)| timeout);
-                Some(Action::Hold { timeout: own.or(self.timeout) })
+                Some(Action::Hold(Hold { timeout: own.or(self.timeout), ..Hold::default() }))
             }
         }
     }
@@ -188,7 +191,7 @@ impl Draft {
         let action = match word(entry, problems)? {
             "allow" => Action::Allow,
             "deny" => Action::Deny { reason: DENIED_BY_DEFAULT.to_owned() },
-            _ => Action::Hold { timeout: self.timeout },
+            _ => Action::Hold(Hold { timeout: self.timeout, ..Hold::default() }),
         };
         Some(Verdict { action, rule: format!("{whose}default (line {})", entry.place.line) })
     }

@@ -46,7 +46,9 @@
 //! panic.
 
 mod annotations;
+mod call;
 mod document;
+pub mod judging;
 mod patterns;
 mod problem;
 #[cfg(test)]
@@ -56,9 +58,12 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 pub use annotations::{Annotations, kind};
+pub use call::{
+    Action, Call, CounterKey, Counters, Fresh, From, Hold, LimitKey, Recent, Ruling, Take, Untold,
+    Window,
+};
 pub use problem::{Place, PolicyError, Problem};
 pub use yaml::LONGEST;
 
@@ -122,68 +127,21 @@ struct Line {
 
 /// What happens to a call, and which rule says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// What happens.
-    pub action: Action,
-    /// The line that says so, for example `valkey: delete_broker (line 12)`:
-    /// safe text on one line, at most 200 bytes.
-    pub rule: String,
-}
-
-/// What happens to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// It passes.
-    Allow,
-    /// It does not.
-    Deny {
-        /// Why, for the agent: one line.
-        reason: String,
-    },
-    /// A person is asked.
-    Hold {
-        /// How long people have; `None`: the policy does not say.
-        timeout: Option<Duration>,
-    },
-}
-
-impl Action {
-    /// The word for it in the document.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Action::Allow => "allow",
-            Action::Deny { .. } => "deny",
-            Action::Hold { .. } => "require_approval",
-        }
-    }
-
-    fn strictness(&self) -> u8 {
-        match self {
-            Action::Allow => 0,
-            Action::Hold { .. } => 1,
-            Action::Deny { .. } => 2,
-        }
-    }
+struct Verdict {
+    action: Action,
+    rule: String,
 }
 
 impl Verdict {
-    /// Whether a call that passed under `other` may not run any more under this
-    /// one: deny is stricter than hold, and hold is stricter than allow.
-    ///
-    /// Two holds are equally strict whatever their timeouts. A timeout says how
-    /// long people have to answer; once they have, an approval is worth the same.
-    pub fn is_stricter_than(&self, other: &Verdict) -> bool {
-        self.action.strictness() > other.action.strictness()
-    }
-
     /// Whether this one stands where both match and `other` comes first.
     fn overrides(&self, other: &Verdict) -> bool {
         match (&self.action, &other.action) {
-            (Action::Hold { timeout: Some(_) }, Action::Hold { timeout: None }) => true,
-            (Action::Hold { timeout: Some(mine) }, Action::Hold { timeout: Some(other) }) => {
-                mine < other
-            }
-            _ => self.is_stricter_than(other),
+            (Action::Hold(mine), Action::Hold(other)) => match (mine.timeout, other.timeout) {
+                (Some(_), None) => true,
+                (Some(mine), Some(other)) => mine < other,
+                (None, _) => false,
+            },
+            _ => self.action.is_stricter_than(&other.action),
         }
     }
 }
@@ -221,8 +179,35 @@ impl Policy {
         self.rules
     }
 
-    /// What happens to a call of this tool.
-    pub fn judge(&self, server: &str, tool: &str, annotations: &Annotations) -> Verdict {
+    /// What happens to a call, as far as can be told from what was counted so far.
+    pub fn judge(&self, call: &Call<'_>, counters: &dyn Counters) -> Ruling {
+        let _ = counters;
+        let trusted = self.trusts(call.server);
+        let judgement = judging::judge(
+            call.tool,
+            call.definition,
+            judging::Word::default(),
+            trusted,
+            Some(call.arguments),
+        );
+        let annotations = call.definition.map(|tool| tool.annotations).unwrap_or_default();
+        let Verdict { action, rule } = self.verdict(call.server, call.tool, &annotations);
+        Ruling { action, rule, judgement, takes: Vec::new() }
+    }
+
+    /// Whether what was counted so far may matter to calls of this tool.
+    pub fn counts(&self, server: &str, tool: &str) -> bool {
+        let _ = (server, tool);
+        false
+    }
+
+    /// Whether an agent is not to see this tool, nor to call it.
+    pub fn hides(&self, server: &str, tool: &str) -> bool {
+        let _ = (server, tool);
+        false
+    }
+
+    fn verdict(&self, server: &str, tool: &str, annotations: &Annotations) -> Verdict {
         let entries = self.names.matching(server);
         let lines = self.tools.matching(tool).into_iter().filter_map(|n| self.lines.get(n));
         let lines = lines.filter(|line| entries.binary_search(&line.server).is_ok());

@@ -32,10 +32,11 @@ const READS: Annotations = Annotations { read_only: Some(true), destructive: Non
 const BOTH: Annotations = Annotations { read_only: Some(true), destructive: Some(true) };
 
 fn minutes(minutes: u64) -> Action {
-    Action::Hold { timeout: Some(Duration::from_secs(minutes * 60)) }
+    Action::Hold(Hold { timeout: Some(Duration::from_secs(minutes * 60)), ..Hold::default() })
 }
 
-const HELD: Action = Action::Hold { timeout: None };
+const HELD: Action =
+    Action::Hold(Hold { timeout: None, told: None, labels: Vec::new(), route: None });
 
 fn denied(reason: &str) -> Action {
     Action::Deny { reason: reason.to_owned() }

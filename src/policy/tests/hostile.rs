@@ -148,8 +148,8 @@ fn ten_thousand_rules_are_read_and_judged_soon() {
         let read = began.elapsed();
         let began = Instant::now();
         for _ in 0..100 {
-            assert_eq!(policy.judge(server, tool, &SILENT).action, Action::Allow, "{name}");
-            assert_eq!(policy.judge(server, "no_such_tool", &SILENT).action, HELD, "{name}");
+            assert_eq!(policy.verdict(server, tool, &SILENT).action, Action::Allow, "{name}");
+            assert_eq!(policy.verdict(server, "no_such_tool", &SILENT).action, HELD, "{name}");
         }
         let judged = began.elapsed() / 200;
         println!("{name}: read in {read:?}, judged in {judged:?}");
@@ -183,7 +183,7 @@ proptest! {
         let end = (at + len).min(bytes.len());
         bytes.splice(at..end, with.bytes());
         if let Ok(policy) = Policy::read(&bytes) {
-            policy.judge("valkey", "valkey_get", &SILENT);
+            policy.verdict("valkey", "valkey_get", &SILENT);
         }
     }
 }

@@ -5,14 +5,14 @@ use proptest::prelude::*;
 use super::*;
 
 fn judged(text: &str, server: &str, tool: &str, annotations: Annotations) -> Action {
-    policy(text).judge(server, tool, &annotations).action
+    policy(text).verdict(server, tool, &annotations).action
 }
 
 #[test]
 fn the_example_means_what_it_says() {
     let policy = policy(EXAMPLE);
     let says = |server: &str, tool: &str, annotations: Annotations| {
-        let Verdict { action, rule } = policy.judge(server, tool, &annotations);
+        let Verdict { action, rule } = policy.verdict(server, tool, &annotations);
         (action, rule)
     };
     let rule = |rule: &str| rule.to_owned();
@@ -94,13 +94,13 @@ fn the_strictest_line_stands_whatever_the_order() {
 fn of_equal_lines_the_first_stands_over_all_entries() {
     let text = "servers:\n  \"*\":\n    tools:\n      - {match: \"*\", action: deny, reason: First.}\n  \
                 s:\n    tools:\n      - {match: x, action: deny, reason: Second.}\n";
-    let verdict = policy(text).judge("s", "x", &SILENT);
+    let verdict = policy(text).verdict("s", "x", &SILENT);
     assert_eq!(verdict, Verdict { action: denied("First."), rule: "*: * (line 4)".to_owned() });
     let allows =
         text.replace("deny, reason: First.", "allow").replace("deny, reason: Second.", "allow");
-    assert_eq!(policy(&allows).judge("s", "x", &SILENT).rule, "*: * (line 4)");
+    assert_eq!(policy(&allows).verdict("s", "x", &SILENT).rule, "*: * (line 4)");
     let within = "servers:\n  s:\n    tools:\n      - {match: \"?\", action: allow}\n      - {match: x, action: allow}\n";
-    assert_eq!(policy(within).judge("s", "x", &SILENT).rule, "s: ? (line 4)");
+    assert_eq!(policy(within).verdict("s", "x", &SILENT).rule, "s: ? (line 4)");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn of_several_that_hold_the_shortest_timeout_stands() {
     assert_eq!(judged(&lines([", timeout: 5m", ", timeout: 10m"]), "s", "x", SILENT), minutes(5));
     assert_eq!(judged(&format!("timeout: 20m\n{none_given}"), "s", "x", SILENT), minutes(20));
     assert_eq!(judged(&format!("timeout: 40m\n{none_given}"), "s", "x", SILENT), minutes(30));
-    let equal = policy(&lines([", timeout: 5m", ", timeout: 5m"])).judge("s", "x", &SILENT);
+    let equal = policy(&lines([", timeout: 5m", ", timeout: 5m"])).verdict("s", "x", &SILENT);
     assert_eq!(equal.rule, "s: * (line 4)");
 }
 
@@ -139,8 +139,8 @@ fn the_strictest_default_of_the_entries_that_match_holds_before_the_document_s()
 fn one_entry_that_says_so_makes_a_server_untrusted() {
     let text = "servers:\n  \"*\": {trusted: true}\n  \"bad*\": {trusted: false}\n";
     let policy = policy(text).trusting("bad_one").trusting("new");
-    assert_eq!(policy.judge("good", "x", &READS).action, Action::Allow);
-    assert_eq!(policy.judge("bad_one", "x", &READS).action, HELD);
+    assert_eq!(policy.verdict("good", "x", &READS).action, Action::Allow);
+    assert_eq!(policy.verdict("bad_one", "x", &READS).action, HELD);
     assert!(policy.trusts("good") && !policy.trusts("bad_one"));
 }
 
@@ -159,13 +159,13 @@ fn without_a_file_everything_is_held_but_reads_of_servers_that_are_trusted() {
     assert_eq!(none.revision(), "none");
     let held = Verdict { action: HELD, rule: "no policy file".to_owned() };
     for annotations in [SILENT, READS, BOTH] {
-        assert_eq!(none.judge("s", "x", &annotations), held);
+        assert_eq!(none.verdict("s", "x", &annotations), held);
     }
     let trusting = none.trusting("s");
-    assert_eq!(trusting.judge("s", "x", &READS).action, Action::Allow);
-    assert_eq!(trusting.judge("s", "x", &READS).rule, TRUSTED_BY_CONFIGURATION);
+    assert_eq!(trusting.verdict("s", "x", &READS).action, Action::Allow);
+    assert_eq!(trusting.verdict("s", "x", &READS).rule, TRUSTED_BY_CONFIGURATION);
     for (server, annotations) in [("s", SILENT), ("s", BOTH), ("S", READS), ("s2", READS)] {
-        assert_eq!(trusting.judge(server, "x", &annotations), held);
+        assert_eq!(trusting.verdict(server, "x", &annotations), held);
     }
 }
 
@@ -219,7 +219,7 @@ fn a_rule_is_short_safe_text() {
     );
     let policy = policy(&text);
     for tool in [long.as_str(), "x"] {
-        let rule = policy.judge(&long, tool, &SILENT).rule;
+        let rule = policy.verdict(&long, tool, &SILENT).rule;
         assert!(rule.len() <= 200 && rule.contains('…') && rule.ends_with(')'), "{rule}");
         assert!(rule.contains("⟨U+27E8⟩"), "{rule}");
     }
@@ -259,7 +259,7 @@ fn deny_is_stricter_than_hold_and_hold_than_allow_and_nothing_than_itself() {
     for (i, looser) in order.iter().enumerate() {
         for (j, stricter) in order.iter().enumerate() {
             for (a, b) in looser.iter().flat_map(|a| stricter.iter().map(move |b| (a, b))) {
-                let answer = verdict(b.clone()).is_stricter_than(&verdict(a.clone()));
+                let answer = verdict(b.clone()).action.is_stricter_than(&verdict(a.clone()).action);
                 assert_eq!(answer, j > i, "{b:?} {a:?}");
             }
         }
@@ -325,8 +325,8 @@ proptest! {
             for tool in ["", "a", "b", "ab", "ba", "c"] {
                 for annotations in [SILENT, READS, BOTH] {
                     let (before, after) =
-                        (before.judge(server, tool, &annotations), after.judge(server, tool, &annotations));
-                    prop_assert!(!before.is_stricter_than(&after), "{server} {tool} {before:?} {after:?}");
+                        (before.verdict(server, tool, &annotations), after.verdict(server, tool, &annotations));
+                    prop_assert!(!before.action.is_stricter_than(&after.action), "{server} {tool} {before:?} {after:?}");
                 }
             }
         }
@@ -340,11 +340,11 @@ proptest! {
         tool in "[abc]{0,2}",
     ) {
         let policy = policy(&written(default, &servers));
-        let silent = policy.judge(&server, &tool, &SILENT);
+        let silent = policy.verdict(&server, &tool, &SILENT);
         for annotations in [READS, BOTH] {
-            let said = policy.judge(&server, &tool, &annotations);
+            let said = policy.verdict(&server, &tool, &annotations);
             prop_assert!(said == silent || (policy.trusts(&server) && annotations == READS));
-            prop_assert!(!silent.is_stricter_than(&said) || silent.action == HELD);
+            prop_assert!(!silent.action.is_stricter_than(&said.action) || silent.action == HELD);
         }
     }
 
@@ -352,7 +352,7 @@ proptest! {
     fn judging_never_panics_and_a_rule_stays_short(server in "\\PC{0,300}", tool in any::<String>()) {
         let policy = policy(EXAMPLE).trusting(&server);
         for annotations in [SILENT, READS, BOTH] {
-            prop_assert!(policy.judge(&server, &tool, &annotations).rule.len() <= 200);
+            prop_assert!(policy.verdict(&server, &tool, &annotations).rule.len() <= 200);
         }
     }
 }

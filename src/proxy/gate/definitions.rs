@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call::hex::hex;
 use crate::call::json::{Json, parse_envelope};
 use crate::client::boot;
-use crate::policy::Annotations;
+use crate::policy::judging::Tool;
 use crate::proxy::answer;
 use crate::proxy::locked;
 use crate::proxy::message::scan::{find, items, members, text};
@@ -39,7 +39,7 @@ pub struct Definition {
     /// SHA-256 over its canonical JSON, in hex.
     pub hash: String,
     /// What it says of itself.
-    pub annotations: Annotations,
+    pub tool: Tool,
 }
 
 /// How long a list is believed that does not have a tool: an agent that calls
@@ -194,10 +194,10 @@ fn tools(answer: &Bytes) -> Vec<(String, Definition)> {
 
 fn definition(tool: &[u8]) -> Definition {
     // What the strict reader refuses is hashed as it is, and believed in nothing.
-    let (hashed, annotations) = match parse_envelope(tool) {
-        Ok(json) => (Sha256::digest(json.canonical()), Annotations::of(&json)),
-        Err(_) => (Sha256::digest(tool), Annotations::default()),
+    let (hashed, tool) = match parse_envelope(tool) {
+        Ok(json) => (Sha256::digest(json.canonical()), Tool::of(&json)),
+        Err(_) => (Sha256::digest(tool), Tool::default()),
     };
     let hash = hex(&hashed);
-    Definition { hash, annotations }
+    Definition { hash, tool }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::Utc;
 
 use super::{Definition, Gate, Party, Server};
-use crate::policy::{Action, Policy, Verdict, kind};
+use crate::call::json::Json;
+use crate::policy::{self, Action, Fresh, Policy, Ruling};
 use crate::proto;
 use crate::proxy::answer;
 use crate::proxy::answer::words::{self, Since};
@@ -32,7 +34,7 @@ pub struct Question {
     pub party: Arc<Party>,
     /// Where it goes.
     pub server: Arc<Server>,
-    pub(super) verdict: Verdict,
+    pub(super) ruling: Ruling,
     pub(super) definition: Option<Definition>,
     pub(super) policy: Arc<Policy>,
 }
@@ -51,13 +53,13 @@ impl Gate {
     ) -> Result<Judged, Box<Question>> {
         let policy = self.policies.now();
         let definition = server.definitions.known(&call.tool);
-        let verdict = judged(&policy, &server.name, &call.tool, definition.as_ref());
+        let ruling = ruled(&policy, &call, party, server, definition.as_ref());
         let (party, server) = (party.clone(), server.clone());
-        let question = Question { call, party, server, verdict, definition, policy };
+        let question = Question { call, party, server, ruling, definition, policy };
         // Only a call that would be held is worth asking the server what its tool
         // is: that may let it pass, and a person is to see the tool that runs.
-        match (&question.verdict.action, &question.definition) {
-            (Action::Hold { .. }, None) => Err(Box::new(question)),
+        match (&question.ruling.action, &question.definition) {
+            (Action::Hold(_), None) => Err(Box::new(question)),
             _ => Ok(self.settled(question)),
         }
     }
@@ -67,30 +69,30 @@ impl Gate {
         let (call, server) = (&question.call, &question.server);
         question.definition = server.definitions.of(call, upstream).await;
         let definition = question.definition.as_ref();
-        question.verdict = judged(&question.policy, &server.name, &call.tool, definition);
+        question.ruling = ruled(&question.policy, call, &question.party, server, definition);
         self.settled(question)
     }
 
     fn settled(&self, question: Question) -> Judged {
-        match &question.verdict.action {
+        match &question.ruling.action {
             Action::Allow => {
                 self.recorder.record(question.describe(), proto::RecordedVerdict::Allowed, "");
                 Judged::Forward(question.call)
             }
-            Action::Deny { reason } => {
+            Action::Deny { reason } | Action::Limited { reason, .. } => {
                 let verdict = proto::RecordedVerdict::Denied;
                 self.recorder.record(question.describe(), verdict, reason);
                 let said = words::denied_by_policy(reason);
                 let result = answer::tool_error(question.call.era, &said);
                 Judged::Answer(answer::result(&question.call.id, &result))
             }
-            Action::Hold { .. } if self.settings.dry_run => {
+            Action::Hold(_) if self.settings.dry_run => {
                 let verdict = proto::RecordedVerdict::WouldHold;
-                let rule = format!("held by {}", question.verdict.rule);
+                let rule = format!("held by {}", question.ruling.rule);
                 self.recorder.record(question.describe(), verdict, &rule);
                 Judged::Forward(question.call)
             }
-            Action::Hold { .. } => Judged::Hold(Box::new(question)),
+            Action::Hold(_) => Judged::Hold(Box::new(question)),
         }
     }
 
@@ -115,35 +117,54 @@ impl Gate {
             return Ok(Some(Since::Other(what)));
         }
         let policy = self.policies.now();
-        let verdict = judged(&policy, &server.name, &call.tool, definition.as_ref());
-        if !verdict.is_stricter_than(&question.verdict) {
+        let ruling = ruled(&policy, call, &question.party, server, definition.as_ref());
+        if !ruling.action.is_stricter_than(&question.ruling.action) {
             return Ok(None);
         }
-        Ok(Some(match verdict.action {
+        Ok(Some(match ruling.action {
             Action::Deny { reason } => Since::Denied(reason),
             _ => Since::Other("the policy became stricter".to_owned()),
         }))
     }
 }
 
-fn judged(policy: &Policy, server: &str, tool: &str, definition: Option<&Definition>) -> Verdict {
-    let annotations = definition.map(|d| d.annotations).unwrap_or_default();
-    policy.judge(server, tool, &annotations)
+fn ruled(
+    policy: &Policy,
+    call: &ToolCall,
+    party: &Party,
+    server: &Server,
+    definition: Option<&Definition>,
+) -> Ruling {
+    let (agent, agent_version) = party.agent(call);
+    let nothing = Json::Object(Vec::new());
+    let call = policy::Call {
+        server: &server.name,
+        tool: &call.tool,
+        definition: definition.map(|definition| &definition.tool),
+        arguments: call.message.params().and_then(|p| p.get("arguments")).unwrap_or(&nothing),
+        from: policy::From {
+            client: &party.client,
+            session: &party.session,
+            user: "",
+            agent: &agent,
+            agent_version: &agent_version,
+        },
+        at: Utc::now(),
+    };
+    policy.judge(&call, &Fresh)
 }
 
 impl Question {
     /// The call as the daemon is told of it.
     pub(super) fn describe(&self) -> proto::Call {
         let (name, version) = self.party.agent(&self.call);
-        let annotations = self.definition.as_ref().map(|d| d.annotations).unwrap_or_default();
-        let (category, risk) = kind(&annotations, self.policy.trusts(&self.server.name));
         proto::Call {
             server: self.server.name.clone(),
             tool: self.call.tool.clone(),
             arguments: self.call.arguments().into(),
-            category: category.number(),
-            risk: risk.number(),
-            rule: self.verdict.rule.clone(),
+            category: self.ruling.judgement.category.number(),
+            risk: self.ruling.judgement.risk.number(),
+            rule: self.ruling.rule.clone(),
             policy_revision: self.policy.revision().to_owned(),
             client: self.party.client.clone(),
             agent: Some(proto::Agent {

@@ -19,7 +19,7 @@ use super::using::Using;
 use super::{Definition, Gate, Question, Reply};
 use crate::call::digest::Digest;
 use crate::client::boot;
-use crate::policy::Verdict;
+use crate::policy::Ruling;
 use crate::proto::Outcome;
 use crate::proxy::answer::words;
 use crate::proxy::locked;
@@ -64,7 +64,7 @@ pub struct Round {
     asked: HashSet<String>,
     using: Using,
     /// What was approved, and by which rule it was held.
-    verdict: Verdict,
+    ruling: Ruling,
     definition: Option<Definition>,
     /// On [`boot`]'s clock.
     until: Duration,
@@ -137,7 +137,7 @@ impl Gate {
             place: Place::of(&question, state.as_deref()),
             asked: asked.into_iter().collect(),
             using,
-            verdict: question.verdict,
+            ruling: question.ruling,
             definition: question.definition,
             until: boot() + WITHIN,
         };
@@ -175,7 +175,7 @@ impl Gate {
     ) -> Option<Question> {
         let Some(mut round) = self.rounds.take(&question) else { return Some(question) };
         // Measured by what people approved, not by what holds since.
-        question.verdict = round.verdict.clone();
+        question.ruling = round.ruling.clone();
         question.definition = round.definition.clone();
         let said = match self.changed_since(&question, upstream).await {
             Ok(None) if reply.is_open() => {

@@ -72,8 +72,8 @@ impl Gate {
 
     /// A question to the daemon, where an earlier one was broken off in its place.
     pub(super) fn ask(&self, question: &Question) -> Hold {
-        let timeout = match question.verdict.action {
-            Action::Hold { timeout } => timeout,
+        let timeout = match &question.ruling.action {
+            Action::Hold(hold) => hold.timeout,
             _ => None,
         };
         let digest = question.call.digest(&question.server.name);

@@ -172,18 +172,22 @@ mod tests {
 
     use super::task::End;
     use super::*;
-    use crate::policy::{Annotations, Policy};
+    use crate::call::json::Json;
+    use crate::policy::{Call, Fresh, From, Policy};
     use crate::proxy::message::{Incoming, ServerMessage, ToolCall, client};
 
     fn question(client: &str) -> Question {
         let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}"#;
         let Ok(Incoming::One(message)) = client::read(Bytes::from(text)) else { panic!("one") };
         let policy = Arc::new(Policy::without_file());
+        let (from, at) = (From::default(), chrono::DateTime::UNIX_EPOCH);
+        let arguments = &Json::Null;
+        let call = Call { server: "db", tool: "a", definition: None, arguments, from, at };
         Question {
             call: ToolCall::read(message).expect("a call"),
             party: Arc::new(Party::new(client.to_owned(), "s".to_owned(), KEPT)),
             server: Arc::new(Server::new("db")),
-            verdict: policy.judge("db", "a", &Annotations::default()),
+            ruling: policy.judge(&call, &Fresh),
             definition: None,
             policy,
         }
