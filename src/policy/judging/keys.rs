@@ -79,14 +79,19 @@ pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
     found
 }
 
-/// Commands of Redis and its like whose words are no English verbs.
+/// Whether a command line is a key-value store's.
+pub fn is_of_a_store(line: &str) -> bool {
+    words::of(line).first().is_some_and(|word| store_command(word).is_some())
+}
+
+/// Commands of Redis and its like.
 fn store_command(word: &str) -> Option<(Category, Risk)> {
     const READS: &str = "mget hget hmget hgetall hkeys hvals hlen hexists llen lrange lindex scard \
         smembers sismember smismember srandmember sinter sunion sdiff zrange zrevrange zscore \
         zmscore zrank zrevrank zcard zcount zrangebyscore strlen getrange getbit bitcount ttl \
         pttl type dbsize scan hscan sscan zscan keys exists xrange xrevrange xlen xinfo xread \
-        geopos geodist geohash geosearch pfcount randomkey info lastsave";
-    const WRITES: &str = "mset setex setnx psetex hset hmset hsetnx hincrby hincrbyfloat lpush \
+        geopos geodist geohash geosearch pfcount randomkey info lastsave get ping echo time";
+    const WRITES: &str = "set incr decr append expire persist rename mset setex setnx psetex hset hmset hsetnx hincrby hincrbyfloat lpush \
         rpush lset linsert sadd smove zadd zincrby incrby incrbyfloat decrby getset msetnx \
         setrange setbit bitop expireat pexpire pexpireat geoadd pfadd pfmerge xadd xgroup xack \
         renamenx copy rpoplpush lmove blmove touch getex sinterstore sunionstore sdiffstore \

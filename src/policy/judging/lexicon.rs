@@ -51,7 +51,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          locate discover query count view browse inspect examine check compare diff peek poll \
          preview explain analyze analyse summarize summarise detect ping grep scrape crawl \
          extract introspect decompile disassemble estimate calculate recommend suggest whoami \
-         exists audit paginate",
+         exists audit paginate ls",
     ),
     // Changes data.
     (
@@ -81,7 +81,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          scroll tap swipe handle control sign capture stage stash checkout link store patch \
          reorder sort format transform complete resume pause select switch request render tweet \
          resolve bookmark favorite refresh align input emulate touch echo say perform use \
-         process operate act load stream setup",
+         process operate act load stream setup scale transmit relay",
     ),
     // Changes who may do what.
     (Write, High, Always, "authorize authorise promote demote impersonate elevate delegate permit"),
@@ -239,6 +239,10 @@ const PAIRS: &[(&str, &str, Category, Risk)] = &[
     ("power", "on", Execute, High),
     ("roll", "back", Execute, High),
     ("pay", "out", Financial, High),
+    ("place", "order", Financial, High),
+    ("place", "bid", Financial, High),
+    ("place", "trade", Financial, High),
+    ("scan", "for", Read, Low),
     ("extract", "archive", Write, Medium),
     ("extract", "file", Write, Medium),
     ("extract", "files", Write, Medium),

@@ -140,7 +140,11 @@ fn counted<'a>(words: &[String], acts: &'a [Act]) -> Vec<&'a Act> {
             (_, When::Always) => true,
             (_, When::Leading) => leading,
             (_, When::Event) => leading && !is_its_status(words, act),
-            (_, When::Alone) => acts.len() == 1 && act.at == 0 && !ends_in_what_is_looked_at(words),
+            (_, When::Alone) => {
+                act.at == 0
+                    && acts.iter().all(|act| act.verb.when == When::Alone)
+                    && !ends_in_what_is_looked_at(words)
+            }
         };
         if counts {
             counted.push(act);

@@ -1,7 +1,8 @@
 //! Labelled tools of other people's servers, from a file that is not in this
 //! repository: `server,tool,category,description`, at HOLDPOINT_TOOL_LABELS.
 
-use super::super::*;
+use super::names::{Dice, permuted};
+use super::*;
 
 /// Labels that are plainly wrong: server, tool, the label, what is right, why.
 const SET_ASIDE: &str = include_str!("set_aside.csv");
@@ -50,11 +51,6 @@ fn labelled() -> Option<Vec<Labelled>> {
 fn judged(name: &str, description: &str) -> Judgement {
     let members = [("name", Json::from(name)), ("description", Json::from(description))];
     judge(name, Some(&Tool::of(&Json::object(members))), Word::default(), false, None)
-}
-
-/// Whether a call would pass without a policy.
-fn passes(judgement: &Judgement) -> bool {
-    judgement.told && judgement.category == Category::Read
 }
 
 #[derive(Default)]
@@ -106,19 +102,29 @@ fn labelled_tools_of_real_servers_are_judged_right() {
         let half = tool.server.bytes().map(usize::from).sum::<usize>() % 2;
         halves[half].count(tool.right, &judgement);
         if passes(&judgement) != (tool.right == Category::Read) {
-            let found: Vec<_> = judgement.evidence.iter().map(|e| e.found.as_str()).collect();
-            println!(
-                "{} {}: {} is judged {} told {} by {}",
-                tool.server,
-                tool.tool,
-                tool.right,
-                judgement.category,
-                judgement.told,
-                found.join("; ")
-            );
+            println!("{} {} is {}: {}", tool.server, tool.tool, tool.right, why(&judgement));
         }
     }
     println!("all: {}\nhalf 0: {}\nhalf 1: {}", all.line(), halves[0].line(), halves[1].line());
+    assert!(all.taken_for_reads * 100 <= all.others, "{}", all.line());
+    assert!(all.reads_passed * 10 >= all.reads * 9, "{}", all.line());
+}
+
+#[test]
+fn labelled_tools_under_other_names_are_judged_right() {
+    let Some(tools) = labelled() else { return };
+    let (mut all, mut dice) = (Score::default(), Dice(7));
+    for _ in 0..20 {
+        for tool in &tools {
+            let name = permuted(&tool.tool, &mut dice);
+            let judgement = judged(&name, "");
+            all.count(tool.right, &judgement);
+            if passes(&judgement) && tool.right != Category::Read {
+                println!("{} as {name} is {}: {}", tool.tool, tool.right, why(&judgement));
+            }
+        }
+    }
+    println!("under other names: {}", all.line());
     assert!(all.taken_for_reads * 100 <= all.others, "{}", all.line());
     assert!(all.reads_passed * 10 >= all.reads * 9, "{}", all.line());
 }
