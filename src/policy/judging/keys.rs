@@ -62,6 +62,9 @@ pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
             _ => None,
         };
     }
+    if words.len() == 1 && lexicon::is_looked_at(first) {
+        return Some((Category::Read, Risk::Low));
+    }
     // A key-value store's, which has words of its own.
     let commands = may_be_a_command(key);
     let mut found: Option<(Category, Risk)> = None;

@@ -69,8 +69,10 @@ impl Name {
             Some(act) => Some(aimed(act, &words, &acts)),
             None => looks(&words, &acts, &nouns),
         };
-        let generic =
-            !counted.is_empty() && counted.iter().all(|act| GENERIC.contains(&act.word.as_str()));
+        // Behind it, `index` in `manage_index` is what is managed.
+        let is_generic = |act: &&Act| GENERIC.contains(&act.word.as_str());
+        let generic = counted.first().is_some_and(is_generic)
+            && counted.iter().all(|act| is_generic(act) || act.verb.when != When::Always);
         let decides = if generic { Decides::Selector } else { Decides::Name };
         Name { finding, decides, odd }
     }
