@@ -108,7 +108,8 @@ impl Arguments {
         }
         // Code beside a statement may do anything.
         self.doubt |= keys::takes_code(key) && !is_statement;
-        if keys::chooses(key) && first {
+        // Of a command in pieces only the first chooses; the others are what it is given.
+        if keys::chooses(key) && (first || !keys::may_be_a_command(key)) {
             self.choice(key, text, schema);
         } else if keys::may_be_a_command(key) {
             self.command(key, text);

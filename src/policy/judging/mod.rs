@@ -138,6 +138,28 @@ pub enum Source {
     Doubt,
 }
 
+impl Source {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Source::Operator => "operator",
+            Source::Arguments => "arguments",
+            Source::Annotations => "annotations",
+            Source::Name => "name",
+            Source::Description => "description",
+            Source::Schema => "schema",
+            Source::Doubt => "doubt",
+        }
+    }
+}
+
+/// `name: verb "delete"`
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.source.word(), self.found)
+    }
+}
+
 /// Judges a call of a tool by everything that is known; without arguments, the tool
 /// itself. `trusted`: whether what the server says of its tools may make them look
 /// better.
