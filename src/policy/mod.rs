@@ -204,9 +204,15 @@ impl Policy {
         false
     }
 
+    /// Whether any tool of this server may be hidden.
+    pub fn hides_any(&self, server: &str) -> bool {
+        let _ = server;
+        false
+    }
+
     /// Whether an agent is not to see this tool, nor to call it.
-    pub fn hides(&self, server: &str, tool: &str) -> bool {
-        let _ = (server, tool);
+    pub fn hides(&self, server: &str, tool: &str, definition: Option<&judging::Tool>) -> bool {
+        let _ = (server, tool, definition);
         false
     }
 
