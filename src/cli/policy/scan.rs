@@ -223,7 +223,7 @@ fn shown(tools: &[Judged], out: &Output) -> String {
                 cell(safe(&one.name)),
                 cell(written::category_word(&one.judgement)),
                 toned(one.judgement.risk.word(), tone),
-                cell(safe(&written::why(&one.judgement))),
+                cell(written::why(&one.judgement)),
             ]
         })
         .collect();
