@@ -109,7 +109,10 @@ fn acts(name: &str, words: &[String]) -> (Vec<Act>, Vec<usize>) {
             nouns.extend([at, at + 1]);
             at += 2;
         } else {
-            match lexicon::verb(word) {
+            // At the end it is what there is: `git_log`, and not `log_event`.
+            let is_noun = at > 0 && next.is_empty() && lexicon::is_looked_at(word);
+            let is_verb = |verb: &Verb| !is_noun || verb.category == Category::Read;
+            match lexicon::verb(word).filter(is_verb) {
                 Some(verb) => acts.push(Act { at, word: word.clone(), verb }),
                 None if lexicon::is_a_thing(word) => nouns.push(at),
                 None => {}

@@ -31,8 +31,8 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     text.lines().skip(1).filter(|line| !line.is_empty()).map(row).collect()
 }
 
-fn labelled() -> Option<Vec<Labelled>> {
-    let path = std::env::var_os("HOLDPOINT_TOOL_LABELS")?;
+fn labelled() -> Vec<Labelled> {
+    let path = std::env::var_os("HOLDPOINT_TOOL_LABELS").expect("HOLDPOINT_TOOL_LABELS");
     let text = std::fs::read_to_string(path).expect("the labels");
     let aside = rows(SET_ASIDE);
     let right = |row: &[String]| {
@@ -45,7 +45,7 @@ fn labelled() -> Option<Vec<Labelled>> {
         tool: row[1].clone(),
         description: row[3].clone(),
     });
-    Some(tools.collect())
+    tools.collect()
 }
 
 fn judged(name: &str, description: &str) -> Judgement {
@@ -92,9 +92,9 @@ impl Score {
 }
 
 #[test]
+#[ignore = "needs the file that HOLDPOINT_TOOL_LABELS names, which is not ours"]
 fn labelled_tools_of_real_servers_are_judged_right() {
-    // The file is other people's work: whoever has it names it.
-    let Some(tools) = labelled() else { return };
+    let tools = labelled();
     let (mut all, mut halves) = (Score::default(), [Score::default(), Score::default()]);
     for tool in &tools {
         let judgement = judged(&tool.tool, &tool.description);
@@ -111,8 +111,9 @@ fn labelled_tools_of_real_servers_are_judged_right() {
 }
 
 #[test]
+#[ignore = "needs the file that HOLDPOINT_TOOL_LABELS names, which is not ours"]
 fn labelled_tools_under_other_names_are_judged_right() {
-    let Some(tools) = labelled() else { return };
+    let tools = labelled();
     let (mut all, mut dice) = (Score::default(), Dice(7));
     for _ in 0..20 {
         for tool in &tools {
