@@ -131,7 +131,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
         Financial,
         High,
         Leading,
-        "wire trade bill deposit tip bid lend borrow spend invest hedge debit",
+        "wire trade bill deposit tip bid lend borrow spend invest hedge debit exercise",
     ),
     (Financial, High, Event, "charge transfer settle"),
     (Financial, High, Alone, "invoice order credit payment"),
@@ -294,7 +294,7 @@ const MONEY: &str = "payment payments payout payouts invoice invoices refund ref
     charges subscription subscriptions money fund funds wallet wallets order orders purchase \
     purchases bill bills loan loans donation donations credit credits cart carts payroll salary \
     transaction transactions deposit withdrawal withdrawals transfer transfers giftcard crypto \
-    expense expenses reimbursement stock stocks trade trades usd btc eth iban escrow";
+    expense expenses reimbursement stock stocks trade trades usd btc eth iban escrow position positions";
 
 /// Who may do what: to change it opens doors.
 const RIGHTS: &str = "role roles permission permissions policy policies admin admins \
