@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::time::Duration;
 
 use super::condition::Condition;
 use super::counter::{Counter, Declared, EVERY_TOOL, State, rate, word_for};
@@ -43,7 +44,7 @@ pub(super) fn document(top: &Map<'_>, problems: &mut Problems) -> Option<Interce
         hide(node, &mut intercept, problems);
     }
     if let Some(entry) = top.get("tools") {
-        tools(entry, &mut intercept, problems);
+        tools(entry, standing_timeout(top), &mut intercept, problems);
     }
     (!problems.any()).then_some(intercept)
 }
@@ -63,6 +64,12 @@ fn version(top: &Map<'_>, problems: &mut Problems) {
         (None, None) => return,
     };
     problems.add(place, format!("version must be \"1\", and is {found}"), "write version: \"1\"");
+}
+
+/// What people have where a rule does not say: `timeout:` of the document, whose
+/// mistakes are for whoever reads the rest of it.
+fn standing_timeout(top: &Map<'_>) -> Option<Duration> {
+    span(top.get("timeout")?, &mut Problems::default())
 }
 
 /// The line of a default that denies.
@@ -100,7 +107,12 @@ fn hide(node: &Node, intercept: &mut Intercept, problems: &mut Problems) {
     }
 }
 
-fn tools(entry: &Entry, intercept: &mut Intercept, problems: &mut Problems) {
+fn tools(
+    entry: &Entry,
+    timeout: Option<Duration>,
+    intercept: &mut Intercept,
+    problems: &mut Problems,
+) {
     let mut declared = Declared::default();
     let mut drafts = Vec::new();
     for entry in entries(entry, "`tools`", problems) {
@@ -119,7 +131,12 @@ fn tools(entry: &Entry, intercept: &mut Intercept, problems: &mut Problems) {
     for (entry, drafts) in drafts {
         let rules =
             drafts.into_iter().filter_map(|draft| draft.rule(&declared, &mut patterns, problems));
-        let rules: Vec<Rule> = rules.collect();
+        let mut rules: Vec<Rule> = rules.collect();
+        for rule in &mut rules {
+            if let Kind::Hold { timeout: own } = &mut rule.kind {
+                *own = own.or(timeout);
+            }
+        }
         let tool = entry.key.text.clone();
         if tool == EVERY {
             intercept.every = rules;

@@ -268,6 +268,14 @@ fn a_call_is_held_when_all_conditions_hold() {
 }
 
 #[test]
+fn a_rule_without_a_time_has_the_documents() {
+    let policy = policy(&format!("timeout: 7m\n{}", HELD.trim_start()));
+    assert_eq!(on(&policy, "always", "{}", &Fresh).action, hold(Some(7), None));
+    let said = on(&policy, "t", r#"{"amount":101}"#, &Fresh);
+    assert_eq!(said.action, hold(Some(10), Some("Large amounts are looked at")));
+}
+
+#[test]
 fn what_cannot_be_compared_is_held_unless_another_condition_says_no() {
     let rule = |conditions: &str| {
         policy(&ruled(&format!(
