@@ -45,10 +45,18 @@ impl Policy {
         Ruling { action, rule, judgement, takes }
     }
 
+    /// Whether any tool may be hidden.
+    pub fn hides_any(&self) -> bool {
+        self.rules.hide() || self.intercept.hides_any()
+    }
+
     /// Whether an agent is not to see this tool, nor to call it.
     pub fn hides(&self, server: &str, tool: &str, definition: Option<&Tool>) -> bool {
         if self.intercept.hides(tool) {
             return true;
+        }
+        if !self.rules.hide() {
+            return false;
         }
         let nothing = Json::Object(Vec::new());
         let (from, at) = (From::default(), chrono::DateTime::UNIX_EPOCH);

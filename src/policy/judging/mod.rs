@@ -42,6 +42,7 @@ mod words;
 use super::annotations::Annotations;
 use crate::call::json::Json;
 use crate::call::model::{Category, Risk};
+use crate::call::safe_text::SafeText;
 use arguments::Arguments;
 use name::{Decides, Name};
 use schema::Schema;
@@ -86,6 +87,11 @@ pub struct Word {
     pub risk: Option<Risk>,
 }
 
+/// How many lines of evidence operators are shown, and how long one may be, in bytes:
+/// what the daemon takes.
+const MOST_LINES: usize = 8;
+const LONGEST_LINE: usize = 200;
+
 /// What a call does, how bad a mistake would be, and why we think so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -98,6 +104,20 @@ pub struct Judgement {
     pub told: bool,
     /// What was found, the strongest first.
     pub evidence: Vec<Evidence>,
+}
+
+impl Judgement {
+    /// Why, for who decides: the strongest first.
+    pub fn lines(&self) -> Vec<String> {
+        let short = |line: &String| line.len() <= LONGEST_LINE;
+        let line = |evidence: &Evidence| {
+            let line = format!("{}: {}", evidence.source.word(), evidence.found);
+            let cut = |columns| SafeText::cut_line(&line, columns).0.to_string();
+            // What is not ASCII takes up to four bytes for each column.
+            [LONGEST_LINE, LONGEST_LINE / 4].map(cut).into_iter().find(short).unwrap_or_default()
+        };
+        self.evidence.iter().take(MOST_LINES).map(line).collect()
+    }
 }
 
 /// One thing that was found, and what it says.
@@ -136,6 +156,21 @@ pub enum Source {
     Schema,
     /// Nothing was found that tells.
     Doubt,
+}
+
+impl Source {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Source::Operator => "operator",
+            Source::Arguments => "arguments",
+            Source::Annotations => "annotations",
+            Source::Name => "name",
+            Source::Description => "description",
+            Source::Schema => "schema",
+            Source::Doubt => "doubt",
+        }
+    }
 }
 
 /// Judges a call of a tool by everything that is known; without arguments, the tool
