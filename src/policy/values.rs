@@ -198,11 +198,13 @@ pub fn span(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
     match duration::parse(text) {
         Ok(span) if within.contains(&span.as_secs()) => return Some(span),
         Ok(_) => {
-            let message = format!("`timeout` is {}, which is out of range", shortened(text));
+            let key = &entry.key.text;
+            let message = format!("`{key}` is {}, which is out of range", shortened(text));
             problems.add(entry.node.place, message, remedy);
         }
         Err(_) => {
-            let message = format!("`timeout` is no duration: \"{}\"", shortened(text));
+            let key = &entry.key.text;
+            let message = format!("`{key}` is no duration: \"{}\"", shortened(text));
             problems.add(entry.node.place, message, remedy);
         }
     }
