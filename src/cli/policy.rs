@@ -167,7 +167,7 @@ mod tests {
         let missing = check().expect_err("no file");
         assert_eq!(missing.exit, exit::USAGE);
         assert!(missing.what.contains("policy.yaml"), "{missing}");
-        std::fs::write(&file, "rules: []").expect("written");
+        std::fs::write(&file, "rules: none").expect("written");
         assert_eq!(check().expect_err("wrong"), Failure::quiet(exit::USAGE));
         std::fs::write(&file, EXAMPLE).expect("written");
         check().expect("right");
