@@ -128,6 +128,18 @@ words! {
 }
 
 words! {
+    /// Where a change of a tool's definition stands.
+    DefinitionStatus {
+        /// Nobody accepted it yet.
+        Waiting = 1 "waiting",
+        /// An operator accepted the new definition.
+        Accepted = 2 "accepted",
+        /// Another one of the same tool was accepted, or too many newer ones wait.
+        Superseded = 3 "superseded",
+    }
+}
+
+words! {
     /// Approve or deny.
     Verdict {
         /// Let it run.
@@ -259,6 +271,11 @@ pub struct Call {
     pub labels: BTreeMap<String, String>,
     /// What the digest does not cover, in the caller's words.
     pub not_covered: Vec<String>,
+    /// Why category and risk are what they are, in the caller's words.
+    pub evidence: Vec<String>,
+    /// That the tool's definition changed and nobody accepted it yet, in the
+    /// caller's words; empty: that is not so.
+    pub definition_changed: String,
 }
 
 impl Call {

@@ -47,6 +47,14 @@ pub fn mask(args: &Json) -> Masked {
     Masked { value, hidden }
 }
 
+/// Masks what has the shape of a secret, whatever stands above it: in a schema a
+/// member is called `password` because it describes one.
+pub fn mask_by_shape(value: &Json) -> Masked {
+    let mut hidden = 0;
+    let value = walk(value, Secrecy::ByShapeAlone, &mut hidden);
+    Masked { value, hidden }
+}
+
 /// Masks the secrets in a free text (an error, an explanation, a command line),
 /// and says how many parts were hidden.
 pub fn mask_text(text: &str) -> (String, u32) {
@@ -74,6 +82,18 @@ enum Secrecy {
     ByName,
     /// Mask what has the shape of a secret.
     ByShape,
+    /// The same, and no name changes that.
+    ByShapeAlone,
+}
+
+impl Secrecy {
+    /// What holds below a name.
+    fn under(self, secret: bool) -> Secrecy {
+        match self {
+            Secrecy::ByShape if secret => Secrecy::ByName,
+            other => other,
+        }
+    }
 }
 
 fn walk(value: &Json, secrecy: Secrecy, hidden: &mut u32) -> Json {
@@ -120,7 +140,7 @@ fn walk_items(items: &[Json], secrecy: Secrecy, hidden: &mut u32) -> Vec<Json> {
     for item in items {
         let scalar = !matches!(item, Json::Array(_) | Json::Object(_));
         let secret = named && scalar && !item.as_str().is_some_and(|s| s.starts_with("--"));
-        masked.push(walk(item, if secret { Secrecy::ByName } else { secrecy }, hidden));
+        masked.push(walk(item, secrecy.under(secret), hidden));
         named = names_next(item);
     }
     masked
@@ -139,11 +159,10 @@ fn walk_members(
     let mut renamed = false;
     let mut masked = Vec::with_capacity(members.len());
     for (name, value) in members {
-        let secret = secrecy == Secrecy::ByName
-            || is_secret_name(name)
+        let secret = is_secret_name(name)
             || (named_beside && keys::is_the_value(name))
             || keys::is_pin(name, value);
-        let inside = if secret { Secrecy::ByName } else { Secrecy::ByShape };
+        let inside = secrecy.under(secret);
         let (shown, parts) = mask_text(name);
         *hidden += u32::from(parts > 0);
         renamed |= shown != *name;

@@ -36,6 +36,7 @@ const REASONS: &[(&str, &str)] = &[
     ("OWN_CALL", "Ask another operator to decide it."),
     ("NOT_ROUTED", "Only the operators who are asked can decide it; `holdpoint show` names them."),
     ("NOT_FOUND", "See `holdpoint pending` (operators) or `holdpoint mine` (callers) for the ids you may see."),
+    ("NO_SUCH_ROUTE", "Have the route added to the daemon's configuration, or another named in the policy."),
     ("NOT_ENOUGH_OPERATORS", "Have operators added to the groups of the route that is named, then ask again."),
     ("DIGEST_MISMATCH", "`holdpoint show` has what is asked."),
     ("NOT_PENDING", "Nothing was changed; `holdpoint show` has the whole story."),

@@ -1,6 +1,6 @@
 //! `[[routes]]`: who decides which requests, how many of them, within which time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use globset::{Glob, GlobBuilder};
@@ -20,6 +20,9 @@ pub const BUILT_IN: &str = "built-in";
 /// 200 bytes, and it bounds what a pattern can cost.
 const GLOB_MAX: usize = 400;
 
+/// The longest name of a label that a call can have, in bytes.
+const LABEL_MAX: usize = 64;
+
 /// One line of who decides what. An empty filter matches everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteConfig {
@@ -33,6 +36,8 @@ pub struct RouteConfig {
     pub categories: Vec<Category>,
     /// Any of these risks, or an unsaid one.
     pub risks: Vec<Risk>,
+    /// Labels that the call has to have, each with a pattern for its value.
+    pub labels: BTreeMap<String, Glob>,
     /// Members of any of these groups are asked; empty: every operator.
     pub ask: BTreeSet<String>,
     /// How many distinct people must approve.
@@ -44,7 +49,17 @@ pub struct RouteConfig {
 }
 
 pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<RouteConfig> {
-    let known = ["name", "servers", "tools", "categories", "risks", "ask", "approvals", "timeout"];
+    let known = [
+        "name",
+        "servers",
+        "tools",
+        "categories",
+        "risks",
+        "labels",
+        "ask",
+        "approvals",
+        "timeout",
+    ];
     section.only(&known, problems);
     for key in ["servers", "tools", "categories", "risks"] {
         not_empty(key, section, problems);
@@ -57,6 +72,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
     let tools = globs("tools", section, problems);
     let categories = categories(section, problems);
     let risks = risks(section, problems);
+    let labels = labels(section, problems);
     let ask = group_names("ask", section, problems);
     let name = name(section, "name = \"deletes\"", problems)?;
     if name.to_lowercase() == BUILT_IN {
@@ -69,6 +85,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
         tools,
         categories,
         risks,
+        labels,
         ask,
         approvals: approvals.flatten().unwrap_or(1),
         timeout,
@@ -88,31 +105,54 @@ fn not_empty(key: &str, section: &Section<'_>, problems: &mut Problems) {
 }
 
 fn globs(key: &str, section: &Section<'_>, problems: &mut Problems) -> Vec<Glob> {
-    let mut globs = Vec::new();
-    for (text, place) in section.texts(key, problems) {
-        let shown = shortened(text);
-        if text.is_empty() || text.len() > GLOB_MAX {
-            let message = format!("the pattern \"{shown}\" in `{key}` is empty or too long");
-            problems.error(
-                &place,
-                message,
-                format!("write 1 to {GLOB_MAX} bytes, such as \"*delete*\""),
-            );
-            continue;
-        }
-        match GlobBuilder::new(text).literal_separator(false).build() {
-            Ok(glob) => globs.push(glob),
-            Err(error) => {
-                // Its text quotes characters of the pattern.
-                let fault = shortened(&error.kind().to_string());
-                let message = format!("the pattern \"{shown}\" in `{key}` is not valid: {fault}");
-                let remedy = "* stands for any text, ? for one byte, [abc] for one of these, \
-                              {a,b} for either; \\ takes the next character as it is";
-                problems.error(&place, message, remedy);
-            }
+    let texts = section.texts(key, problems);
+    texts.into_iter().filter_map(|(text, place)| glob(key, text, &place, problems)).collect()
+}
+
+fn glob(key: &str, text: &str, place: &Place, problems: &mut Problems) -> Option<Glob> {
+    let shown = shortened(text);
+    if text.is_empty() || text.len() > GLOB_MAX {
+        let message = format!("the pattern \"{shown}\" in `{key}` is empty or too long");
+        let remedy = format!("write 1 to {GLOB_MAX} bytes, such as \"*delete*\"");
+        problems.error(place, message, remedy);
+        return None;
+    }
+    match GlobBuilder::new(text).literal_separator(false).build() {
+        Ok(glob) => Some(glob),
+        Err(error) => {
+            // Its text quotes characters of the pattern.
+            let fault = shortened(&error.kind().to_string());
+            let message = format!("the pattern \"{shown}\" in `{key}` is not valid: {fault}");
+            let remedy = "* stands for any text, ? for one byte, [abc] for one of these, \
+                          {a,b} for either; \\ takes the next character as it is";
+            problems.error(place, message, remedy);
+            None
         }
     }
-    globs
+}
+
+/// `labels = { team = "platform", env = "prod-*" }`
+fn labels(section: &Section<'_>, problems: &mut Problems) -> BTreeMap<String, Glob> {
+    let Some(table) = section.section("labels", "labels = { team = \"platform\" }", problems)
+    else {
+        return BTreeMap::new();
+    };
+    let mut labels = BTreeMap::new();
+    for item in table.entries() {
+        if item.key().is_empty() || item.key().len() > LABEL_MAX {
+            let message = format!("the label \"{}\" is empty or too long", shortened(item.key()));
+            problems.error(&item.place(), message, format!("names have 1 to {LABEL_MAX} bytes"));
+            continue;
+        }
+        let text = item.text(problems);
+        let glob = text.and_then(|text| glob("labels", text, &item.place(), problems));
+        labels.extend(glob.map(|glob| (item.key().to_owned(), glob)));
+    }
+    if table.entries().next().is_none() {
+        let remedy = "take `labels` away to match all of them";
+        problems.error(&table.place, "`labels` lists nothing".to_owned(), remedy);
+    }
+    labels
 }
 
 fn categories(section: &Section<'_>, problems: &mut Problems) -> Vec<Category> {

@@ -29,6 +29,11 @@ pub enum DeskError {
     /// The caller may not act for that person.
     #[error(transparent)]
     NotOnBehalf(#[from] NotOnBehalf),
+    /// It names a route that there is not.
+    #[error(
+        "the policy asks that the people of route \"{0}\" agree too, and the daemon has no route of that name; the call was not held"
+    )]
+    NoSuchRoute(String),
     /// Nobody could approve it.
     #[error("nobody could approve this call: {0}; the call was not held")]
     NotEnoughOperators(String),

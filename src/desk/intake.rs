@@ -31,6 +31,9 @@ const LABEL_KEY: usize = 64;
 const LABEL_VALUE: usize = 256;
 const NOT_COVERED: usize = 16;
 const NOT_COVERED_LINE: usize = 500;
+const EVIDENCE: usize = 8;
+const EVIDENCE_LINE: usize = 200;
+const DEFINITION_CHANGED: usize = 500;
 
 /// A call as it comes in, unchecked.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +68,12 @@ pub struct Incoming {
     pub request_state: Option<String>,
     /// See the contract's `Call`.
     pub not_covered: Vec<String>,
+    /// See the contract's `Call`.
+    pub evidence: Vec<String>,
+    /// See the contract's `Call`.
+    pub definition_changed: String,
+    /// See the contract's `Call`.
+    pub also_route: String,
 }
 
 /// Checks lengths and collects everything that is wrong, not only the first.
@@ -92,6 +101,17 @@ impl Check {
             self.bad(field, "required, and empty");
         }
         self.text(field, text, most);
+    }
+
+    /// At most `most` texts of at most `longest` bytes. More than may be are not
+    /// looked at: errors travel in a header.
+    pub fn lines(&mut self, field: &str, lines: &[String], most: usize, longest: usize) {
+        if lines.len() > most {
+            self.bad(field, format!("{} lines; at most {most} are taken", lines.len()));
+        }
+        for line in lines.iter().take(most) {
+            self.text(field, line, longest);
+        }
     }
 
     /// `Ok` if nothing was wrong.
@@ -149,6 +169,8 @@ impl Intake {
         };
         let explanation = words(incoming.explanation);
         let not_covered = incoming.not_covered.into_iter().map(&mut words).collect();
+        let evidence = incoming.evidence.into_iter().map(&mut words).collect();
+        let definition_changed = words(incoming.definition_changed);
         Ok(Call {
             caller: caller.name.clone(),
             client: incoming.client,
@@ -166,6 +188,8 @@ impl Intake {
             explanation,
             labels,
             not_covered,
+            evidence,
+            definition_changed,
         })
     }
 
@@ -191,14 +215,10 @@ impl Intake {
             check.required("call.labels (a key)", key, LABEL_KEY);
             check.text("call.labels (a value)", value, LABEL_VALUE);
         }
-        if incoming.not_covered.len() > NOT_COVERED {
-            let why =
-                format!("{} lines; at most {NOT_COVERED} are taken", incoming.not_covered.len());
-            check.bad("call.not_covered", why);
-        }
-        for line in incoming.not_covered.iter().take(NOT_COVERED) {
-            check.text("call.not_covered", line, NOT_COVERED_LINE);
-        }
+        check.lines("call.not_covered", &incoming.not_covered, NOT_COVERED, NOT_COVERED_LINE);
+        check.lines("call.evidence", &incoming.evidence, EVIDENCE, EVIDENCE_LINE);
+        check.text("call.definition_changed", &incoming.definition_changed, DEFINITION_CHANGED);
+        check.text("call.also_route", &incoming.also_route, NAME);
         let most = self.max_arguments;
         for (field, bytes) in [
             ("call.arguments", &incoming.arguments),

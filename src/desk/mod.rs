@@ -17,6 +17,7 @@
 //! arguments of a call once it has been digested.
 
 mod counting;
+mod definitions;
 pub mod entitlement;
 pub mod error;
 pub mod in_force;
@@ -252,14 +253,17 @@ impl Desk {
         let Question { call_id, handle, incoming, timeout } = question;
         let in_force = self.current.get();
         let InForce { people, routes, settings } = &*in_force;
+        let also = incoming.also_route.clone();
         let call = Intake { max_arguments: settings.max_arguments }.take(caller, incoming)?;
         let facts = Facts {
             server: &call.server,
             tool: &call.tool,
             category: call.category,
             risk: call.risk,
+            labels: &call.labels,
+            also: &also,
         };
-        let (requirement, timeout) = routes.requirement(&facts, timeout);
+        let (requirement, timeout) = routes.requirement(&facts, timeout)?;
         let room = self.room([&call])?;
         let on_behalf_of = call.agent.on_behalf_of.as_str();
         people

@@ -1,10 +1,11 @@
 //! Which people have to agree to a call, and how long they have.
 //!
-//! Promises: every route that matches applies, and what a call leaves unsaid
-//! matches every filter, so that saying less never asks fewer people. Pure:
-//! the same call always gets the same requirement from the same routes.
+//! Promises: every route that matches applies; a category or risk that a call leaves
+//! unsaid matches every filter, so that saying less never asks fewer people; a label
+//! or a route's name that a caller adds never takes a demand away. Pure: the same
+//! call always gets the same requirement from the same routes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use globset::{Candidate, GlobMatcher};
@@ -12,6 +13,7 @@ use globset::{Candidate, GlobMatcher};
 use crate::call::model::{Category, Risk};
 use crate::call::requirement::{Clause, Requirement};
 use crate::config::{BUILT_IN, RouteConfig};
+use crate::desk::error::DeskError;
 
 /// What routes look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,10 @@ pub struct Facts<'a> {
     pub category: Category,
     /// How bad a mistake would be.
     pub risk: Risk,
+    /// What the caller's policy says of it besides.
+    pub labels: &'a BTreeMap<String, String>,
+    /// The name of a route that counts whether it matches or not; empty: none.
+    pub also: &'a str,
 }
 
 /// All routes of a configuration, ready to match.
@@ -42,6 +48,7 @@ struct Route {
     tools: Vec<GlobMatcher>,
     categories: Vec<Category>,
     risks: Vec<Risk>,
+    labels: Vec<(String, GlobMatcher)>,
     timeout: Option<Duration>,
     clause: Clause,
 }
@@ -56,12 +63,24 @@ impl Routes {
     /// Who has to agree to a call, and within which time.
     ///
     /// Each matching route adds a clause; the shortest time-out of them and of
-    /// the caller's own holds. No match: one approval by any operator.
+    /// the caller's own holds. No match: one approval by any operator. The route that
+    /// the caller names adds to what the call would need without it, also where
+    /// that is the one approval; it can shorten the time, and not lengthen it.
+    ///
+    /// # Errors
+    /// The caller names a route that there is not.
     pub fn requirement(
         &self,
         facts: &Facts<'_>,
         asked_timeout: Option<Duration>,
-    ) -> (Requirement, Duration) {
+    ) -> Result<(Requirement, Duration), DeskError> {
+        let also = match facts.also {
+            "" => None,
+            name => {
+                let named = self.named(name);
+                Some(named.ok_or_else(|| DeskError::NoSuchRoute(name.to_owned()))?)
+            }
+        };
         let (server, tool) = (Candidate::new(facts.server), Candidate::new(facts.tool));
         let mut requirement = Requirement::default();
         let mut timeout = asked_timeout;
@@ -72,7 +91,16 @@ impl Routes {
         if requirement.clauses.is_empty() {
             requirement.clauses.push(built_in());
         }
-        (requirement, timeout.unwrap_or(self.default_timeout))
+        let mut timeout = timeout.unwrap_or(self.default_timeout);
+        if let Some(route) = also {
+            timeout = timeout.min(route.timeout.unwrap_or(timeout));
+            add(&mut requirement, &route.clause);
+        }
+        Ok((requirement, timeout))
+    }
+
+    fn named(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.clause.route == name)
     }
 }
 
@@ -85,6 +113,11 @@ impl Route {
             tools: matchers(&config.tools),
             categories: config.categories.clone(),
             risks: config.risks.clone(),
+            labels: config
+                .labels
+                .iter()
+                .map(|(key, value)| (key.clone(), value.compile_matcher()))
+                .collect(),
             timeout: config.timeout,
             clause: Clause {
                 route: config.name.clone(),
@@ -101,7 +134,13 @@ impl Route {
         let risk = facts.risk == Risk::Unspecified
             || self.risks.is_empty()
             || self.risks.contains(&facts.risk);
-        category && risk && any(&self.servers, server) && any(&self.tools, tool)
+        // A label has its meaning from whoever puts it there: one that a call does
+        // not have was not left unsaid, and matches no filter.
+        let labels = self
+            .labels
+            .iter()
+            .all(|(key, value)| facts.labels.get(key).is_some_and(|label| value.is_match(label)));
+        category && risk && labels && any(&self.servers, server) && any(&self.tools, tool)
     }
 }
 

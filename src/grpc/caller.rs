@@ -208,6 +208,14 @@ impl CallerService for CallerDoor {
         desk.record_calls(calls).await.map_err(status)?;
         Ok(Response::new(proto::RecordCallsResponse { recorded }))
     }
+
+    async fn report_definition(
+        &self,
+        request: Request<proto::ReportDefinitionRequest>,
+    ) -> Result<Response<proto::ReportDefinitionResponse>, Status> {
+        let caller = auth::caller(&request)?;
+        super::definitions::report(&self.0.desk, &caller, request.into_inner()).await
+    }
 }
 
 fn taken(
@@ -220,9 +228,10 @@ fn taken(
     let verdict = match RecordedVerdict::try_from(recorded.verdict) {
         Ok(RecordedVerdict::Allowed) => NotHeld::Allowed,
         Ok(RecordedVerdict::Denied) => NotHeld::Denied,
+        Ok(RecordedVerdict::Limited) => NotHeld::Limited,
         Ok(RecordedVerdict::WouldHold) => NotHeld::WouldBeHeld,
         Ok(RecordedVerdict::Unspecified) | Err(_) => {
-            return Err(bad_field("verdict", "required: allowed, denied or would hold"));
+            return Err(bad_field("verdict", "required: allowed, denied, limited or would hold"));
         }
     };
     let call = recorded.call.ok_or_else(|| bad_field("call", "required, and missing"))?;

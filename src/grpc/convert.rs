@@ -72,6 +72,9 @@ pub fn incoming(call: proto::Call) -> Incoming {
         input_responses: call.input_responses,
         request_state: call.request_state,
         not_covered: call.not_covered,
+        evidence: call.evidence,
+        definition_changed: call.definition_changed,
+        also_route: call.also_route,
     }
 }
 
@@ -176,6 +179,8 @@ pub fn request(desk: &Desk, request: &Request) -> proto::Request {
         explanation: call.explanation.clone(),
         labels: call.labels.clone().into_iter().collect(),
         not_covered: call.not_covered.clone(),
+        evidence: call.evidence.clone(),
+        definition_changed: call.definition_changed.clone(),
         created_at: request.created.rfc3339(),
         deadline: request.deadline.rfc3339(),
         time_left_ms: time_left(request, desk.store().now()),

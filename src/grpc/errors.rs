@@ -84,6 +84,7 @@ pub fn status(error: DeskError) -> Status {
         DeskError::NotOnBehalf(NotOnBehalf::NotAllowed { .. } | NotOnBehalf::Unsaid { .. }) => {
             (Code::PermissionDenied, "NOT_ON_BEHALF")
         }
+        DeskError::NoSuchRoute(_) => (Code::FailedPrecondition, "NO_SUCH_ROUTE"),
         DeskError::NotEnoughOperators(_) => (Code::FailedPrecondition, "NOT_ENOUGH_OPERATORS"),
         DeskError::TooManyHeld(_) => (Code::ResourceExhausted, "TOO_MANY_HELD"),
         DeskError::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
@@ -121,9 +122,12 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::NotTaken { .. } => (FailedPrecondition, "NOT_TAKEN"),
         Refusal::OutcomeRecorded { .. } => (FailedPrecondition, "OUTCOME_RECORDED"),
         Refusal::NotDenied(_) => (FailedPrecondition, "NOT_DENIED"),
-        Refusal::NoSuchMail(_) => (NotFound, "NOT_FOUND"),
+        Refusal::NoSuchMail(_) | Refusal::NoSuchChange => (NotFound, "NOT_FOUND"),
+        Refusal::MayNotAccept(_) => (PermissionDenied, "NOT_ROUTED"),
         Refusal::MailNotRetryable { .. } => (FailedPrecondition, "MAIL_NOT_RETRYABLE"),
         Refusal::ClockInDoubt(_) => (FailedPrecondition, "CLOCK_IN_DOUBT"),
-        Refusal::TooManyPending { .. } => (ResourceExhausted, "TOO_MANY_PENDING"),
+        Refusal::TooManyPending { .. } | Refusal::TooManyDefinitions(..) => {
+            (ResourceExhausted, "TOO_MANY_PENDING")
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod auth;
 mod caller;
 mod convert;
 mod counted;
+mod definitions;
 pub mod errors;
 mod for_all;
 mod history;

@@ -332,6 +332,22 @@ impl OperatorService for OperatorDoor {
         super::outbox::retry(&self.0.desk, &operator, request.into_inner()).await
     }
 
+    async fn list_definition_changes(
+        &self,
+        request: Request<proto::ListDefinitionChangesRequest>,
+    ) -> Result<Response<proto::ListDefinitionChangesResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        super::definitions::list(&self.0.desk, &operator, request.into_inner()).await
+    }
+
+    async fn accept_definition(
+        &self,
+        request: Request<proto::AcceptDefinitionRequest>,
+    ) -> Result<Response<proto::AcceptDefinitionResponse>, Status> {
+        let operator = auth::operator(&request)?;
+        super::definitions::accept(&self.0.desk, &operator, request.into_inner()).await
+    }
+
     async fn who_am_i(
         &self,
         request: Request<proto::WhoAmIRequest>,

@@ -68,6 +68,8 @@ pub(super) fn request() -> Request {
         ),
         labels: BTreeMap::from([(text("env"), text("staging"))]),
         not_covered: Vec::new(),
+        evidence: Vec::new(),
+        definition_changed: String::new(),
     };
     let groups = BTreeSet::from([text("ops"), text("security")]);
     let clauses = vec![Clause { route: text("destructive"), groups, approvals: 2 }];

@@ -24,6 +24,7 @@ pub const REASONS: &[&str] = &[
     "OWN_CALL",
     "NOT_ROUTED",
     "NOT_FOUND",
+    "NO_SUCH_ROUTE",
     "NOT_ENOUGH_OPERATORS",
     "DIGEST_MISMATCH",
     "NOT_PENDING",

@@ -100,8 +100,14 @@ kinds! {
     CallAllowed "call_allowed",
     /// A call that was denied without holding.
     CallDenied "call_denied",
+    /// A call that was refused because a limit was used up.
+    CallLimited "call_limited",
     /// A call that a dry run let pass, and that would have been held without it.
     CallWouldBeHeld "call_would_be_held",
+    /// A tool's definition is not what it was.
+    DefinitionChanged "tool_definition_changed",
+    /// An operator accepted a tool's new definition.
+    DefinitionAccepted "tool_definition_accepted",
     /// A mail was taken by its server.
     MailSent "mail_sent",
     /// A mail could not be delivered for now; said once of each.
@@ -199,6 +205,11 @@ impl Entry {
         }
     }
 
+    /// About a tool of a server behind a caller.
+    pub fn about_tool(kind: Kind, caller: &str, server: &str, tool: &str) -> Self {
+        Entry { caller: said(caller), server: said(server), tool: said(tool), ..Entry::new(kind) }
+    }
+
     /// About a request, as it is after what happened.
     pub fn about(kind: Kind, request: &Request) -> Self {
         Entry {
@@ -217,6 +228,13 @@ impl Entry {
     pub fn text(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
             put(&mut self.more, name, value);
+        }
+    }
+
+    /// Adds a list of texts to the payload; an empty one is left out.
+    pub fn texts(&mut self, name: &str, values: &[String]) {
+        if !values.is_empty() {
+            self.member(name, &Json::array(values.iter().map(String::as_str)));
         }
     }
 
@@ -246,10 +264,9 @@ impl Entry {
             let labels = call.labels.iter();
             self.member("labels", &Json::object(labels.map(|(k, v)| (k, Json::from(v.as_str())))));
         }
-        if !call.not_covered.is_empty() {
-            let lines = call.not_covered.iter().map(|line| Json::from(line.as_str()));
-            self.member("not_covered", &Json::Array(lines.collect()));
-        }
+        self.texts("not_covered", &call.not_covered);
+        self.texts("evidence", &call.evidence);
+        self.text("definition_changed", &call.definition_changed);
     }
 
     /// Adds a decision, and names the operator in the column.
@@ -265,10 +282,7 @@ impl Entry {
 
     /// Adds for whom a queued mail has become pointless, if for anyone.
     pub fn not_mailed(&mut self, operators: &[String]) {
-        if !operators.is_empty() {
-            let names = operators.iter().map(|name| Json::from(name.as_str())).collect();
-            self.member("mail_not_needed", &Json::Array(names));
-        }
+        self.texts("mail_not_needed", operators);
     }
 
     /// Everything that the entry says, as it is hashed.

@@ -101,6 +101,17 @@ pub enum Refusal {
         /// Why not, and what to do.
         why: String,
     },
+    /// No such change of a definition, or not the asker's.
+    #[error("no such change of a tool's definition, or not yours")]
+    NoSuchChange,
+    /// This person may not accept it.
+    #[error("you may look at this tool's definition, but not accept it: {0}")]
+    MayNotAccept(String),
+    /// All changes of definitions that are remembered wait.
+    #[error(
+        "{0} tools of caller {1} wait with a changed definition, which is the limit; accept some (`holdpoint policy accept`)"
+    )]
+    TooManyDefinitions(i64, String),
     /// A limit on pending requests.
     #[error(
         "{who} has {limit} requests pending, which is the limit ({key}); wait for decisions or withdraw some"

@@ -27,6 +27,7 @@ pub mod change;
 pub mod clock;
 pub mod copy;
 pub mod decide;
+pub mod definitions;
 pub mod ending;
 pub mod error;
 pub mod export;

@@ -12,6 +12,8 @@ pub enum NotHeld {
     Allowed,
     /// It was denied.
     Denied,
+    /// A limit was used up.
+    Limited,
     /// A dry run let it pass; without that, it would have been held.
     WouldBeHeld,
 }
@@ -21,6 +23,7 @@ impl NotHeld {
         match self {
             NotHeld::Allowed => Kind::CallAllowed,
             NotHeld::Denied => Kind::CallDenied,
+            NotHeld::Limited => Kind::CallLimited,
             NotHeld::WouldBeHeld => Kind::CallWouldBeHeld,
         }
     }
@@ -33,7 +36,7 @@ pub struct Recorded {
     pub call: Call,
     /// What was done with it.
     pub verdict: NotHeld,
-    /// Why it was denied, or by which rule it would have been held.
+    /// Why it was refused, or by which rule it would have been held.
     pub reason: String,
     /// Keep the digest but not the arguments.
     pub digest_only: bool,

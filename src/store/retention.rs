@@ -1,7 +1,8 @@
 //! Retention: erases what is older than people want to keep.
 //!
 //! Erased are what audit entries say (the payloads), their words in the text index,
-//! and requests that ended, with decisions, mails, former call ids and handles. What
+//! requests that ended, with decisions, mails, former call ids and handles, and changes
+//! of tools' definitions, accepted or not (who reports one again, asks again). What
 //! stays of an entry is its place in the chain, its time and kind, and the salted hash of
 //! what it said: so the chain verifies as before. Kept are requests that are pending,
 //! approved and unused or running, denials that are remembered, and the entries
@@ -23,7 +24,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::audit::{self, Entry, Kind};
 use super::error::StoreError;
 use super::tx::Tx;
-use super::{mail, query, text_index};
+use super::{definitions, mail, query, text_index};
 use crate::call::ids::RequestId;
 use crate::call::json::Json;
 use crate::call::time::Time;
@@ -31,6 +32,9 @@ use crate::call::time::Time;
 /// Requests that one step erases at most. A decision that comes meanwhile waits for
 /// it, for some 4 ms.
 const REQUESTS: i64 = 16;
+
+/// Changes of definitions that one step erases at most. Each has up to 32 KiB.
+const DEFINITIONS: i64 = 16;
 
 /// Payloads that one step erases at most, and bytes of them after which it ends. To
 /// take a payload of 1 KB out of the text index, word by word, is half a millisecond.
@@ -83,10 +87,11 @@ pub fn begin(tx: &mut Tx<'_>, keep: Duration) -> Result<Option<Run>, StoreError>
         .optional()?;
     let payloads = last - done - kept;
     let left = left_over(tx.conn, done)?;
-    if payloads == 0 && any.is_none() && !left {
+    let any = any.is_some() || definitions::is_any_older(tx.conn, before)?;
+    if payloads == 0 && !any && !left {
         return Ok(None);
     }
-    if payloads > 0 || any.is_some() {
+    if payloads > 0 || any {
         let mut entry = Entry::new(Kind::Erased);
         if payloads > 0 {
             entry.member("first", &Json::from(done + 1));
@@ -116,9 +121,10 @@ fn left_over(conn: &Connection, up_to: i64) -> Result<bool, StoreError> {
 fn requests_before(conn: &Connection, before: Time) -> Result<i64, StoreError> {
     let newest: Option<i64> =
         conn.prepare_cached("SELECT max(n) FROM requests")?.query_row([], |row| row.get(0))?;
+    let Some(newest) = newest else { return Ok(0) };
     let mut from =
         conn.prepare_cached("SELECT created FROM requests WHERE n >= ? ORDER BY n LIMIT 1")?;
-    let (mut low, mut past) = (0, newest.unwrap_or(0) + 1);
+    let (mut low, mut past) = (0, newest + 1);
     while low < past {
         let middle = low + (past - low) / 2;
         if from.query_row([middle], |row| row.get::<_, i64>(0))? >= before.0 {
@@ -134,6 +140,9 @@ fn requests_before(conn: &Connection, before: Time) -> Result<i64, StoreError> {
 pub fn step(tx: &mut Tx<'_>, run: Run) -> Result<Option<Run>, StoreError> {
     if run.request < run.last_request {
         return requests(tx, run).map(Some);
+    }
+    if definitions::erase(tx.conn, run.before, DEFINITIONS)? > 0 {
+        return Ok(Some(run));
     }
     payloads(tx, run)
 }

@@ -23,7 +23,7 @@ pub(super) const COLUMNS: &str = "id, status, digest, caller, client, session, o
      policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement, created, \
      deadline, ended, asked_again, denial_lifted, resumed, identical_to, may_have_run, use, lapses, \
      used, outcome_expected, outcome, outcome_detail, outcome_at, lease_until, \
-     reach_by, unreached, unreached_why, looks";
+     reach_by, unreached, unreached_why, looks, evidence, definition_changed";
 
 /// Where in [`COLUMNS`] it says how many looked.
 const LOOKS: usize = 42;
@@ -63,6 +63,10 @@ fn requirement_of(text: &str) -> Result<Requirement, StoreError> {
     Ok(Requirement { clauses: clauses.collect::<Result<_, _>>()? })
 }
 
+fn texts(lines: &[String]) -> String {
+    Json::array(lines.iter().map(String::as_str)).to_text()
+}
+
 fn labels_of(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
     if text == "{}" {
         return Ok(BTreeMap::new());
@@ -76,18 +80,17 @@ fn labels_of(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
 pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreError> {
     let call = &request.call;
     let labels = Json::object(call.labels.iter().map(|(k, v)| (k, Json::from(v.as_str()))));
-    let not_covered = call.not_covered.iter().map(|line| Json::from(line.as_str())).collect();
     let may_have_run: Vec<u8> = request.may_have_run.iter().flat_map(|id| *id.as_bytes()).collect();
     conn.prepare_cached(
         "INSERT INTO requests (id, status, digest, caller, client, session, on_behalf_of, call_id,
            server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule,
            policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement,
-           created, deadline, identical_to, may_have_run, reach_by)
+           created, deadline, identical_to, may_have_run, reach_by, evidence, definition_changed)
          VALUES (:id, :status, :digest, :caller, :client, :session, :on_behalf_of, :call_id,
            :server, :tool, :category, :risk, :agent_name, :agent_version, :arguments,
            :hidden_values, :rule, :policy_revision, :tool_definition_hash, :explanation, :labels,
            :not_covered, :requirement, :created, :deadline, :identical_to, :may_have_run,
-           :reach_by)",
+           :reach_by, :evidence, :definition_changed)",
     )?
     .execute(named_params! {
         ":id": request.id.as_bytes(),
@@ -111,7 +114,9 @@ pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreEr
         ":tool_definition_hash": call.tool_definition_hash,
         ":explanation": call.explanation,
         ":labels": labels.to_text(),
-        ":not_covered": Json::Array(not_covered).to_text(),
+        ":not_covered": texts(&call.not_covered),
+        ":evidence": texts(&call.evidence),
+        ":definition_changed": call.definition_changed,
         ":requirement": requirement_text(&request.requirement),
         ":created": request.created.0,
         ":deadline": request.deadline.0,
@@ -256,7 +261,10 @@ fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
     let time =
         |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Time));
     let id = |column: usize| Ok::<_, rusqlite::Error>(RequestId::from_bytes(row.get(column)?));
-    let not_covered = stored_json(row.get_ref(21)?.as_str().map_err(|_| corrupt("not_covered"))?)?;
+    let lines = |column: usize, name| {
+        let text = row.get_ref(column)?.as_str().map_err(|_| corrupt(name))?;
+        Ok::<_, StoreError>(strings(&stored_json(text)?).map(str::to_owned).collect())
+    };
     let may_have_run: Vec<u8> = row.get(30)?;
     let call = Call {
         caller: row.get(3)?,
@@ -279,7 +287,9 @@ fn request_of(row: &Row<'_>) -> Result<Request, StoreError> {
         tool_definition_hash: row.get(18)?,
         explanation: row.get(19)?,
         labels: labels_of(row.get_ref(20)?.as_str().map_err(|_| corrupt("labels"))?)?,
-        not_covered: strings(&not_covered).map(str::to_owned).collect(),
+        not_covered: lines(21, "not_covered")?,
+        evidence: lines(43, "evidence")?,
+        definition_changed: row.get(44)?,
     };
     Ok(Request {
         id: id(0)?,

@@ -77,6 +77,8 @@ fn call(n: usize) -> Call {
         explanation: String::new(),
         labels: Default::default(),
         not_covered: Vec::new(),
+        evidence: Vec::new(),
+        definition_changed: String::new(),
     }
 }
 

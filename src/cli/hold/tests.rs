@@ -84,6 +84,7 @@ impl CallerService for Fake {
         withdraw_approval(WithdrawApprovalRequest) -> WithdrawApprovalResponse;
         list_my_requests(ListMyRequestsRequest) -> ListMyRequestsResponse;
         record_calls(RecordCallsRequest) -> RecordCallsResponse;
+        report_definition(ReportDefinitionRequest) -> ReportDefinitionResponse;
     }
 }
 
@@ -107,6 +108,8 @@ impl OperatorService for Fake {
         list_mail(ListMailRequest) -> ListMailResponse;
         retry_mail(RetryMailRequest) -> RetryMailResponse;
         confirm_clock(ConfirmClockRequest) -> ConfirmClockResponse;
+        list_definition_changes(ListDefinitionChangesRequest) -> ListDefinitionChangesResponse;
+        accept_definition(AcceptDefinitionRequest) -> AcceptDefinitionResponse;
     }
 }
 

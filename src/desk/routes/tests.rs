@@ -13,6 +13,7 @@ fn route(name: &str) -> RouteConfig {
         tools: Vec::new(),
         categories: Vec::new(),
         risks: Vec::new(),
+        labels: BTreeMap::new(),
         ask: BTreeSet::new(),
         approvals: 1,
         timeout: None,
@@ -26,7 +27,18 @@ fn globs(patterns: &[&str]) -> Vec<globset::Glob> {
 }
 
 fn facts<'a>(server: &'a str, tool: &'a str) -> Facts<'a> {
-    Facts { server, tool, category: Category::Write, risk: Risk::Low }
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    let (category, risk) = (Category::Write, Risk::Low);
+    Facts { server, tool, category, risk, labels: &NONE, also: "" }
+}
+
+/// Where the caller names no route that there is not.
+fn asked_of(
+    routes: &Routes,
+    facts: &Facts<'_>,
+    timeout: Option<Duration>,
+) -> (Requirement, Duration) {
+    routes.requirement(facts, timeout).expect("the route that is named")
 }
 
 fn names(requirement: &Requirement) -> Vec<&str> {
@@ -40,7 +52,7 @@ fn applied(routes: &[RouteConfig], facts: &Facts<'_>) -> Vec<String> {
         // Groups of their own, so that none implies another.
         route.ask = BTreeSet::from([n.to_string()]);
     }
-    let (requirement, _) = Routes::new(&routes, DEFAULT).requirement(facts, None);
+    let (requirement, _) = asked_of(&Routes::new(&routes, DEFAULT), facts, None);
     names(&requirement).iter().map(|name| (*name).to_owned()).collect()
 }
 
@@ -52,7 +64,7 @@ fn without_a_matching_route_every_operator_is_asked_for_one_approval() {
         timeout: Some(Duration::from_secs(5)),
         ..route("other")
     };
-    let (requirement, timeout) = Routes::new(&[other], DEFAULT).requirement(&facts("s", "t"), None);
+    let (requirement, timeout) = asked_of(&Routes::new(&[other], DEFAULT), &facts("s", "t"), None);
     assert_eq!(requirement.clauses, [built_in()]);
     assert_eq!(timeout, DEFAULT);
 }
@@ -62,7 +74,7 @@ fn globs_match_whole_names_with_case() {
     let with = |pattern: &str| RouteConfig { tools: globs(&[pattern]), ..route("r") };
     let matches = |pattern: &str, tool: &str| {
         let routes = Routes::new(&[with(pattern)], DEFAULT);
-        names(&routes.requirement(&facts("s", tool), None).0) == ["r"]
+        names(&asked_of(&routes, &facts("s", tool), None).0) == ["r"]
     };
     for (pattern, tool) in [
         ("delete", "delete"),
@@ -148,11 +160,11 @@ fn of_several_routes_the_strictest_of_each_holds() {
         ],
         DEFAULT,
     );
-    let (requirement, timeout) = routes.requirement(&facts("s", "t"), None);
+    let (requirement, timeout) = asked_of(&routes, &facts("s", "t"), None);
     // "one" and "anyone" ask nothing that the others do not.
     assert_eq!(names(&requirement), ["two", "security"]);
     assert_eq!(timeout, Duration::from_secs(600));
-    let asked = |n| routes.requirement(&facts("s", "t"), seconds(n)).1;
+    let asked = |n| asked_of(&routes, &facts("s", "t"), seconds(n)).1;
     assert_eq!(asked(60), Duration::from_secs(60));
     assert_eq!(asked(7200), Duration::from_secs(600));
 }
@@ -163,9 +175,9 @@ fn the_default_time_holds_only_where_nobody_says() {
     let silent = Routes::new(&[route("silent")], DEFAULT);
     let long = Routes::new(&[long], DEFAULT);
     let call = facts("s", "t");
-    assert_eq!(silent.requirement(&call, None).1, DEFAULT);
-    assert_eq!(silent.requirement(&call, Some(DEFAULT * 2)).1, DEFAULT * 2);
-    assert_eq!(long.requirement(&call, None).1, DEFAULT * 4);
+    assert_eq!(asked_of(&silent, &call, None).1, DEFAULT);
+    assert_eq!(asked_of(&silent, &call, Some(DEFAULT * 2)).1, DEFAULT * 2);
+    assert_eq!(asked_of(&long, &call, None).1, DEFAULT * 4);
 }
 
 #[test]
@@ -178,7 +190,7 @@ fn clauses_that_say_the_same_are_shown_once() {
         ..route(name)
     };
     let clauses = |routes: &[RouteConfig]| {
-        let (requirement, _) = Routes::new(routes, DEFAULT).requirement(&facts("s", "t"), None);
+        let (requirement, _) = asked_of(&Routes::new(routes, DEFAULT), &facts("s", "t"), None);
         names(&requirement).join(" ")
     };
     let none = BTreeSet::new();
@@ -188,4 +200,54 @@ fn clauses_that_say_the_same_are_shown_once() {
     // Two of a wider group is not implied by one of a narrower.
     assert_eq!(clauses(&[with("wide", &wide, 2), with("narrow", &narrow, 1)]), "wide narrow");
     assert_eq!(clauses(&[with("all", &none, 2), with("x", &wide, 2), with("y", &narrow, 2)]), "y");
+}
+
+#[test]
+fn a_label_is_matched_where_a_call_has_it_and_nowhere_else() {
+    let glob = |pattern: &str| globs(&[pattern]).remove(0);
+    let labels =
+        BTreeMap::from([("team".to_owned(), glob("plat*")), ("env".to_owned(), glob("prod"))]);
+    let routes = [RouteConfig { labels, ..route("platform") }, route("all")];
+    let asked = |labels: &[(&str, &str)]| {
+        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        applied(&routes, &Facts { labels: &labels, ..facts("s", "t") })
+    };
+    assert_eq!(asked(&[("team", "platform"), ("env", "prod"), ("x", "y")]), ["platform", "all"]);
+    for labels in [&[][..], &[("team", "platform")], &[("team", "data"), ("env", "prod")]] {
+        assert_eq!(asked(labels), ["all"], "{labels:?}");
+    }
+}
+
+#[test]
+fn a_route_that_the_caller_names_adds_and_never_takes_away() {
+    let group = |name: &str| BTreeSet::from([name.to_owned()]);
+    let second = RouteConfig {
+        servers: globs(&["nowhere"]),
+        ask: group("security"),
+        timeout: Some(DEFAULT / 2),
+        ..route("second")
+    };
+    let weak =
+        RouteConfig { servers: globs(&["nowhere"]), timeout: Some(DEFAULT * 2), ..route("weak") };
+    let ops = RouteConfig { ask: group("ops"), approvals: 2, ..route("ops") };
+    let routes = Routes::new(&[second.clone(), weak.clone(), ops], DEFAULT);
+    let named = |also| asked_of(&routes, &Facts { also, ..facts("s", "t") }, None);
+    let (requirement, timeout) = named("second");
+    assert_eq!((names(&requirement), timeout), (vec!["ops", "second"], DEFAULT / 2));
+    // What matches already is not asked twice, and what asks for less changes nothing.
+    assert_eq!(names(&named("ops").0), ["ops"]);
+    let (requirement, timeout) = named("weak");
+    assert_eq!((names(&requirement), timeout), (vec!["ops"], DEFAULT));
+    assert_eq!(requirement.clauses[0].approvals, 2);
+    // Where no route matches, beside what is asked of anybody.
+    let alone = Routes::new(&[second, weak], DEFAULT);
+    let (requirement, _) = asked_of(&alone, &Facts { also: "second", ..facts("s", "t") }, None);
+    assert_eq!(names(&requirement), ["second"]);
+    assert_eq!(requirement.clauses[0].groups, group("security"));
+
+    for also in ["Second", "elsewhere", BUILT_IN] {
+        let refused = routes.requirement(&Facts { also, ..facts("s", "t") }, None);
+        let error = refused.expect_err("no such route").to_string();
+        assert!(error.contains(also) && error.contains("not held"), "{error}");
+    }
 }

@@ -60,6 +60,8 @@ fn made_up(now: Time) -> Request {
         explanation: text("The table was moved last week and is no longer read."),
         labels: BTreeMap::new(),
         not_covered: Vec::new(),
+        evidence: Vec::new(),
+        definition_changed: String::new(),
     };
     let clause = Clause { route: text("sample"), groups: BTreeSet::new(), approvals: 1 };
     let requirement = Requirement { clauses: vec![clause] };

@@ -121,6 +121,11 @@ impl State {
         Ok(pinned)
     }
 
+    /// Whether a tool was as pinned a moment ago, from memory.
+    pub fn is_pinned(&self, server: &str, tool: &str, hash: &str) -> bool {
+        self.shared.known.has(server, tool, hash)
+    }
+
     /// Pins this definition, whether it was seen here or not: an operator has
     /// accepted it. Any other, the one pinned before too, is a change from now on.
     ///

@@ -2,6 +2,7 @@
 
 mod clock;
 mod copies;
+mod definitions;
 mod find;
 mod history;
 mod lives;
@@ -297,6 +298,8 @@ pub fn call(client: &str, session: &str, n: u64) -> Call {
         explanation: String::new(),
         labels: BTreeMap::new(),
         not_covered: Vec::new(),
+        evidence: Vec::new(),
+        definition_changed: String::new(),
     }
 }
 

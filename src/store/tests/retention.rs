@@ -81,6 +81,26 @@ fn what_is_old_is_erased_and_the_chain_stays_whole() {
     assert_eq!(rows, [1, 0, 1, 1, 3, 7]);
 }
 
+/// A proxy that only records what it let pass never asks for anything.
+#[test]
+fn a_history_without_any_request_is_erased_too() {
+    let mut plain = Plain::new();
+    let calls = [crate::store::record::Recorded {
+        call: call("client", "s", 1),
+        verdict: crate::store::record::NotHeld::Allowed,
+        reason: String::new(),
+        digest_only: false,
+    }];
+    plain.run(|tx| crate::store::record::record_calls(tx, &calls)).expect("recorded");
+    index_all(&mut plain);
+    plain.pass(DAY * 3);
+    erase(&mut plain, DAY);
+    let left = "SELECT count(*) FROM audit_body JOIN audit USING (seq) WHERE kind = 'call_allowed'";
+    let left: i64 = plain.conn.query_row(left, [], |row| row.get(0)).expect("counted");
+    assert_eq!(left, 0);
+    plain.assert_chain_is_whole();
+}
+
 #[test]
 fn what_is_open_or_remembered_is_never_erased() {
     let mut plain = Plain::new();

@@ -149,6 +149,13 @@ impl CallerService for Minimal {
     ) -> Answer<proto::RecordCallsResponse> {
         none()
     }
+
+    async fn report_definition(
+        &self,
+        _: Request<proto::ReportDefinitionRequest>,
+    ) -> Answer<proto::ReportDefinitionResponse> {
+        none()
+    }
 }
 
 #[tonic::async_trait]
@@ -238,6 +245,20 @@ impl OperatorService for Minimal {
         &self,
         _: Request<proto::ConfirmClockRequest>,
     ) -> Answer<proto::ConfirmClockResponse> {
+        none()
+    }
+
+    async fn list_definition_changes(
+        &self,
+        _: Request<proto::ListDefinitionChangesRequest>,
+    ) -> Answer<proto::ListDefinitionChangesResponse> {
+        none()
+    }
+
+    async fn accept_definition(
+        &self,
+        _: Request<proto::AcceptDefinitionRequest>,
+    ) -> Answer<proto::AcceptDefinitionResponse> {
         none()
     }
 
