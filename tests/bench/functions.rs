@@ -21,7 +21,7 @@ use holdpoint::desk::intake::Intake;
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
 use holdpoint::policy::{Counters, LimitKey, Take};
-use holdpoint::proxy::state::{Clocks, State};
+use holdpoint::proxy::state::{self, Clocks};
 use holdpoint::store::audit::{Entry, Kind, body_hash, entry_hash};
 use holdpoint::store::pending::PendingCounts;
 use holdpoint::store::tx::{Head, State};
@@ -127,7 +127,7 @@ fn audit(c: &mut Criterion) {
 }
 
 /// A call that takes a place of a limit, as the gate does it: by a task of a runtime.
-async fn take(state: State, key: String, times: u64) {
+async fn take(state: state::State, key: String, times: u64) {
     const MAX: u32 = 1000;
     // Short, so that each sweeps one that is free again.
     const WINDOW: Duration = Duration::from_millis(2);
@@ -145,7 +145,7 @@ async fn take(state: State, key: String, times: u64) {
 
 fn limits(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let state = State::open(dir.path()).expect("a state file");
+    let state = state::State::open(dir.path()).expect("a state file");
     for tasks in [1, 8] {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(tasks as usize).enable_time().build();

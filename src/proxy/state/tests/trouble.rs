@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rusqlite::Connection;
 
-use super::super::FILE;
+use super::super::{FILE, sql};
 use super::*;
 
 fn refused(folder: &TempDir) -> String {
@@ -97,10 +97,7 @@ async fn a_file_that_is_damaged_under_a_running_proxy_refuses_calls_until_it_is_
     let (folder, state) = fresh();
     let machine = Machine::new();
     assert!(passes(&state, &machine, sliding("a", 1, HOUR)).await);
-    let fold = |conn: &Connection| {
-        Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?)
-    };
-    state.turn(fold).await.expect("folded");
+    assert!(state.turn(|conn| Ok(sql::fold(conn)?)).await.expect("folded"));
     let path = folder.path().join(FILE);
     let mut file = fs::OpenOptions::new().write(true).open(&path).expect("opened");
     file.seek(SeekFrom::Start(4096)).expect("there");
@@ -220,4 +217,28 @@ async fn a_judge_that_panics_leaves_nothing_behind() {
     });
     assert!(call.await.expect_err("panicked").is_panic());
     assert!(passes(&state, &machine, sliding("a", 1, HOUR)).await);
+}
+
+/// As a backup that hangs does.
+#[tokio::test]
+async fn somebody_who_reads_without_an_end_does_not_let_the_log_grow_without_one() {
+    let (folder, state) = fresh();
+    let machine = Machine::new();
+    assert!(passes(&state, &machine, sliding("a", 1, HOUR)).await);
+    let shell = Connection::open(folder.path().join(FILE)).expect("opened");
+    shell.execute_batch("BEGIN; SELECT count(*) FROM limits").expect("reading");
+    let grow = |conn: &Connection| {
+        Ok(conn.execute_batch(
+            "INSERT INTO pins (server, tool, hash, text, at) VALUES ('s', 't', 'h', '', 0);
+             UPDATE pins SET text = printf('%.*c', 70000000, 'x')",
+        )?)
+    };
+    state.turn(grow).await.expect("written");
+    let error = take(&state, machine.clocks, vec![sliding("b", 1, HOUR)]).await;
+    let error = error.expect_err("too long");
+    assert_eq!(error.why, Why::LogTooLong);
+    assert!(error.to_string().contains("64 MiB"), "{error}");
+    shell.execute_batch("ROLLBACK").expect("ended");
+    assert!(passes(&state, &machine, sliding("b", 1, HOUR)).await);
+    assert!(!passes(&state, &machine, sliding("a", 1, HOUR)).await);
 }
