@@ -16,7 +16,7 @@ use crate::proto::{
     Agent, AuditEntry, Clause, Decision, GetRequestResponse, Look, Mail, Notice, Request,
 };
 
-fn view(width: usize, terminal: bool, colour: bool) -> View {
+pub(super) fn view(width: usize, terminal: bool, colour: bool) -> View {
     let now = Time::parse("2026-11-22T12:53:00Z").expect("valid");
     View { now, zone: Zone::fixed(3600, "CET"), terminal, width, colour }
 }

@@ -369,7 +369,7 @@ impl Page<'_> {
 
 /// A line in pieces of at most the terminal's width; every piece but the first
 /// begins with an arrow, a little further in than the line itself.
-fn wrapped(text: &str, view: &View) -> Vec<String> {
+pub(super) fn wrapped(text: &str, view: &View) -> Vec<String> {
     if !view.terminal || text.width() <= view.width {
         return vec![text.to_owned()];
     }

@@ -1,6 +1,9 @@
 //! `holdpoint policy`: check a policy, and ask it what it says of a tool.
 //!
-//! Offline: what the proxy would do is told by the same functions that it asks.
+//! What the proxy would do is told by the same functions that it asks.
+
+mod accept;
+mod difference;
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, note};
+use super::state::Globals;
 use super::text::{count, safe};
 use crate::call::json::Json;
 use crate::config::{duration, file, printable};
@@ -25,6 +29,7 @@ pub enum PolicyCommand {
         file: PathBuf,
     },
     Explain(ExplainArgs),
+    Accept(accept::AcceptArgs),
 }
 
 /// Say what happens to calls of a tool, and which line says so.
@@ -50,11 +55,12 @@ pub struct ExplainArgs {
 }
 
 /// Runs the command.
-pub fn run(command: PolicyCommand) -> Done {
+pub async fn run(globals: &Globals, command: PolicyCommand) -> Done {
     let mut out = Output::stdout();
     match command {
         PolicyCommand::Check { file } => out.line(&checked(&read(&file)?))?,
         PolicyCommand::Explain(args) => out.text(&explained(read(&args.file)?, &args))?,
+        PolicyCommand::Accept(args) => accept::run(globals, args).await?,
     }
     out.flush()
 }
@@ -163,7 +169,7 @@ mod tests {
     fn a_policy_that_cannot_be_used_ends_with_2() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("policy.yaml");
-        let check = || run(PolicyCommand::Check { file: file.clone() });
+        let check = || Ok::<_, Failure>(checked(&read(&file)?));
         let missing = check().expect_err("no file");
         assert_eq!(missing.exit, exit::USAGE);
         assert!(missing.what.contains("policy.yaml"), "{missing}");
