@@ -104,7 +104,7 @@ fn explained(policy: Policy, args: &ExplainArgs) -> String {
     let call = Call {
         server: &args.server,
         tool: &args.tool,
-        definition: Some(&Tool { annotations }),
+        definition: Some(&Tool::saying(annotations)),
         arguments: &Json::Object(Vec::new()),
         from: From::default(),
         at: chrono::Utc::now(),

@@ -18,6 +18,7 @@ use crate::config::duration;
 use crate::proto;
 use crate::proxy::config::DEFAULT_HOLD;
 use crate::proxy::gate::{self, Gate, Policies, Settings};
+use crate::proxy::state::State;
 use crate::proxy::stdio::{self, Between, Ended};
 use crate::telemetry::Logging;
 
@@ -31,8 +32,7 @@ const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct ProxyArgs {
-    /// The policy (YAML) [default: tools that say they only read, on a trusted
-    /// server, pass; everything else is held]
+    /// The policy (YAML) [default: what only reads passes, everything else is held]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// With --config: only say whether the file is right
@@ -58,6 +58,13 @@ pub struct ProxyArgs {
     /// [default: keep]
     #[arg(long, value_enum)]
     on_cancel: Option<OnCancel>,
+    /// What the history says of calls that are allowed: nothing, that they were made
+    /// and their digest, or all of them before they run [default: hash]
+    #[arg(long, value_enum)]
+    record: Option<Record>,
+    /// On whose behalf the client calls: who that is cannot approve its calls
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Hold nothing; record what would have been held
     #[arg(long)]
     dry_run: bool,
@@ -70,6 +77,13 @@ pub struct ProxyArgs {
 enum OnCancel {
     Keep,
     Withdraw,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Record {
+    Off,
+    Hash,
+    Full,
 }
 
 const EXAMPLE: &str = "\
@@ -117,10 +131,11 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     let has_policy = args.policy.is_some();
     short_enough("--name", &server)?;
     args.session.as_deref().map_or(Ok(()), |session| short_enough("--session", session))?;
+    args.user.as_deref().map_or(Ok(()), |user| short_enough("--user", user))?;
     let trusted = if args.trusted { vec![server.clone()] } else { Vec::new() };
     let policies = Policies::open(args.policy, trusted)
         .map_err(|error| Failure::usage(error.to_string(), "Nothing was started."))?;
-    if has_policy && !policies.now().names(&server) {
+    if has_policy && !policies.now(&server).names(&server) {
         note(&format!(
             "holdpoint: the policy names no server \"{}\", so its defaults hold for every tool; \
              --name says what this server is called",
@@ -133,9 +148,16 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
             None | Some(OnCancel::Keep) => gate::OnCancel::Keep,
             Some(OnCancel::Withdraw) => gate::OnCancel::Withdraw,
         },
+        record: match args.record {
+            None | Some(Record::Hash) => gate::Record::Hash,
+            Some(Record::Off) => gate::Record::Off,
+            Some(Record::Full) => gate::Record::Full,
+        },
+        // Each process is one session: who starts it decides how many there are.
+        sessions_per_hour: None,
         answer_within: None,
     };
-    let gate = Gate::new(client.caller(), policies, settings);
+    let gate = Gate::new(client.caller(), policies, state(globals)?, settings);
     tokio::spawn(tell_if_away(client));
     let session =
         args.session.unwrap_or_else(|| format!("stdio-{}", uuid::Uuid::new_v4().simple()));
@@ -146,7 +168,7 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     }
     let hold = args.hold.unwrap_or(DEFAULT_HOLD).max(SHORTEST_HOLD);
     let mut forward = Forward::listen()?;
-    let between = Between { command, server, session, hold };
+    let between = Between { command, server, session, user: args.user.unwrap_or_default(), hold };
     let ended =
         stdio::run(gate, between, async move |mut process| forward.until_ended(&mut process).await)
             .await;
@@ -161,6 +183,14 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
             Err(Failure::new(what, "Check the command and PATH.").with_exit(code))
         }
     }
+}
+
+/// What proxies remember: limits, counters, definitions of tools.
+fn state(globals: &Globals) -> Done<State> {
+    let paths = globals.paths()?;
+    State::open(&paths.dir).map_err(|error| {
+        Failure::new(error.to_string(), "Nothing was started.").with_exit(exit::CANNOT_RUN)
+    })
 }
 
 /// Programs that start others: their own name would stand for every server that

@@ -53,6 +53,9 @@ mod patterns;
 mod problem;
 #[cfg(test)]
 mod tests;
+// Not called yet: the top level of a document is read by its own part.
+#[cfg_attr(not(test), expect(dead_code))]
+mod tools;
 mod values;
 mod yaml;
 
@@ -201,9 +204,15 @@ impl Policy {
         false
     }
 
+    /// Whether any tool of this server may be hidden.
+    pub fn hides_any(&self, server: &str) -> bool {
+        let _ = server;
+        false
+    }
+
     /// Whether an agent is not to see this tool, nor to call it.
-    pub fn hides(&self, server: &str, tool: &str) -> bool {
-        let _ = (server, tool);
+    pub fn hides(&self, server: &str, tool: &str, definition: Option<&judging::Tool>) -> bool {
+        let _ = (server, tool, definition);
         false
     }
 

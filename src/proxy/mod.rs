@@ -14,6 +14,7 @@
 //! | [`http`] | door: many clients and servers, over Streamable HTTP |
 //! | [`gate`] | the engine: judge, hold, run once, report; knows no transport |
 //! | [`upstream`] | the server: a child process, or a URL |
+//! | [`state`] | what it remembers over restarts: limits, counters, definitions of tools |
 //! | [`config`] | the proxy's TOML file, for the HTTP door |
 //! | [`answer`] | pure: what we answer ourselves, per era, and its words |
 //!
@@ -27,6 +28,7 @@ pub mod gate;
 pub mod http;
 pub mod lines;
 pub mod message;
+pub mod state;
 pub mod stdio;
 pub mod upstream;
 

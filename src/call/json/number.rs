@@ -4,6 +4,8 @@
 //! canonical text, two of different value never do. Must never: pass through a
 //! double, which cannot tell 9007199254740993 from 9007199254740992.
 
+use std::cmp::Ordering;
+
 /// The furthest exponent accepted, as written and once normalised. JSON sets no
 /// limit; without one, twelve bytes (`1e999999999`) would stand for a number
 /// that some other reader expands into a gigabyte.
@@ -41,6 +43,16 @@ impl Number {
     /// The nearest double, if the value is within the range of one. Not exact.
     pub fn as_f64(&self) -> Option<f64> {
         self.0.parse().ok().filter(|f: &f64| f.is_finite())
+    }
+
+    /// Which of two exact values is the larger.
+    pub fn compare(&self, other: &Number) -> Ordering {
+        let (mine, other) = (Decimal::of(&self.0), Decimal::of(&other.0));
+        match (mine.sign(), other.sign()) {
+            (-1, -1) => other.size().cmp(&mine.size()),
+            (1, 1) => mine.size().cmp(&other.size()),
+            (mine, other) => mine.cmp(&other),
+        }
     }
 
     /// The exact decimal value in ECMAScript's number layout.
@@ -136,6 +148,22 @@ impl Decimal {
         let digits = significant.trim_end_matches('0').to_owned();
         let point = whole.len() as i64 - leading + exponent_value(exponent);
         Decimal { negative, digits, point }
+    }
+}
+
+impl Decimal {
+    fn sign(&self) -> i8 {
+        match (self.digits.is_empty(), self.negative) {
+            (true, _) => 0,
+            (false, true) => -1,
+            (false, false) => 1,
+        }
+    }
+
+    /// What orders values other than zero by their distance from it: as digits end
+    /// in no zero, of two with the same point the longer text is the larger value.
+    fn size(&self) -> (i64, &str) {
+        (self.point, &self.digits)
     }
 }
 

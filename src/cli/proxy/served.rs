@@ -10,7 +10,7 @@ use crate::cli::signals::Stop;
 use crate::cli::state::Globals;
 use crate::config::printable;
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::gate::{Gate, Policies, Settings};
+use crate::proxy::gate::{Gate, NoPolicy, Policies, Settings};
 use crate::proxy::http::serve::Serving;
 use crate::telemetry::Logging;
 
@@ -23,6 +23,8 @@ pub fn fits(args: &ProxyArgs) -> Done {
         ("--session", args.session.is_some()),
         ("--hold", args.hold.is_some()),
         ("--on-cancel", args.on_cancel.is_some()),
+        ("--record", args.record.is_some()),
+        ("--user", args.user.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -30,7 +32,7 @@ pub fn fits(args: &ProxyArgs) -> Done {
             let what = format!("{flag} is for a command, and --config was given");
             Err(Failure::usage(
                 what,
-                "Write it into the file: policy, name, trusted, hold and on_cancel stand there.",
+                "Write it into the file: policy, name, trusted, hold, on_cancel, record and user stand there.",
             ))
         }
     }
@@ -41,8 +43,13 @@ pub async fn run(globals: &Globals, file: &Path, check: bool, dry_run: bool) -> 
     let (config, warnings) = ProxyConfig::load(file)?;
     let trusted = config.servers.iter().filter(|server| server.trusted);
     let trusted = trusted.map(|server| server.name.clone()).collect();
-    let policies = Policies::open(config.policy.clone(), trusted)
-        .map_err(|error| Failure::usage(error.to_string(), "Mend it."))?;
+    let wrong = |error: NoPolicy| Failure::usage(error.to_string(), "Mend it.");
+    let mut policies = Policies::open(config.policy.clone(), trusted).map_err(wrong)?;
+    for server in &config.servers {
+        if let Some(own) = &server.policy {
+            policies = policies.with_own(&server.name, own.clone()).map_err(wrong)?;
+        }
+    }
     if check {
         warnings.iter().for_each(|warning| note(warning));
         let mut out = Output::stdout();
@@ -58,9 +65,11 @@ pub async fn run(globals: &Globals, file: &Path, check: bool, dry_run: bool) -> 
     let settings = Settings {
         dry_run,
         on_cancel: config.on_cancel,
+        record: config.record,
+        sessions_per_hour: u32::try_from(config.limits.sessions_per_hour).ok(),
         answer_within: Some(config.limits.answer),
     };
-    let gate = Gate::new(client.caller(), policies, settings);
+    let gate = Gate::new(client.caller(), policies, super::state(globals)?, settings);
     let secret = secret(&client)?;
     let serving = Serving::start(&config, gate, &secret)
         .await

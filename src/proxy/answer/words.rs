@@ -21,6 +21,47 @@ pub fn denied_by_policy(reason: &str) -> String {
     )
 }
 
+/// A limit of the policy is used up.
+pub fn limited(reason: &str, again_in: Option<Duration>) -> String {
+    format!("Not run: a limit of the policy is used up. {} {}", sentence(reason), again(again_in))
+}
+
+/// The same for a call that was approved.
+pub fn limited_after_approval(reason: &str, again_in: Option<Duration>) -> String {
+    format!(
+        "Not run yet: it was approved, but a limit of the policy is used up. {} {} The approval stays unused until then.",
+        sentence(reason),
+        again(again_in)
+    )
+}
+
+fn again(again_in: Option<Duration>) -> String {
+    match again_in {
+        // A call that comes a moment too early would be refused once more.
+        Some(wait) => {
+            let wait = duration(wait + Duration::from_millis(999));
+            format!("Making the same call again may pass in {wait}, not sooner.")
+        }
+        None => "Making the same call again may pass later.".to_owned(),
+    }
+}
+
+/// What the policy counts cannot be read or written.
+pub fn cannot_count(why: &str) -> String {
+    format!(
+        "Not run: what the policy has to know of earlier calls cannot be read: {} Tell the user that whoever runs the proxy has to mend it.",
+        sentence(&line(why))
+    )
+}
+
+/// A call that is not to run unrecorded could not be recorded.
+pub fn not_recorded(why: &str) -> String {
+    format!(
+        "Not run: every call has to be recorded before it runs, and this one could not be: {} Making the same call again in a minute may help; if it does not, tell the user.",
+        sentence(&line(why))
+    )
+}
+
 /// A person said no.
 pub fn denied(answer: &proto::ApprovalAnswer) -> String {
     let decision = answer.decisions.last();
@@ -50,7 +91,7 @@ pub const WITHDRAWN: &str =
     "Not run: the request for approval was withdrawn. Making the same call again asks again.";
 
 /// Still pending when this client cannot wait any longer.
-pub fn waiting(held: &Held) -> String {
+pub fn waiting(held: &Held, told: Option<&str>) -> String {
     let left = duration(held.left());
     let (asked, request) = (line(&held.answer.asked), short(&held.answer.id));
     let looked = match held.answer.looked_count {
@@ -64,19 +105,29 @@ pub fn waiting(held: &Held) -> String {
             " The same call was approved before, and it is not known how that ended: look whether it has run already."
         }
     };
-    format!(
+    let said = format!(
         "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked}{before} To go on waiting, make exactly the same call again with the same arguments, in this session: the wait continues where it is. It is not refused, and other arguments would be another request.",
         until = clock(&held.answer.deadline),
-    )
+    );
+    match told {
+        Some(told) => with_told(&said, told),
+        None => said,
+    }
+}
+
+/// With what the policy says of such calls, which whoever runs the proxy wrote.
+pub fn with_told(said: &str, told: &str) -> String {
+    format!("{said} What the policy says of this call: {}", sentence(&line(told)))
 }
 
 /// What is told while it waits.
-pub fn progress(held: &Held, away: bool) -> String {
+pub fn progress(held: &Held, away: bool, told: Option<&str>) -> String {
     let left = duration(held.left());
     let asked = line(&held.answer.asked);
     if away {
         return format!(
-            "waiting for approval by {asked}, {left} left; the approval daemon is away just now"
+            "waiting for approval by {asked}, {left} left; the approval daemon is away just now{}",
+            told.map_or_else(String::new, |told| format!(". {}", line(told)))
         );
     }
     let looked = match held.answer.looked_count {
@@ -85,7 +136,8 @@ pub fn progress(held: &Held, away: bool) -> String {
         1 => "one person has looked".to_owned(),
         n => format!("{n} people have looked"),
     };
-    format!("waiting for approval by {asked}, {left} left, {looked}")
+    let told = told.map_or_else(String::new, |told| format!(". {}", line(told)));
+    format!("waiting for approval by {asked}, {left} left, {looked}{told}")
 }
 
 /// While the daemon was not heard of yet.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::call::time::Time;
 use crate::config::document::Section;
-use crate::config::names::fold;
+use crate::config::names::{fold, name_fault, shortened};
 use crate::config::scalars::span_within;
 use crate::config::{Place, Problems, TokenConfig, identities};
 
@@ -25,6 +25,8 @@ pub struct ClientConfig {
     pub name: String,
     /// One, or two while they are exchanged; none for the client without a token.
     pub tokens: Vec<TokenConfig>,
+    /// On whose behalf it calls; `None`: nobody's in particular.
+    pub user: Option<String>,
     /// How long one attempt is held when the client offers nothing that keeps it
     /// waiting. 1 s to 1 d.
     pub hold: Duration,
@@ -41,7 +43,7 @@ impl Reader<'_> {
     }
 
     fn client(&mut self, section: &Section<'_>, unnamed: Option<&str>) -> Option<ClientConfig> {
-        section.only(&["name", "tokens", "hold"], self.problems);
+        section.only(&["name", "tokens", "hold", "user"], self.problems);
         let name = identities::name(section, "name = \"laptop\"", self.problems);
         let needs_none = unnamed.is_some() && name.as_deref() == unnamed;
         let tokens = match section.item("tokens") {
@@ -51,9 +53,16 @@ impl Reader<'_> {
         let hold = section.text("hold", self.problems).and_then(|(text, place)| {
             span_within("hold", text, &place, (1, 86_400), self.problems)
         });
+        let user = section.text("user", self.problems).and_then(|(text, place)| {
+            let Some(fault) = name_fault(text) else { return Some(text.to_owned()) };
+            let message = format!("`user` {fault}: \"{}\"", shortened(text));
+            self.problems.error(&place, message, "name the person, as the daemon's operators are");
+            None
+        });
         Some(ClientConfig {
             name: name?,
             tokens,
+            user,
             hold: hold.unwrap_or(DEFAULT_HOLD),
             place: section.place.clone(),
         })

@@ -20,6 +20,8 @@ const MIB: u64 = 1024 * KIB;
 pub struct ProxyLimits {
     /// Sessions that one client may have open on servers that are children. 1 to 10,000.
     pub sessions_per_client: usize,
+    /// Sessions that one client may open within an hour, on all servers.
+    pub sessions_per_hour: usize,
     /// Children at the same time, over all clients and servers. 1 to 10,000.
     pub children: usize,
     /// One message, from a client or from a server, in bytes. 4 KiB to 256 MiB.
@@ -38,6 +40,7 @@ impl Default for ProxyLimits {
     fn default() -> ProxyLimits {
         ProxyLimits {
             sessions_per_client: 32,
+            sessions_per_hour: 500,
             children: 64,
             message: (16 * MIB) as usize,
             answer: Duration::from_secs(60 * MINUTE),
@@ -50,7 +53,8 @@ impl Reader<'_> {
     pub(super) fn limits(&mut self, top: &Section<'_>) -> ProxyLimits {
         let mut limits = ProxyLimits::default();
         let Some(section) = top.section("limits", "[limits]", self.problems) else { return limits };
-        let known = ["sessions_per_client", "children", "message", "answer", "idle"];
+        let known =
+            ["sessions_per_client", "sessions_per_hour", "children", "message", "answer", "idle"];
         section.only(&known, self.problems);
         let problems = &mut *self.problems;
         let mut count = |key: &str| {
@@ -58,6 +62,7 @@ impl Reader<'_> {
         };
         limits.sessions_per_client =
             count("sessions_per_client").unwrap_or(limits.sessions_per_client);
+        limits.sessions_per_hour = count("sessions_per_hour").unwrap_or(limits.sessions_per_hour);
         limits.children = count("children").unwrap_or(limits.children);
         let mut span = |key: &str| {
             let (text, place) = section.text(key, problems)?;

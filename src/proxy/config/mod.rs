@@ -26,7 +26,7 @@ use crate::config::{
     ConfigError, Environment, Place, Problems, TlsFiles, credential, file, identities, printable,
 };
 
-use crate::proxy::gate::OnCancel;
+use crate::proxy::gate::{OnCancel, Record};
 
 pub use clients::{ClientConfig, DEFAULT_HOLD};
 pub use door::{HostName, Listen};
@@ -47,10 +47,12 @@ pub struct ProxyConfig {
     pub hosts: Vec<HostName>,
     /// Pages whose scripts may call, as browsers write them in `Origin`.
     pub origins: Vec<String>,
-    /// The policy document; `None`: only what is read-only on a trusted server passes.
+    /// The policy document; `None`: what only reads passes, everything else is held.
     pub policy: Option<PathBuf>,
     /// What a cancelled hold becomes.
     pub on_cancel: OnCancel,
+    /// What the history says of calls that are allowed.
+    pub record: Record,
     /// The client that a request without a token is; `None`: it is nobody.
     pub without_token: Option<String>,
     /// How much the proxy takes on.
@@ -103,7 +105,7 @@ struct Reader<'a> {
 }
 
 /// The keys outside every section, and the sections.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "listen",
     "tls_cert_file",
     "tls_key_file",
@@ -111,6 +113,7 @@ const KEYS: [&str; 11] = [
     "origins",
     "policy",
     "on_cancel",
+    "record",
     "without_token",
     "limits",
     "clients",
@@ -128,6 +131,7 @@ impl Reader<'_> {
             origins: self.origins(top),
             policy: self.path(top, "policy", "name the policy, a YAML file").map(|(path, _)| path),
             on_cancel: self.on_cancel(top),
+            record: self.record(top),
             without_token: self.without_token(top, &listen),
             limits: self.limits(top),
             clients: self.clients(top),
@@ -144,6 +148,19 @@ impl Reader<'_> {
                 let known = ["keep", "withdraw"];
                 identities::unknown_word("`on_cancel`", word, &known, &place, self.problems);
                 OnCancel::Keep
+            }
+        }
+    }
+
+    fn record(&mut self, top: &Section<'_>) -> Record {
+        match top.text("record", self.problems) {
+            None | Some(("hash", _)) => Record::Hash,
+            Some(("off", _)) => Record::Off,
+            Some(("full", _)) => Record::Full,
+            Some((word, place)) => {
+                let known = ["off", "hash", "full"];
+                identities::unknown_word("`record`", word, &known, &place, self.problems);
+                Record::Full
             }
         }
     }

@@ -54,6 +54,8 @@ pub struct ServerConfig {
     pub kind: ServerKind,
     /// Whether what it says of its tools is believed.
     pub trusted: bool,
+    /// The policy document for its tools; `None`: that for all servers.
+    pub policy: Option<PathBuf>,
 }
 
 /// Where a server is.
@@ -145,6 +147,7 @@ impl Reader<'_> {
             return None;
         }
         let trusted = section.item("trusted").and_then(|item| item.switch(self.problems));
+        let policy = self.path(&section, "policy", "name a policy, a YAML file");
         let kind = match (section.item("command"), section.item("url")) {
             (Some(command), None) => self.child(&section, &command).map(ServerKind::Child),
             (None, Some(url)) => self.url(&section, &url).map(ServerKind::Url),
@@ -155,11 +158,12 @@ impl Reader<'_> {
                 None
             }
         };
-        Some(ServerConfig { name: name.to_owned(), kind: kind?, trusted: trusted == Some("true") })
+        let (name, trusted) = (name.to_owned(), trusted == Some("true"));
+        Some(ServerConfig { name, kind: kind?, trusted, policy: policy.map(|(path, _)| path) })
     }
 
     fn child(&mut self, section: &Section<'_>, command: &Item<'_>) -> Option<ChildConfig> {
-        section.only(&["command", "env", "pass_env", "trusted"], self.problems);
+        section.only(&["command", "env", "pass_env", "trusted", "policy"], self.problems);
         let words = command.texts(self.problems);
         let nul = words.iter().any(|(word, _)| word.contains('\0'));
         if words.first().is_none_or(|(program, _)| program.is_empty()) || nul {
@@ -202,7 +206,10 @@ impl Reader<'_> {
     }
 
     fn url(&mut self, section: &Section<'_>, item: &Item<'_>) -> Option<UrlConfig> {
-        section.only(&["url", "headers", "headers_file", "tls_ca_file", "trusted"], self.problems);
+        section.only(
+            &["url", "headers", "headers_file", "tls_ca_file", "trusted", "policy"],
+            self.problems,
+        );
         let mut headers = self.headers(section, "headers", |_, text, _| Some(text.to_owned()));
         headers.extend(self.headers(section, "headers_file", |reader, text, place| {
             let path = reader.file("headers_file", text, place)?;

@@ -40,7 +40,7 @@ fn server(lines: &str) -> String {
 #[test]
 fn the_example_loads_with_every_line_in_force_and_its_defaults_are_the_defaults() {
     let folder = tempfile::tempdir().expect("a folder");
-    for file in ["tls.crt", "tls.key", "ca.pem", "policy.yaml", "tracker.auth"] {
+    for file in ["tls.crt", "tls.key", "ca.pem", "policy.yaml", "files.yaml", "tracker.auth"] {
         std::fs::write(folder.path().join(file), "x\n").expect("written");
     }
     let mut text = String::new();
@@ -55,7 +55,10 @@ fn the_example_loads_with_every_line_in_force_and_its_defaults_are_the_defaults(
     }
     assert!(all.tls.is_some() && all.policy.is_some());
     assert_eq!((all.limits, all.on_cancel), (ProxyLimits::default(), OnCancel::default()));
+    assert_eq!(all.record, Record::default());
+    assert!(all.servers[0].policy.as_ref().is_some_and(|path| path.ends_with("files.yaml")));
     assert_eq!(all.clients[0].hold, Duration::from_secs(50));
+    assert_eq!(all.clients[0].user.as_deref(), Some("alice"));
     let bare = config(&format!("{CLIENT}{SERVER}"));
     assert_eq!((bare.listen, bare.limits), (all.listen, all.limits));
     let [ServerConfig { kind: ServerKind::Child(_), .. }, tracker] = &all.servers[..] else {

@@ -6,7 +6,7 @@
 //! approved is a call of the tool as it was then.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,9 +23,9 @@ use crate::proxy::message::scan::{find, items, members, text};
 use crate::proxy::message::{Era, Id, ServerMessage, ToolCall};
 use crate::proxy::upstream::{Outgoing, Upstream};
 
-/// The most tools that are remembered of one server. The largest of the public
-/// servers have some hundreds.
-const MAX_TOOLS: usize = 5000;
+/// The most tools that are remembered of one server, or read of one list. The
+/// largest of the public servers have some hundreds.
+pub const MAX_TOOLS: usize = 5000;
 /// The longest name of a tool that is remembered. The daemon takes 200 bytes.
 const LONGEST_NAME: usize = 1024;
 /// The most pages of one list that are asked for.
@@ -33,13 +33,49 @@ const MAX_PAGES: usize = 50;
 /// How long a server may take for its list: longer than one that is just starting.
 const LIST_WITHIN: Duration = Duration::from_secs(20);
 
+/// The longest definition whose text is kept, in bytes: a person compares it with
+/// the one before.
+pub const LONGEST_TEXT: usize = 16 * 1024;
+/// How much text of all the definitions of one server is kept, in bytes.
+const ALL_TEXT: usize = 2 * 1024 * 1024;
+
 /// What is known of one tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
     /// SHA-256 over its canonical JSON, in hex.
     pub hash: String,
     /// What it says of itself.
-    pub tool: Tool,
+    pub tool: Arc<Tool>,
+    /// What a person is shown of it: its canonical JSON, or the beginning of that.
+    /// `None` where all of them together are too long to be kept.
+    pub text: Option<Shown>,
+}
+
+/// What a person is shown of a definition: JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// At most [`LONGEST_TEXT`] bytes.
+    pub text: Arc<str>,
+    /// Whether it is not all of it.
+    pub cut: bool,
+}
+
+impl Shown {
+    fn whole(text: String) -> Shown {
+        match text.len() <= LONGEST_TEXT {
+            true => Shown { text: text.into(), cut: false },
+            false => Shown::begins(&text),
+        }
+    }
+
+    /// The beginning of what is too long, or is no JSON.
+    fn begins(text: &str) -> Shown {
+        // Escapes may make six bytes of one.
+        let end = (0..=text.len().min(LONGEST_TEXT / 8)).rev();
+        let end = end.into_iter().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        let begins = Json::String(text[..end].to_owned());
+        Shown { text: Json::object([("begins", begins)]).to_text().into(), cut: true }
+    }
 }
 
 /// How long a list is believed that does not have a tool: an agent that calls
@@ -107,6 +143,7 @@ impl Definitions {
                 known.insert(name, definition);
             }
         }
+        within_bounds(&mut known);
     }
 
     /// Asks for the whole list; what it says of this call's tool.
@@ -154,6 +191,7 @@ impl Definitions {
         }
         // Of this very list: others may pass by meanwhile.
         let now = found.get(&call.tool).cloned();
+        within_bounds(&mut found);
         *locked(&self.tools) = found;
         Ok(now)
     }
@@ -179,25 +217,41 @@ fn params(call: &ToolCall, cursor: Option<String>) -> Json {
 fn tools(answer: &Bytes) -> Vec<(String, Definition)> {
     let list = find(answer, &["result", "tools"]);
     let list = list.and_then(|place| items(answer, place, MAX_TOOLS)).unwrap_or_default();
-    list.into_iter()
-        .filter_map(|place| {
-            let inside = members(answer, place.clone())?;
-            let name = inside.iter().rev().find(|member| member.name == "name")?;
-            let name = text(&answer[name.value.clone()])?.into_owned();
-            if name.len() > LONGEST_NAME {
-                return None;
-            }
-            Some((name, definition(&answer[place])))
-        })
-        .collect()
+    list.into_iter().filter_map(|place| tool_of(&answer[place])).collect()
+}
+
+/// The name and definition of one tool in a list.
+pub fn tool_of(tool: &[u8]) -> Option<(String, Definition)> {
+    let inside = members(tool, 0..tool.len())?;
+    let name = inside.iter().rev().find(|member| member.name == "name")?;
+    let name = text(&tool[name.value.clone()])?.into_owned();
+    (name.len() <= LONGEST_NAME).then(|| (name, definition(tool)))
+}
+
+/// Gives up texts where all of them together are too long.
+fn within_bounds(known: &mut HashMap<String, Definition>) {
+    let mut left = ALL_TEXT;
+    for definition in known.values_mut() {
+        let length = definition.text.as_ref().map_or(0, |shown| shown.text.len());
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => definition.text = None,
+        }
+    }
 }
 
 fn definition(tool: &[u8]) -> Definition {
     // What the strict reader refuses is hashed as it is, and believed in nothing.
-    let (hashed, tool) = match parse_envelope(tool) {
-        Ok(json) => (Sha256::digest(json.canonical()), Tool::of(&json)),
-        Err(_) => (Sha256::digest(tool), Tool::default()),
+    let (hashed, tool, text) = match parse_envelope(tool) {
+        Ok(json) => {
+            let canonical = json.canonical();
+            let hashed = Sha256::digest(&canonical);
+            (hashed, Tool::of(&json), Shown::whole(canonical))
+        }
+        Err(_) => {
+            let text = String::from_utf8_lossy(tool);
+            (Sha256::digest(tool), Tool::default(), Shown::begins(&text))
+        }
     };
-    let hash = hex(&hashed);
-    Definition { hash, tool }
+    Definition { hash: hex(&hashed), tool: Arc::new(tool), text: Some(text) }
 }

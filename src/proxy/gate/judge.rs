@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::Utc;
 
-use super::{Definition, Gate, Party, Server};
-use crate::call::json::Json;
-use crate::policy::{self, Action, Fresh, Policy, Ruling};
+use super::changed::Changed;
+use super::taking::{Ticket, give_back};
+use super::{Definition, Gate, Party, Record, Server};
+use crate::policy::{self, Action, Counters, Fresh, Policy, Ruling};
 use crate::proto;
 use crate::proxy::answer;
 use crate::proxy::answer::words::{self, Since};
@@ -18,11 +19,29 @@ use crate::proxy::upstream::Upstream;
 #[derive(Debug)]
 pub enum Judged {
     /// It goes on, as it came.
-    Forward(ToolCall),
+    Forward(Passed),
     /// This is its answer.
     Answer(Bytes),
     /// A person is asked.
     Hold(Box<Question>),
+}
+
+/// A call that the policy lets pass.
+#[derive(Debug)]
+pub struct Passed {
+    /// The call.
+    pub call: ToolCall,
+    /// What it took from counters, for who sees its answer; `None`: nothing.
+    pub ticket: Option<Ticket>,
+}
+
+/// A call that cannot be judged at once.
+#[derive(Debug)]
+pub struct Unjudged {
+    /// The call.
+    pub call: ToolCall,
+    party: Arc<Party>,
+    server: Arc<Server>,
 }
 
 /// A call that waits for a person.
@@ -36,134 +55,255 @@ pub struct Question {
     pub server: Arc<Server>,
     pub(super) ruling: Ruling,
     pub(super) definition: Option<Definition>,
+    /// Says that nobody accepted the tool as it is defined now.
+    pub(super) changed: Option<Changed>,
     pub(super) policy: Arc<Policy>,
 }
 
 impl Gate {
-    /// Judges a call from what is known already. What passes and what does not is
-    /// told to the history.
+    /// Judges a call from what is in memory. What passes and what does not is told to
+    /// the history.
     ///
     /// # Errors
-    /// A call for [`Gate::judge`]: the server has to be asked what its tool is.
+    /// A call for [`Gate::judge`]: something has to be asked, read or written first.
     pub fn judge_at_once(
         &self,
         call: ToolCall,
         party: &Arc<Party>,
         server: &Arc<Server>,
-    ) -> Result<Judged, Box<Question>> {
-        let policy = self.policies.now();
-        let definition = server.definitions.known(&call.tool);
-        let ruling = ruled(&policy, &call, party, server, definition.as_ref());
+    ) -> Result<Judged, Box<Unjudged>> {
+        let later = |call| {
+            let (party, server) = (party.clone(), server.clone());
+            Err(Box::new(Unjudged { call, party, server }))
+        };
+        // What a tool is decides about every call of it: its server is asked first.
+        let Some(definition) = server.definitions.known(&call.tool) else { return later(call) };
+        let Some(policy) = self.policies.at_once(&server.name) else { return later(call) };
+        if self.settings.record == Record::Full
+            || policy.counts(&server.name, &call.tool)
+            || !self.is_known(server, &call.tool, &definition)
+        {
+            return later(call);
+        }
+        let agent = party.agent(&call);
+        let facts = facts(&call, party, server, Some(&definition), &agent);
+        let ruling = policy.judge(&facts, &Fresh);
         let (party, server) = (party.clone(), server.clone());
-        let question = Question { call, party, server, ruling, definition, policy };
-        // Only a call that would be held is worth asking the server what its tool
-        // is: that may let it pass, and a person is to see the tool that runs.
-        match (&question.ruling.action, &question.definition) {
-            (Action::Hold(_), None) => Err(Box::new(question)),
-            _ => Ok(self.settled(question)),
+        let definition = Some(definition);
+        let question = Question { call, party, server, ruling, definition, changed: None, policy };
+        Ok(self.settled(question, None))
+    }
+
+    /// Judges a call that could not be judged at once.
+    pub async fn judge(&self, unjudged: Unjudged, upstream: &dyn Upstream) -> Judged {
+        let Unjudged { call, party, server } = unjudged;
+        let policy = self.policies.settled(&server.name).await;
+        let definition = server.definitions.of(&call, upstream).await;
+        let changed = match &definition {
+            Some(definition) => self.changed(&server, &call.tool, definition).await,
+            None => Ok(None),
+        };
+        let ruled = match changed {
+            Ok(changed) => {
+                let agent = party.agent(&call);
+                let facts = facts(&call, &party, &server, definition.as_ref(), &agent);
+                let judge = |counters: &dyn Counters| {
+                    let ruling = policy.judge(&facts, counters);
+                    if changed.is_some() { held_for_change(ruling) } else { ruling }
+                };
+                let ruled = self.ruled(&policy, &facts, judge, |ruling| self.passes(ruling)).await;
+                ruled.map(|(ruling, ticket)| (ruling, ticket, changed))
+            }
+            Err(why) => Err(why),
+        };
+        let (ruling, ticket, changed) = match ruled {
+            Ok(ruled) => ruled,
+            Err(why) => {
+                tracing::error!("{why}; a call was refused for it");
+                return answered(&call, &words::cannot_count(&why));
+            }
+        };
+        let question = Question { call, party, server, ruling, definition, changed, policy };
+        if self.settings.record == Record::Full && self.passes(&question.ruling) {
+            let recorded = self.recorder.record_now(question.allowed()).await;
+            if let Err(why) = recorded {
+                give_back(ticket).await;
+                return answered(&question.call, &words::not_recorded(&why));
+            }
+            return Judged::Forward(Passed { call: question.call, ticket });
+        }
+        self.settled(question, ticket)
+    }
+
+    /// Whether a call goes on without anybody being asked.
+    fn passes(&self, ruling: &Ruling) -> bool {
+        match ruling.action {
+            Action::Allow => true,
+            Action::Hold(_) => self.settings.dry_run,
+            Action::Deny { .. } | Action::Limited { .. } => false,
         }
     }
 
-    /// Judges a call whose tool is not known yet: asks the server what it is.
-    pub async fn judge(&self, mut question: Question, upstream: &dyn Upstream) -> Judged {
-        let (call, server) = (&question.call, &question.server);
-        question.definition = server.definitions.of(call, upstream).await;
-        let definition = question.definition.as_ref();
-        question.ruling = ruled(&question.policy, call, &question.party, server, definition);
-        self.settled(question)
-    }
-
-    fn settled(&self, question: Question) -> Judged {
+    fn settled(&self, question: Question, ticket: Option<Ticket>) -> Judged {
+        use proto::RecordedVerdict::{Denied, Limited};
+        let refuse = |verdict, reason: &str, said: &str| {
+            self.recorder.record(question.recorded(verdict, reason));
+            answered(&question.call, said)
+        };
         match &question.ruling.action {
-            Action::Allow => {
-                self.recorder.record(question.describe(), proto::RecordedVerdict::Allowed, "");
-                Judged::Forward(question.call)
+            Action::Deny { reason } => refuse(Denied, reason, &words::denied_by_policy(reason)),
+            Action::Limited { reason, again_in } => {
+                refuse(Limited, reason, &words::limited(reason, *again_in))
             }
-            Action::Deny { reason } | Action::Limited { reason, .. } => {
-                let verdict = proto::RecordedVerdict::Denied;
-                self.recorder.record(question.describe(), verdict, reason);
-                let said = words::denied_by_policy(reason);
-                let result = answer::tool_error(question.call.era, &said);
-                Judged::Answer(answer::result(&question.call.id, &result))
+            Action::Hold(_) if !self.settings.dry_run => Judged::Hold(Box::new(question)),
+            Action::Allow | Action::Hold(_) => {
+                if self.settings.record != Record::Off || question.ruling.action != Action::Allow {
+                    let mut told = question.allowed();
+                    told.digest_only = self.settings.record != Record::Full;
+                    self.recorder.record(told);
+                }
+                Judged::Forward(Passed { call: question.call, ticket })
             }
-            Action::Hold(_) if self.settings.dry_run => {
-                let verdict = proto::RecordedVerdict::WouldHold;
-                let rule = format!("held by {}", question.ruling.rule);
-                self.recorder.record(question.describe(), verdict, &rule);
-                Judged::Forward(question.call)
-            }
-            Action::Hold(_) => Judged::Hold(Box::new(question)),
         }
     }
 
-    /// Why a call that was approved must not run any more, if so.
+    /// Looks once more whether a call that was approved may run. What it takes from
+    /// limits and counters is taken then, if `takes`.
     ///
     /// # Errors
-    /// It cannot be told, as a sentence: the call must not run now.
-    pub(super) async fn changed_since(
+    /// It must not run, or not now.
+    pub(super) async fn checked_again(
         &self,
         question: &Question,
         upstream: &dyn Upstream,
-    ) -> Result<Option<Since>, String> {
+        takes: bool,
+    ) -> Result<Option<Ticket>, Unfit> {
         let (call, server) = (&question.call, &question.server);
         let definition = match server.definitions.now(call, upstream).await {
             Ok(definition) => definition,
             // One that never listed its tools says nothing new by not doing so.
             Err(_) if question.definition.is_none() => None,
-            Err(why) => return Err(why),
+            Err(why) => return Err(Unfit::NotNow(words::cannot_check(&why))),
         };
         if definition.as_ref().map(|d| &d.hash) != question.definition.as_ref().map(|d| &d.hash) {
             let what = format!("the server changed what its tool {} is", call.tool);
-            return Ok(Some(Since::Other(what)));
+            return Err(Unfit::Changed(Since::Other(what)));
         }
-        let policy = self.policies.now();
-        let ruling = ruled(&policy, call, &question.party, server, definition.as_ref());
-        if !ruling.action.is_stricter_than(&question.ruling.action) {
-            return Ok(None);
+        let policy = self.policies.settled(&server.name).await;
+        let agent = question.party.agent(call);
+        let facts = facts(call, &question.party, server, definition.as_ref(), &agent);
+        let stricter = |ruling: &Ruling| ruling.action.is_stricter_than(&question.ruling.action);
+        let judge = |counters: &dyn Counters| policy.judge(&facts, counters);
+        let fits = |ruling: &Ruling| takes && !stricter(ruling);
+        let ruled = self.ruled(&policy, &facts, judge, fits).await;
+        let (ruling, ticket) = ruled.map_err(|why| Unfit::NotNow(words::cannot_count(&why)))?;
+        if !stricter(&ruling) {
+            return Ok(ticket);
         }
-        Ok(Some(match ruling.action {
-            Action::Deny { reason } => Since::Denied(reason),
-            _ => Since::Other("the policy became stricter".to_owned()),
-        }))
+        Err(match ruling.action {
+            Action::Deny { reason } => Unfit::Changed(Since::Denied(reason)),
+            Action::Limited { reason, again_in } => {
+                Unfit::NotNow(words::limited_after_approval(&reason, again_in))
+            }
+            _ => Unfit::Changed(Since::Other("the policy became stricter".to_owned())),
+        })
     }
 }
 
-fn ruled(
-    policy: &Policy,
-    call: &ToolCall,
-    party: &Party,
-    server: &Server,
-    definition: Option<&Definition>,
-) -> Ruling {
-    let (agent, agent_version) = party.agent(call);
-    let nothing = Json::Object(Vec::new());
-    let call = policy::Call {
+/// Why a call that was approved does not run now.
+#[derive(Debug)]
+pub enum Unfit {
+    /// What was approved is not what would run: the approval is worth nothing.
+    Changed(Since),
+    /// Not now, in words for the agent: the approval stays for who asks again.
+    NotNow(String),
+}
+
+fn answered(call: &ToolCall, said: &str) -> Judged {
+    Judged::Answer(answer::result(&call.id, &answer::tool_error(call.era, said)))
+}
+
+/// A tool that nobody accepted as it is now is no tool that a rule lets pass.
+fn held_for_change(ruling: Ruling) -> Ruling {
+    match ruling.action {
+        Action::Allow => Ruling {
+            action: Action::Hold(policy::Hold::default()),
+            rule: "definition changed since it was accepted".to_owned(),
+            ..ruling
+        },
+        _ => ruling,
+    }
+}
+
+/// Everything that the policy may look at.
+fn facts<'a>(
+    call: &'a ToolCall,
+    party: &'a Party,
+    server: &'a Server,
+    definition: Option<&'a Definition>,
+    agent: &'a (String, String),
+) -> policy::Call<'a> {
+    policy::Call {
         server: &server.name,
         tool: &call.tool,
-        definition: definition.map(|definition| &definition.tool),
-        arguments: call.message.params().and_then(|p| p.get("arguments")).unwrap_or(&nothing),
+        definition: definition.map(|definition| &*definition.tool),
+        arguments: call.tree(),
         from: policy::From {
             client: &party.client,
             session: &party.session,
-            user: "",
-            agent: &agent,
-            agent_version: &agent_version,
+            user: &party.user,
+            agent: &agent.0,
+            agent_version: &agent.1,
         },
         at: Utc::now(),
-    };
-    policy.judge(&call, &Fresh)
+    }
 }
 
 impl Question {
+    /// What the policy tells the agent of such a call.
+    pub(super) fn told(&self) -> Option<&str> {
+        match &self.ruling.action {
+            Action::Hold(hold) => hold.told.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The call as the history is told of it where it was allowed, or would have been
+    /// held.
+    fn allowed(&self) -> proto::RecordedCall {
+        match self.ruling.action {
+            Action::Hold(_) => {
+                let reason = format!("held by {}", self.ruling.rule);
+                self.recorded(proto::RecordedVerdict::WouldHold, &reason)
+            }
+            _ => self.recorded(proto::RecordedVerdict::Allowed, ""),
+        }
+    }
+
+    fn recorded(&self, verdict: proto::RecordedVerdict, reason: &str) -> proto::RecordedCall {
+        proto::RecordedCall {
+            call: Some(self.describe()),
+            verdict: verdict.into(),
+            reason: reason.to_owned(),
+            digest_only: false,
+        }
+    }
+
     /// The call as the daemon is told of it.
     pub(super) fn describe(&self) -> proto::Call {
         let (name, version) = self.party.agent(&self.call);
+        let judgement = &self.ruling.judgement;
+        let hold = match &self.ruling.action {
+            Action::Hold(hold) => Some(hold),
+            _ => None,
+        };
         proto::Call {
             server: self.server.name.clone(),
             tool: self.call.tool.clone(),
             arguments: self.call.arguments().into(),
-            category: self.ruling.judgement.category.number(),
-            risk: self.ruling.judgement.risk.number(),
+            category: judgement.category.number(),
+            risk: judgement.risk.number(),
+            evidence: judgement.lines(),
             rule: self.ruling.rule.clone(),
             policy_revision: self.policy.revision().to_owned(),
             client: self.party.client.clone(),
@@ -171,12 +311,15 @@ impl Question {
                 name,
                 version,
                 session: self.party.session.clone(),
-                on_behalf_of: String::new(),
+                on_behalf_of: self.party.user.clone(),
             }),
             tool_definition_hash: self
                 .definition
                 .as_ref()
                 .map_or_else(String::new, |d| d.hash.clone()),
+            definition_changed: self.changed.as_ref().map_or_else(String::new, Changed::said),
+            labels: hold.map(|hold| hold.labels.iter().cloned().collect()).unwrap_or_default(),
+            also_route: hold.and_then(|hold| hold.route.clone()).unwrap_or_default(),
             input_responses: self.call.input_responses().map(Into::into).unwrap_or_default(),
             request_state: self.call.request_state().map(str::to_owned),
             not_covered: self.call.uncovered(5).into_iter().collect(),

@@ -14,6 +14,9 @@
 //! | `tasks` | a held call that its client follows by an id |
 //! | `rounds` | a call that goes on once its client has answered the server's questions |
 //! | `broken` | waits that ended on our side before their requests did |
+//! | `taking` | limits and counters: what a call takes, and gives back |
+//! | `changed` | tools that are not defined any more as they were first seen |
+//! | `hidden` | tools that no client sees |
 //! | `record` | calls that were not held, for the history |
 //!
 //! Promises: a held call reaches the server only after its use was taken, with
@@ -25,7 +28,9 @@
 //! bytes were sent.
 
 mod broken;
+mod changed;
 mod definitions;
+mod hidden;
 mod judge;
 mod party;
 mod policies;
@@ -34,6 +39,7 @@ mod reply;
 mod rounds;
 mod run;
 mod send;
+mod taking;
 mod tasks;
 mod using;
 mod wait;
@@ -42,15 +48,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use definitions::{Definition, Definitions};
-pub use judge::{Judged, Question};
+pub use judge::{Judged, Passed, Question, Unjudged};
 pub use party::{Party, Server};
 pub use policies::{NoPolicy, Policies};
 pub use reply::Reply;
+pub use taking::Ticket;
 pub use tasks::TaskRequest;
 
 use tokio_util::task::TaskTracker;
 
 use crate::hold::Service;
+use crate::proxy::state::State;
 use broken::Broken;
 use record::Recorder;
 use rounds::Rounds;
@@ -69,11 +77,27 @@ pub enum OnCancel {
     Withdraw,
 }
 
+/// What the history says of calls that are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Record {
+    /// Nothing.
+    Off,
+    /// That they were made, with the digest of their arguments; told beside the call.
+    #[default]
+    Hash,
+    /// All of them, masked, before they run: what cannot be recorded does not run.
+    Full,
+}
+
 /// How the gate was set up.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Hold nothing; record what would have been held.
     pub dry_run: bool,
+    /// What the history says of calls that are allowed.
+    pub record: Record,
+    /// How many sessions one client may open within an hour; none: any number.
+    pub sessions_per_hour: Option<u32>,
     /// What a cancelled wait means.
     pub on_cancel: OnCancel,
     /// How long a server may take to answer an approved call; none: for ever.
@@ -85,6 +109,7 @@ pub struct Settings {
 pub struct Gate {
     service: Service,
     policies: Policies,
+    state: State,
     recorder: Recorder,
     settings: Settings,
     tasks: Tasks,
@@ -96,11 +121,17 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that asks this daemon. Within a tokio runtime.
-    pub fn new(service: Service, policies: Policies, settings: Settings) -> Arc<Gate> {
+    pub fn new(
+        service: Service,
+        policies: Policies,
+        state: State,
+        settings: Settings,
+    ) -> Arc<Gate> {
         let recorder = Recorder::start(service.clone());
         Arc::new(Gate {
             service,
             policies,
+            state,
             recorder,
             settings,
             tasks: Tasks::default(),

@@ -15,6 +15,9 @@ pub struct Party {
     /// The client's authenticated name; empty on stdio, where the session says
     /// who it is.
     pub client: String,
+    /// On whose behalf it calls, as the proxy's configuration says; empty if it does
+    /// not.
+    pub user: String,
     /// What its calls are resumed in: see the design's *scope*.
     pub session: String,
     /// How long a client that offers nothing is kept waiting.
@@ -29,7 +32,13 @@ impl Party {
     /// A session of which nothing was said yet.
     pub fn new(client: String, session: String, hold: Duration) -> Party {
         let over = CancellationToken::new();
-        Party { client, session, hold, over, agent: Mutex::default() }
+        Party { client, user: String::new(), session, hold, over, agent: Mutex::default() }
+    }
+
+    /// The same on behalf of this user.
+    #[must_use]
+    pub fn for_user(self, user: String) -> Party {
+        Party { user, ..self }
     }
 
     /// The same for a client that will not come back once this is cancelled: what it

@@ -1,71 +1,201 @@
-//! The policy in force, read again when its file changes.
+//! The policies in force, read again when their files change: one for all servers,
+//! and those that single servers have of their own.
 //!
 //! Promises: what is in force was read whole and without a fault. A file that
-//! becomes unreadable or wrong changes nothing, and that is said once.
+//! becomes unreadable or wrong changes nothing, and that is said once, loudly. A
+//! file that is being written in place is not read before it has settled: the first
+//! half of a policy may allow what its second half denies.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
-use crate::config::file;
+use crate::config::{file, printable};
 use crate::policy::{LONGEST, Policy, PolicyError};
 use crate::proxy::locked;
 
-/// What tells one state of a file from another: inode, length, time of change.
-type Stamp = (u64, u64, i64, i64);
+/// How long a file that is written in place has to stay as it is before it is read.
+const SETTLES: Duration = Duration::from_millis(200);
+/// How often a file is looked at until it has settled.
+const LOOKS: Duration = Duration::from_millis(25);
+/// How long that is waited for. Until then the policy before stays in force.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The policy in force.
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// The policies in force.
 #[derive(Debug)]
 pub struct Policies {
+    all: One,
+    /// By the server's name.
+    own: HashMap<String, One>,
+}
+
+/// One policy, and its file.
+#[derive(Debug)]
+struct One {
     path: Option<PathBuf>,
     /// Servers that the proxy's own configuration trusts.
     trusted: Vec<String>,
-    now: Mutex<(Option<Stamp>, Arc<Policy>)>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    /// Of the file as it was last looked at; `None`: it was not there.
+    stamp: Option<Stamp>,
+    policy: Arc<Policy>,
+}
+
+/// What a look at the file says.
+enum Look {
+    /// This is in force.
+    Settled(Arc<Policy>),
+    /// The file is being written; until it has settled, this is in force.
+    Unsettled(Arc<Policy>),
 }
 
 /// Why there is no policy.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPolicy {
     /// The file cannot be read.
-    #[error("cannot read the policy {path}: {1}", path = .0.display())]
-    Unreadable(PathBuf, io::Error),
+    #[error("cannot read the policy {}: {why}", printable(.path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: io::Error,
+    },
     /// It says something that is not understood.
-    #[error("the policy {path}: {1}", path = .0.display())]
-    Wrong(PathBuf, PolicyError),
+    #[error("the policy {}: {problems}", printable(.path))]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong.
+        problems: PolicyError,
+    },
 }
 
 impl Policies {
-    /// Reads the policy; without a path, everything is held.
+    /// Reads the policy; without a path, what only reads passes and the rest is held.
     ///
     /// # Errors
     /// A file that cannot be read, or not understood.
     pub fn open(path: Option<PathBuf>, trusted: Vec<String>) -> Result<Policies, NoPolicy> {
+        Ok(Policies { all: One::open(path, trusted)?, own: HashMap::new() })
+    }
+
+    /// The same with a policy of its own for this server.
+    ///
+    /// # Errors
+    /// As for [`Policies::open`].
+    pub fn with_own(mut self, server: &str, path: PathBuf) -> Result<Policies, NoPolicy> {
+        let own = One::open(Some(path), self.all.trusted.clone())?;
+        self.own.insert(server.to_owned(), own);
+        Ok(self)
+    }
+
+    /// The policy in force now for calls of this server; `None`: its file is being
+    /// written, see [`Policies::settled`].
+    pub fn at_once(&self, server: &str) -> Option<Arc<Policy>> {
+        match self.of(server).look() {
+            Look::Settled(policy) => Some(policy),
+            Look::Unsettled(_) => None,
+        }
+    }
+
+    /// The policy in force now, whether its file is being written or not.
+    pub fn now(&self, server: &str) -> Arc<Policy> {
+        match self.of(server).look() {
+            Look::Settled(policy) | Look::Unsettled(policy) => policy,
+        }
+    }
+
+    /// The policy in force for calls of this server, once its file has settled.
+    pub async fn settled(&self, server: &str) -> Arc<Policy> {
+        let settling = async {
+            loop {
+                match self.of(server).look() {
+                    Look::Settled(policy) => return policy,
+                    Look::Unsettled(_) => tokio::time::sleep(LOOKS).await,
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, settling).await {
+            Ok(policy) => policy,
+            Err(_) => locked(&self.of(server).now).policy.clone(),
+        }
+    }
+
+    fn of(&self, server: &str) -> &One {
+        self.own.get(server).unwrap_or(&self.all)
+    }
+}
+
+impl One {
+    fn open(path: Option<PathBuf>, trusted: Vec<String>) -> Result<One, NoPolicy> {
         let (stamp, policy) = match &path {
             None => (None, Policy::without_file()),
             Some(path) => (stamp(path), read(path)?),
         };
         let policy = Arc::new(trusting(policy, &trusted));
-        Ok(Policies { path, trusted, now: Mutex::new((stamp, policy)) })
+        Ok(One { path, trusted, now: Mutex::new(Now { stamp, policy }) })
     }
 
-    /// The policy in force now.
-    pub fn now(&self) -> Arc<Policy> {
+    fn look(&self) -> Look {
         let mut now = locked(&self.now);
-        if let Some(path) = &self.path {
-            let stamp = stamp(path);
-            if stamp != now.0 {
-                now.0 = stamp;
-                match read(path) {
-                    Ok(policy) => {
-                        now.1 = Arc::new(trusting(policy, &self.trusted));
-                        tracing::info!(revision = now.1.revision(), "the policy was read again");
-                    }
-                    Err(error) => tracing::error!("{error}; the policy before stays in force"),
-                }
+        let Some(path) = &self.path else { return Look::Settled(now.policy.clone()) };
+        let found = stamp(path);
+        if found == now.stamp {
+            return Look::Settled(now.policy.clone());
+        }
+        // Another file in its place was written before it came there.
+        let replaced = match (&found, &now.stamp) {
+            (Some(found), Some(before)) => found.inode != before.inode,
+            (found, _) => found.is_none(),
+        };
+        if !replaced && found.is_some_and(|found| !found.has_settled()) {
+            return Look::Unsettled(now.policy.clone());
+        }
+        let read = read(path);
+        if stamp(path) != found {
+            return Look::Unsettled(now.policy.clone());
+        }
+        now.stamp = found;
+        match read {
+            Ok(policy) => {
+                now.policy = Arc::new(trusting(policy, &self.trusted));
+                let revision = now.policy.revision();
+                tracing::info!(file = printable(path), revision, "the policy was read again");
+            }
+            Err(error) => {
+                let revision = now.policy.revision();
+                tracing::error!(revision, "{error}; the policy before stays in force");
             }
         }
-        now.1.clone()
+        Look::Settled(now.policy.clone())
+    }
+}
+
+impl Stamp {
+    /// Whether its last change is some time ago, by the clock that stamps files. One
+    /// that was changed in the future is taken as it is.
+    fn has_settled(&self) -> bool {
+        let (secs, nanos) = self.changed;
+        let since = Duration::new(secs.max(0).cast_unsigned(), u32::try_from(nanos).unwrap_or(0));
+        match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since) {
+            Ok(ago) => ago >= SETTLES,
+            Err(ahead) => ahead.duration() >= SETTLES,
+        }
     }
 }
 
@@ -75,35 +205,142 @@ fn trusting(policy: Policy, servers: &[String]) -> Policy {
 
 fn stamp(path: &Path) -> Option<Stamp> {
     let meta = std::fs::metadata(path).ok()?;
-    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+    let changed = (meta.mtime(), meta.mtime_nsec());
+    Some(Stamp { inode: meta.ino(), length: meta.len(), changed })
 }
 
 fn read(path: &Path) -> Result<Policy, NoPolicy> {
-    let text = file::read(path, LONGEST as u64)
-        .map_err(|error| NoPolicy::Unreadable(path.to_owned(), error))?;
-    Policy::read(&text).map_err(|error| NoPolicy::Wrong(path.to_owned(), error))
+    let at = || path.to_owned();
+    let text =
+        file::read(path, LONGEST as u64).map_err(|why| NoPolicy::Unreadable { path: at(), why })?;
+    Policy::read(&text).map_err(|problems| NoPolicy::Wrong { path: at(), problems })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
-    #[test]
-    fn a_changed_file_is_read_again_and_a_wrong_one_changes_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("policy.yaml");
-        fs::write(&path, "default: allow\n").expect("written");
-        let policies = Policies::open(Some(path.clone()), Vec::new()).expect("read");
-        let first = policies.now().revision().to_owned();
-        fs::write(&path, "default: denny\n").expect("written");
-        assert_eq!(policies.now().revision(), first);
-        fs::remove_file(&path).expect("removed");
-        assert_eq!(policies.now().revision(), first);
-        fs::write(&path, "default: deny\n").expect("written");
-        assert_ne!(policies.now().revision(), first);
-        let missing = Policies::open(Some(folder.path().join("none")), Vec::new());
+    const ALLOWS: &str = "default: allow\n";
+    const DENIES: &str = "default: deny\n";
+
+    struct File {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        policies: Policies,
+    }
+
+    impl File {
+        fn new(text: &str) -> File {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("policy.yaml");
+            fs::write(&path, text).expect("written");
+            let policies = Policies::open(Some(path.clone()), Vec::new()).expect("read");
+            File { _folder: folder, path, policies }
+        }
+
+        fn write(&self, text: &str) {
+            fs::write(&self.path, text).expect("written");
+        }
+
+        fn replace(&self, text: &str) {
+            let new = self.path.with_extension("new");
+            fs::write(&new, text).expect("written");
+            fs::rename(new, &self.path).expect("renamed");
+        }
+
+        async fn revision(&self) -> String {
+            self.policies.settled("s").await.revision().to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_read_again_and_a_wrong_one_changes_nothing() {
+        let file = File::new(ALLOWS);
+        let first = file.revision().await;
+        file.write("default: denny\n");
+        assert_eq!(file.revision().await, first);
+        file.write(DENIES);
+        assert_ne!(file.revision().await, first);
+        let missing = Policies::open(Some(file.path.with_extension("none")), Vec::new());
         assert!(missing.expect_err("missing").to_string().contains("cannot read the policy"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_deleted_or_unreadable_changes_nothing() {
+        let file = File::new(DENIES);
+        let first = file.revision().await;
+        fs::remove_file(&file.path).expect("removed");
+        assert_eq!(file.revision().await, first);
+        fs::create_dir(&file.path).expect("a folder in its place");
+        assert_eq!(file.revision().await, first);
+        fs::remove_dir(&file.path).expect("removed");
+        file.write(ALLOWS);
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0)).expect("closed");
+        // (Root reads it all the same.)
+        let closed = fs::read(&file.path).is_err();
+        assert_eq!(file.revision().await == first, closed);
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o600)).expect("open");
+        file.write("default: require_approval\n");
+        assert_ne!(file.revision().await, first);
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_middle_of_being_written_is_not_in_force() {
+        let whole = "default: allow\nrules:\n  - {tool: drop, action: deny, reason: never}\n";
+        let file = File::new("default: deny\n");
+        let before = file.revision().await;
+        // The first line of the new one is a policy by itself, which allows everything.
+        let (half, rest) = whole.split_at(whole.find('\n').expect("lines") + 1);
+        file.write(half);
+        assert!(file.policies.at_once("s").is_none(), "it has not settled");
+        let asking = file.policies.settled("s");
+        tokio::pin!(asking);
+        let early = tokio::time::timeout(SETTLES / 2, &mut asking).await;
+        assert!(early.is_err(), "it is not read before it has settled");
+        file.write(&(half.to_owned() + rest));
+        let then = asking.await;
+        assert_ne!(then.revision(), before);
+        assert_eq!(then.revision(), Policy::read(whole.as_bytes()).expect("right").revision());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_written_without_end_leaves_the_old_one_in_force() {
+        let file = File::new(DENIES);
+        let before = file.revision().await;
+        let writing = async {
+            loop {
+                file.write(ALLOWS);
+                tokio::time::sleep(LOOKS).await;
+            }
+        };
+        let asked = tokio::select! {
+            () = writing => unreachable!("it never ends"),
+            revision = file.revision() => revision,
+        };
+        assert_eq!(asked, before);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_replaced_is_in_force_at_once() {
+        let file = File::new(DENIES);
+        let before = file.revision().await;
+        file.replace(ALLOWS);
+        let now = file.policies.at_once("s").expect("settled");
+        assert_ne!(now.revision(), before);
+    }
+
+    #[tokio::test]
+    async fn a_server_may_have_a_policy_of_its_own() {
+        let file = File::new(DENIES);
+        let own = file.path.with_extension("own");
+        fs::write(&own, ALLOWS).expect("written");
+        let policies = Policies::open(Some(file.path.clone()), Vec::new()).expect("read");
+        let policies = policies.with_own("db", own).expect("read");
+        let revision = async |server| policies.settled(server).await.revision().to_owned();
+        assert_ne!(revision("db").await, revision("s").await);
+        assert_eq!(revision("s").await, file.revision().await);
     }
 }

@@ -35,9 +35,13 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long the last of them may take when the proxy ends.
 const LAST_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a call waits to be recorded that is not to run unrecorded.
+const NOW_WITHIN: Duration = Duration::from_secs(5);
+
 /// Where calls are told that were not held.
 #[derive(Debug)]
 pub struct Recorder {
+    service: Service,
     tell: mpsc::Sender<Told>,
     /// One for each byte that may still wait.
     room: Arc<Semaphore>,
@@ -52,19 +56,31 @@ impl Recorder {
     /// Starts telling.
     pub fn start(service: Service) -> Recorder {
         let (tell, told) = mpsc::channel(WAITING);
-        let teller = tokio::spawn(tell_all(service, told));
+        let teller = tokio::spawn(tell_all(service.clone(), told));
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Recorder { tell, room, lost: AtomicU64::new(0), teller: Some(teller).into() }
+        Recorder { service, tell, room, lost: AtomicU64::new(0), teller: Some(teller).into() }
+    }
+
+    /// Tells of one call, and returns once the daemon has recorded it.
+    ///
+    /// # Errors
+    /// It has not, as far as is known: why, as a sentence.
+    pub async fn record_now(&self, recorded: proto::RecordedCall) -> Result<(), String> {
+        let mut service = self.service.clone();
+        let message = proto::RecordCallsRequest { calls: vec![recorded] };
+        let telling = service.record_calls(brief(message));
+        match tokio::time::timeout(NOW_WITHIN, telling).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) if worth_retrying(&status) => {
+                Err("the approval service is away".to_owned())
+            }
+            Ok(Err(status)) => Err(status.message().to_owned()),
+            Err(_) => Err("the approval service does not answer".to_owned()),
+        }
     }
 
     /// Tells of one call, later.
-    pub fn record(&self, call: proto::Call, verdict: proto::RecordedVerdict, reason: &str) {
-        let recorded = proto::RecordedCall {
-            call: Some(call),
-            verdict: verdict.into(),
-            reason: reason.to_owned(),
-            digest_only: false,
-        };
+    pub fn record(&self, recorded: proto::RecordedCall) {
         let bytes = u32::try_from(recorded.encoded_len()).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(bytes).ok();
         if room.and_then(|room| self.tell.try_send((recorded, room)).ok()).is_none() {
@@ -174,10 +190,10 @@ mod tests {
         let arguments = vec![b'x'; 1 << 20];
         for _ in 0..100 {
             let call = proto::Call { arguments: arguments.clone(), ..Default::default() };
-            recorder.record(call, proto::RecordedVerdict::Allowed, "");
+            recorder.record(proto::RecordedCall { call: Some(call), ..Default::default() });
         }
         assert_eq!(recorder.lost.load(Ordering::Relaxed), 100 - 63);
-        recorder.record(proto::Call::default(), proto::RecordedVerdict::Denied, "no");
+        recorder.record(proto::RecordedCall::default());
         assert_eq!(recorder.lost.load(Ordering::Relaxed), 100 - 63);
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::judge::Unfit;
 use super::send::{Towards, next_round};
 use super::using::Using;
 use super::{Definition, Gate, Question, Reply};
@@ -177,8 +178,8 @@ impl Gate {
         // Measured by what people approved, not by what holds since.
         question.ruling = round.ruling.clone();
         question.definition = round.definition.clone();
-        let said = match self.changed_since(&question, upstream).await {
-            Ok(None) if reply.is_open() => {
+        let said = match self.checked_again(&question, upstream, false).await {
+            Ok(_) if reply.is_open() => {
                 let towards = Towards::Client(reply);
                 let message = |id: &_| Some(question.call.outgoing(id, false));
                 match next_round(&question, &mut round.using, towards, message) {
@@ -190,14 +191,14 @@ impl Gate {
                     None => self.not_continued(round, "its own bytes differ").await,
                 }
             }
-            Ok(None) => {
+            Ok(_) => {
                 self.reopen(round).await;
                 return None;
             }
-            Ok(Some(what)) => self.not_continued(round, &what.to_string()).await,
-            Err(why) => {
+            Err(Unfit::Changed(what)) => self.not_continued(round, &what.to_string()).await,
+            Err(Unfit::NotNow(said)) => {
                 self.reopen(round).await;
-                words::cannot_check(&why)
+                said
             }
         };
         self.say(&question, reply, &said).await;

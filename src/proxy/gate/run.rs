@@ -47,14 +47,17 @@ impl Gate {
             return self.hold_as_task(question, task, reply, upstream).await;
         }
         let mut hold = self.ask(&question);
-        let mut progress = question.call.progress_token().map(Progress::to);
+        let mut progress =
+            question.call.progress_token().map(|token| Progress::to(token, question.told()));
         let bound = Some(question.party.hold);
         faults::call_reached("before-request");
         let said = match wait(&mut hold, &reply, progress.as_mut(), bound).await {
             Waited::Gone => return self.gone(&question, &hold, &reply).await,
             Waited::Bounded => {
                 let said = match &*hold.standing().borrow() {
-                    Standing::Held(held) | Standing::Away(held) => words::waiting(held),
+                    Standing::Held(held) | Standing::Away(held) => {
+                        words::waiting(held, question.told())
+                    }
                     Standing::Asking => {
                         words::trouble(&Trouble::Away(tonic::Status::unavailable("no answer")))
                     }
@@ -118,10 +121,11 @@ impl Gate {
     pub(super) async fn answered(
         self: &Arc<Self>,
         question: Question,
-        using: Using,
+        mut using: Using,
         answered: Result<ServerMessage, NoAnswer>,
         reply: &Reply,
     ) {
+        using.answered(&answered);
         let (id, era) = (question.call.id.clone(), question.call.era);
         let (told, detail) = outcome(&answered);
         let open = match &answered {
@@ -153,7 +157,7 @@ impl Gate {
 
     /// What the agent is told of a request that ended without an approval.
     pub(super) fn refused(&self, question: &Question, hold: &Hold, ending: &Ending) -> String {
-        match (ending, &hold.answer) {
+        let said = match (ending, &hold.answer) {
             (Ending::Denied, Some(answer)) => words::denied(answer),
             (Ending::Refused(trouble), _) => {
                 if let Trouble::Away(_) = trouble {
@@ -164,6 +168,10 @@ impl Gate {
             }
             (Ending::Withdrawn, _) => words::WITHDRAWN.to_owned(),
             (_, answer) => words::expired(answer.as_ref()),
+        };
+        match question.told() {
+            Some(told) => words::with_told(&said, told),
+            None => said,
         }
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::judge::Unfit;
+use super::taking::give_back;
 use super::tasks::Task;
 use super::using::{Using, sent_as};
 use super::{Gate, Question, Reply};
@@ -83,9 +85,15 @@ impl Gate {
         upstream: &dyn Upstream,
     ) -> Result<(Using, Outgoing), Stopped> {
         faults::call_reached("after-approval");
-        match self.changed_since(question, upstream).await {
-            Ok(None) => {}
-            Ok(Some(what)) => {
+        let id = sent_as(&hold, 1);
+        let bytes = question.call.outgoing(&id, towards.is_task());
+        let digest = read(&bytes).map(|call| call.digest(&question.server.name));
+        if digest != Some(hold.digest()) {
+            return Err(Stopped::Said(words::changed(&own_bytes())));
+        }
+        let ticket = match self.checked_again(question, upstream, true).await {
+            Ok(ticket) => ticket,
+            Err(Unfit::Changed(what)) => {
                 // What was approved is not what would run: nobody is to use it later.
                 if let Err(status) = hold.withdraw(&what.to_string()).await {
                     let reason = reason_of(&status).unwrap_or_default();
@@ -97,20 +105,16 @@ impl Gate {
                 }
                 return Err(Stopped::Said(words::changed(&what)));
             }
-            Err(why) => return Err(Stopped::NotNow(Box::new(hold), words::cannot_check(&why))),
-        }
-        let id = sent_as(&hold, 1);
-        let bytes = question.call.outgoing(&id, towards.is_task());
-        let digest = read(&bytes).map(|call| call.digest(&question.server.name));
-        if digest != Some(hold.digest()) {
-            return Err(Stopped::Said(words::changed(&own_bytes())));
-        }
+            Err(Unfit::NotNow(said)) => return Err(Stopped::NotNow(Box::new(hold), said)),
+        };
         if !towards.is_open() {
+            give_back(ticket).await;
             return Err(Stopped::Gone(Box::new(hold)));
         }
-        let using = match Using::take(hold).await {
+        let mut using = match Using::take(hold).await {
             Ok(using) => using,
             Err((trouble, hold)) => {
+                give_back(ticket).await;
                 if let Trouble::Away(_) = trouble {
                     // It may have been granted, or still be.
                     self.not_run(hold, "the daemon did not answer");
@@ -120,11 +124,13 @@ impl Gate {
         };
         faults::call_reached("after-use");
         if !towards.is_open() {
+            give_back(ticket).await;
             // Its client went away meanwhile, and would not hear of what it did.
             let detail = "not run: nobody waited for its answer any more";
             self.report(using, Outcome::Failed, detail.to_owned()).await;
             return Err(Stopped::Said(words::NOBODY_WAITED.to_owned()));
         }
+        using.ticket = ticket;
         if faults::planted("twice") {
             let id = Id::minted("again");
             let bytes = question.call.outgoing(&id, towards.is_task());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::Gate;
+use super::{Gate, Ticket};
 use crate::client::{boot, reason_of};
 use crate::faults;
 use crate::hold::{Hold, Trouble};
@@ -30,6 +30,8 @@ const REPORT_FIRST: Duration = Duration::from_secs(1);
 pub struct Using {
     hold: Arc<Hold>,
     renewing: AbortHandle,
+    /// What the call took from counters, until the server has answered.
+    pub(super) ticket: Option<Ticket>,
     /// How often the call was sent; the first time right after the use was taken.
     sent: u32,
 }
@@ -58,7 +60,15 @@ impl Using {
             };
             kept.keep_lease(lease, since, lost).await;
         });
-        Ok(Using { hold, renewing: renewing.abort_handle(), sent: 1 })
+        Ok(Using { hold, renewing: renewing.abort_handle(), ticket: None, sent: 1 })
+    }
+
+    /// The server has answered, or will not: what the call took from counters stays
+    /// taken, or is given back.
+    pub fn answered(&mut self, answered: &Result<ServerMessage, NoAnswer>) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.ended(answered);
+        }
     }
 
     /// The id under which the server gets the call once more. It got no other

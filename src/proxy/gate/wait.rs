@@ -35,21 +35,23 @@ pub enum Waited {
 pub struct Progress {
     /// JSON text.
     token: String,
+    /// What the policy says of such calls, for the agent.
+    told: Option<String>,
     /// The last number that was sent: each has to be higher than the one before.
     pub count: u64,
 }
 
 impl Progress {
     /// To this token; nothing was sent yet.
-    pub fn to(token: &str) -> Progress {
-        Progress { token: token.to_owned(), count: 0 }
+    pub fn to(token: &str, told: Option<&str>) -> Progress {
+        Progress { token: token.to_owned(), told: told.map(str::to_owned), count: 0 }
     }
 
     async fn tell(&mut self, reply: &Reply, standing: &Standing) {
         let said = match standing {
             Standing::Asking => words::ASKING.to_owned(),
-            Standing::Held(held) => words::progress(held, false),
-            Standing::Away(held) => words::progress(held, true),
+            Standing::Held(held) => words::progress(held, false, self.told.as_deref()),
+            Standing::Away(held) => words::progress(held, true, self.told.as_deref()),
         };
         self.count += 1;
         reply.send(answer::progress(&self.token, self.count, &said)).await;

@@ -12,7 +12,7 @@ use super::remote::{Caller, Remote};
 use super::reply::{self, Reply};
 use super::{held, visit};
 use crate::proxy::answer;
-use crate::proxy::gate::{self, Judged};
+use crate::proxy::gate::{self, Judged, Ticket};
 use crate::proxy::message::{ClientMessage, Kind, Refusal, ToolCall};
 
 /// Answers that may wait for the client to read them.
@@ -67,11 +67,11 @@ impl One {
             };
         }
         match &message.kind {
-            Kind::Request { .. } => self.forward(message).await,
+            Kind::Request { .. } => self.forward(message, None).await,
             _ if self.remote.cancels_held(&self.caller, &message) => {}
             _ => {
                 let body = Some(message.bytes.clone());
-                let passing = self.remote.pass(&self.caller, Method::POST, body, false);
+                let passing = self.remote.pass(&self.caller, Method::POST, body);
                 tokio::select! {
                     _ = passing => {}
                     // Nobody waits for it any more.
@@ -84,7 +84,7 @@ impl One {
     async fn call(&self, call: ToolCall) {
         let call = if self.caller.takes_events { call } else { call.without_progress() };
         match self.remote.judge(&self.caller, call).await {
-            Judged::Forward(call) => self.forward(call.message).await,
+            Judged::Forward(passed) => self.forward(passed.call.message, passed.ticket).await,
             Judged::Answer(answer) => self.say(answer).await,
             Judged::Hold(question) => {
                 let cancelled = CancellationToken::new();
@@ -98,7 +98,7 @@ impl One {
     }
 
     /// Sends a request as it is, and its answer back.
-    async fn forward(&self, message: ClientMessage) {
+    async fn forward(&self, message: ClientMessage, ticket: Option<Ticket>) {
         let Some(id) = message.request_id() else { return };
         let way = self.way(&message, CancellationToken::new());
         let visit = self.remote.visit(&self.caller);
@@ -111,10 +111,16 @@ impl One {
         };
         let said = match answered {
             Ok(Ok(said)) => {
-                if message.method() == Some("tools/list") {
-                    self.remote.learn(&self.caller, true)(&said);
+                if let Some(ticket) = ticket {
+                    ticket.answered(&said);
                 }
-                said.bytes
+                match message.method() {
+                    Some("tools/list") => {
+                        self.remote.learn(&self.caller, true)(&said);
+                        self.remote.shown(&self.caller, &said.bytes)
+                    }
+                    _ => said.bytes,
+                }
             }
             Ok(Err(why)) => visit::no_answer(id, &why.to_string()),
             Err(_) => visit::no_answer(id, "the server does not answer"),

@@ -12,7 +12,7 @@
 //! what is not ours to change passes unchanged, in both directions, and is never
 //! gathered first. Must never: send a call on that the gate has not let pass.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +30,11 @@ use super::visit::Visit;
 use super::who::Client;
 use super::{batch, headers, held, sse};
 use crate::call::json::Json;
-use crate::proxy::answer::tasks;
-use crate::proxy::gate::{self, Gate, Judged, Question};
-use crate::proxy::message::{ClientMessage, Era, Incoming, LIST_CHANGED, Said, ToolCall};
+use crate::proxy::answer::{self, tasks};
+use crate::proxy::gate::{self, Gate, Judged, Question, Ticket};
+use crate::proxy::locked;
+use crate::proxy::message::client::code;
+use crate::proxy::message::{ClientMessage, Era, Incoming, LIST_CHANGED, Refusal, Said, ToolCall};
 use crate::proxy::upstream::url::UrlServer;
 
 /// Requests whose answers stay open for as long as the client likes.
@@ -81,9 +83,9 @@ impl Remote {
             return reply::refused(StatusCode::NOT_FOUND, NO_SESSION);
         };
         match ask {
-            Ask::Get => self.pass(&caller, Method::GET, None, false).await,
+            Ask::Get => self.pass(&caller, Method::GET, None).await,
             Ask::Delete => {
-                let answer = self.pass(&caller, Method::DELETE, None, false).await;
+                let answer = self.pass(&caller, Method::DELETE, None).await;
                 if answer.status().is_success() {
                     self.sessions.end(&caller.scope);
                 }
@@ -151,14 +153,12 @@ impl Remote {
                 self.discover(&caller, body).await
             }
             Some("initialize") => self.initialize(&caller, body, &message).await,
+            Some("tools/list") => self.list(&caller, body).await,
             Some(LISTENS) => match self.send(&caller, Method::POST, Some(body)).await {
-                Ok(response) => self.back(&caller, response, false, None),
+                Ok(response) => self.back(&caller, response, Look::News, None),
                 Err(away) => away,
             },
-            method => {
-                let is_list = method == Some("tools/list");
-                self.pass(&caller, Method::POST, Some(body), is_list).await
-            }
+            _ => self.pass(&caller, Method::POST, Some(body)).await,
         }
     }
 
@@ -179,6 +179,19 @@ impl Remote {
         })
     }
 
+    /// What settles, when a call's answer passes, what it took from counters.
+    fn settle(&self, caller: &Caller, ticket: Ticket) -> Learn {
+        let (learn, ticket) = (self.learn(caller, false), Mutex::new(Some(ticket)));
+        Box::new(move |message| {
+            learn(message);
+            if let Said::Answer(_) = &message.said
+                && let Some(ticket) = locked(&ticket).take()
+            {
+                ticket.answered(message);
+            }
+        })
+    }
+
     /// The way that requests of ours take for this caller.
     pub fn visit(&self, caller: &Caller) -> Visit {
         Visit {
@@ -193,7 +206,13 @@ impl Remote {
         // What cannot be told is not asked for, by the server neither.
         let call = if caller.takes_events { call } else { call.without_progress() };
         match self.judge(&caller, call).await {
-            Judged::Forward(_) => self.pass(&caller, Method::POST, Some(body), false).await,
+            Judged::Forward(passed) => {
+                let look = passed.ticket.map_or(Look::News, Look::Call);
+                match self.send(&caller, Method::POST, Some(body)).await {
+                    Ok(response) => self.back(&caller, response, look, Some(self.answer)),
+                    Err(away) => away,
+                }
+            }
             Judged::Answer(answer) => reply::json(StatusCode::OK, answer),
             Judged::Hold(question) => self.hold(caller, *question).await,
         }
@@ -205,7 +224,7 @@ impl Remote {
         let server = self.sessions.server(&caller.client);
         match self.gate.judge_at_once(call, &party, &server) {
             Ok(judged) => judged,
-            Err(question) => self.gate.judge(*question, &self.visit(caller)).await,
+            Err(unjudged) => self.gate.judge(*unjudged, &self.visit(caller)).await,
         }
     }
 
@@ -231,6 +250,11 @@ impl Remote {
 
     /// The beginning of a session: who says what of itself.
     async fn initialize(&self, caller: &Caller, body: Bytes, message: &ClientMessage) -> Reply {
+        if let Err(why) = self.gate.may_open_session(&caller.client.name).await {
+            let refusal = Refusal::new(code::INVALID_REQUEST, &why);
+            let refusal = Refusal { id: message.request_id().cloned(), ..refusal };
+            return reply::json(StatusCode::TOO_MANY_REQUESTS, answer::refusal(&refusal));
+        }
         let response = match self.send(caller, Method::POST, Some(body)).await {
             Ok(response) => response,
             Err(away) => return away,
@@ -242,19 +266,47 @@ impl Remote {
             let scope = self.sessions.scope(&caller.client, session);
             self.sessions.party(&caller.client, &scope).is(text("name"), text("version"));
         }
-        self.back(caller, response, false, Some(self.answer))
+        self.back(caller, response, Look::News, Some(self.answer))
     }
 
-    /// What the server can do, and what we add: calls may become tasks of ours. The
-    /// one answer that is gathered before it passes.
+    /// What the server can do, and what we add: calls may become tasks of ours.
     async fn discover(&self, caller: &Caller, body: Bytes) -> Reply {
+        self.gathered(caller, body, Look::News, tasks::announced).await
+    }
+
+    /// The server's tools, but those that the policy hides.
+    async fn list(&self, caller: &Caller, body: Bytes) -> Reply {
+        let server = self.sessions.server(&caller.client);
+        if self.gate.hides_any(&server) {
+            let shown = |list: &Bytes| self.gate.shown(&server, list);
+            return self.gathered(caller, body, Look::List, shown).await;
+        }
+        match self.send(caller, Method::POST, Some(body)).await {
+            Ok(response) => self.back(caller, response, Look::List, Some(self.answer)),
+            Err(away) => away,
+        }
+    }
+
+    /// A list of tools as the caller gets it.
+    pub fn shown(&self, caller: &Caller, list: &Bytes) -> Bytes {
+        self.gate.shown(&self.sessions.server(&caller.client), list)
+    }
+
+    /// An answer that is gathered before it passes, and then is as `change` has it.
+    async fn gathered(
+        &self,
+        caller: &Caller,
+        body: Bytes,
+        look: Look,
+        change: impl Fn(&Bytes) -> Bytes,
+    ) -> Reply {
         let response = match self.send(caller, Method::POST, Some(body)).await {
             Ok(response) => response,
             Err(away) => return away,
         };
         let kind = headers::kind(response.headers());
         if !response.status().is_success() || !["application/json", sse::KIND].contains(&&*kind) {
-            return self.back(caller, response, false, Some(self.answer));
+            return self.back(caller, response, Look::News, Some(self.answer));
         }
         let (head, body) = response.into_parts();
         let whole = Limited::new(body, self.longest).collect();
@@ -266,27 +318,21 @@ impl Remote {
             }
         };
         let whole = match kind == sse::KIND {
-            true => sse::rewritten(&whole, tasks::announced),
-            false => tasks::announced(&whole),
+            true => sse::rewritten(&whole, change),
+            false => change(&whole),
         };
         let mut head = Response::from_parts(head, reqwest::Body::from(whole));
-        // It is longer now.
+        // Its length is another now.
         head.headers_mut().remove(CONTENT_LENGTH);
-        self.back(caller, head, false, None)
+        self.back(caller, head, look, None)
     }
 
     /// Passes a request on, and its answer back.
-    pub async fn pass(
-        &self,
-        caller: &Caller,
-        method: Method,
-        body: Option<Bytes>,
-        is_list: bool,
-    ) -> Reply {
+    pub async fn pass(&self, caller: &Caller, method: Method, body: Option<Bytes>) -> Reply {
         // A stream that is there to be told of news may be silent.
         let patience = (method != Method::GET).then_some(self.answer);
         match self.send(caller, method, body).await {
-            Ok(response) => self.back(caller, response, is_list, patience),
+            Ok(response) => self.back(caller, response, Look::News, patience),
             Err(away) => away,
         }
     }
@@ -316,7 +362,7 @@ impl Remote {
         &self,
         caller: &Caller,
         response: Response<reqwest::Body>,
-        is_list: bool,
+        look: Look,
         patience: Option<Duration>,
     ) -> Reply {
         let (head, body) = response.into_parts();
@@ -326,8 +372,12 @@ impl Remote {
         }
         let kind = headers::kind(&head.headers);
         let is_events = kind == sse::KIND;
-        // Among events may be news; a piece of JSON is what was asked for.
-        let learn = (is_list || is_events).then(|| self.learn(caller, is_list));
+        let learn = match look {
+            // Among events may be news; a piece of JSON is what was asked for.
+            Look::News => is_events.then(|| self.learn(caller, false)),
+            Look::List => Some(self.learn(caller, true)),
+            Look::Call(ticket) => Some(self.settle(caller, ticket)),
+        };
         let body = Passing::new(body, is_events, learn, self.longest, patience);
         let mut answer = Response::new(body.boxed_unsync());
         *answer.status_mut() = head.status;
@@ -342,6 +392,16 @@ impl Remote {
         }
         answer
     }
+}
+
+/// What an answer is looked at for.
+enum Look {
+    /// For what the server says beside it.
+    News,
+    /// It lists tools.
+    List,
+    /// It decides whether a call keeps what it took from counters.
+    Call(Ticket),
 }
 
 /// Why an answer is no client's business: it is about us, or would lead past us.

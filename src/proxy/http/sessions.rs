@@ -97,7 +97,7 @@ impl Sessions {
             }
         }
         let party = Party::new(client.name.to_string(), scope.to_owned(), client.hold);
-        let party = Arc::new(party);
+        let party = Arc::new(party.for_user(client.user.to_string()));
         known.parties.insert(scope.to_owned(), (party.clone(), now));
         party
     }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn client(name: &str) -> Client {
-        Client { name: name.into(), hold: Duration::from_secs(1) }
+        Client { name: name.into(), user: "".into(), hold: Duration::from_secs(1) }
     }
 
     #[test]

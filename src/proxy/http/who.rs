@@ -9,7 +9,7 @@ use hyper::header::{self, HeaderMap};
 use crate::call::time::Time;
 use crate::config::TokenConfig;
 use crate::config::token::TokenHash;
-use crate::proxy::config::{DEFAULT_HOLD, ProxyConfig};
+use crate::proxy::config::{ClientConfig, DEFAULT_HOLD, ProxyConfig};
 
 /// Longest token that is even hashed.
 const LONGEST_TOKEN: usize = 512;
@@ -19,6 +19,8 @@ const LONGEST_TOKEN: usize = 512;
 pub struct Client {
     /// As the configuration names them.
     pub name: Arc<str>,
+    /// On whose behalf they call; empty: nobody's in particular.
+    pub user: Arc<str>,
     /// How long one attempt is held when nothing keeps the client waiting.
     pub hold: Duration,
 }
@@ -54,16 +56,20 @@ impl fmt::Debug for Clients {
 impl Clients {
     /// Those of a configuration.
     pub fn new(config: &ProxyConfig) -> Clients {
-        let client = |name: &str, hold| Client { name: Arc::from(name), hold };
+        let client = |name: &str, configured: Option<&ClientConfig>| Client {
+            name: Arc::from(name),
+            user: configured.and_then(|one| one.user.as_deref()).unwrap_or_default().into(),
+            hold: configured.map_or(DEFAULT_HOLD, |one| one.hold),
+        };
         let mut known = Vec::new();
         for one in &config.clients {
-            let client = client(&one.name, one.hold);
+            let client = client(&one.name, Some(one));
             known.extend(one.tokens.iter().map(|token| (token.clone(), client.clone())));
         }
-        let without_token = config.without_token.as_deref().map(|name| {
-            let hold = config.clients.iter().find(|one| one.name == name).map(|one| one.hold);
-            client(name, hold.unwrap_or(DEFAULT_HOLD))
-        });
+        let without_token = config
+            .without_token
+            .as_deref()
+            .map(|name| client(name, config.clients.iter().find(|one| one.name == name)));
         Clients { known, without_token }
     }
 
@@ -104,7 +110,7 @@ mod tests {
             expires,
             place: Place::Default,
         };
-        let client = |name: &str| Client { name: name.into(), hold: DEFAULT_HOLD };
+        let client = |name: &str| Client { name: name.into(), user: "".into(), hold: DEFAULT_HOLD };
         let known = vec![
             (token("hp_a", None), client("a")),
             (token("hp_b", Some(Time(1_000))), client("b")),

@@ -89,6 +89,12 @@ impl ToolCall {
         self.arguments.clone().map_or_else(Bytes::new, |place| self.message.bytes.slice(place))
     }
 
+    /// The arguments as they were read: an object; empty if there are none.
+    pub fn tree(&self) -> &Json {
+        const NONE: &Json = &Json::Object(Vec::new());
+        self.param("arguments").unwrap_or(NONE)
+    }
+
     /// The answers to what the server asked, as they were sent.
     pub fn input_responses(&self) -> Option<Bytes> {
         let place = self.message.find(&["params", "inputResponses"])?;

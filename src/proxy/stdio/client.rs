@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::json::Json;
 use crate::proxy::answer;
-use crate::proxy::gate::{Gate, Judged, Party, Question, Reply, Server};
+use crate::proxy::gate::{Gate, Judged, Party, Passed, Question, Reply, Server, Ticket};
 use crate::proxy::locked;
 use crate::proxy::message::client::code;
 use crate::proxy::message::{
@@ -56,10 +56,12 @@ struct Waiting {
 }
 
 /// Why an answer is looked at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Watched {
     /// It lists tools.
     Tools,
+    /// It decides whether a call keeps what it took from counters.
+    Call(Ticket),
     /// It says what the server can do, to which we add.
     Discover,
 }
@@ -158,15 +160,15 @@ impl Session {
     async fn call(self: &Arc<Self>, call: ToolCall) {
         match self.gate.judge_at_once(call, &self.party, &self.server) {
             Ok(judged) => self.judged(judged).await,
-            Err(question) if self.busy() => {
+            Err(unjudged) if self.busy() => {
                 let why = "too many calls are under way: make it again when some have ended";
                 let refusal = Refusal::new(code::INVALID_REQUEST, why);
-                self.refuse(&refusal.of(&question.call.id)).await;
+                self.refuse(&refusal.of(&unjudged.call.id)).await;
             }
-            Err(question) => {
+            Err(unjudged) => {
                 let session = self.clone();
                 self.spawn(async move {
-                    let judged = session.gate.judge(*question, &*session.upstream).await;
+                    let judged = session.gate.judge(*unjudged, &*session.upstream).await;
                     session.judged(judged).await;
                 });
             }
@@ -175,7 +177,10 @@ impl Session {
 
     async fn judged(self: &Arc<Self>, judged: Judged) {
         match judged {
-            Judged::Forward(call) => {
+            Judged::Forward(Passed { call, ticket }) => {
+                if let Some(ticket) = ticket {
+                    self.watch(&call.id, Watched::Call(ticket));
+                }
                 self.upstream.send(call.message.bytes).await;
             }
             Judged::Answer(answer) => {
@@ -253,7 +258,11 @@ impl Session {
             _ => None,
         };
         match watched {
-            Some(Watched::Tools) => self.server.definitions.learn(&message),
+            Some(Watched::Tools) => {
+                self.server.definitions.learn(&message);
+                return self.gate.shown(&self.server, &message.bytes);
+            }
+            Some(Watched::Call(ticket)) => ticket.answered(&message),
             Some(Watched::Discover) => return answer::tasks::announced(&message.bytes),
             None => {}
         }

@@ -43,6 +43,8 @@ pub struct Between {
     pub server: String,
     /// The session that its client's calls are resumed in.
     pub session: String,
+    /// On whose behalf its client calls; empty: nobody's in particular.
+    pub user: String,
     /// How long a client that offers nothing is kept waiting.
     pub hold: Duration,
 }
@@ -74,7 +76,9 @@ where
         Err(error) => return Ended::CannotStart(error),
     };
     let closed = CancellationToken::new();
-    let party = Party::new(String::new(), between.session, between.hold).until(closed.clone());
+    let party = Party::new(String::new(), between.session, between.hold)
+        .for_user(between.user)
+        .until(closed.clone());
     let session = Arc::new(Session::new(
         gate.clone(),
         party,

@@ -18,6 +18,7 @@ use holdpoint::proto;
 use holdpoint::proto::caller_service_client::CallerServiceClient;
 use holdpoint::proxy::gate::{Gate, Judged, OnCancel, Party, Policies, Reply, Server, Settings};
 use holdpoint::proxy::message::{ClientMessage, Incoming, ServerMessage, ToolCall, client};
+use holdpoint::proxy::state::State;
 use holdpoint::proxy::upstream::{Asking, Outgoing, Upstream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -141,7 +142,8 @@ impl Proxy {
         let bearer = Bearer::Awaited(home.state.join("caller.token"));
         let service = CallerServiceClient::with_interceptor(channel, bearer);
         let policies = Policies::open(Some(policy.clone()), Vec::new()).expect("read");
-        Proxy { gate: Gate::new(service, policies, settings), policy }
+        let state = State::open(&home.state).expect("the proxy's state");
+        Proxy { gate: Gate::new(service, policies, state, settings), policy }
     }
 
     fn holding(home: &Home) -> Proxy {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::super::judge::Unfit;
 use super::inputs::Questions;
 use super::task::{End, Task};
 use crate::hold::{Ending, Hold};
@@ -148,6 +149,7 @@ impl Gate {
             .await
         {
             Ok(answered) => {
+                using.answered(&answered);
                 let (told, detail) = outcome(&answered);
                 let end = match answered {
                     Ok(answer) => End::Answered(answer),
@@ -202,10 +204,14 @@ impl Gate {
                 }
             };
             tokio::time::sleep(pause.unwrap_or_default()).await;
-            let changed = self.changed_since(question, upstream).await;
-            if let Some(what) = changed.map_err(Stays::At)? {
-                let why = format!("the server asked for input, and since it was approved {what}");
-                return Err(Stays::At(why));
+            match self.checked_again(question, upstream, false).await {
+                Ok(_) => {}
+                Err(Unfit::Changed(what)) => {
+                    let why =
+                        format!("the server asked for input, and since it was approved {what}");
+                    return Err(Stays::At(why));
+                }
+                Err(Unfit::NotNow(why)) => return Err(Stays::At(why)),
             }
             let repeat = |id: &Id| asked.repeat(&question.call, id);
             let next = next_round(question, using, towards, repeat);

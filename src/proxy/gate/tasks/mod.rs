@@ -98,7 +98,8 @@ impl Tasks {
             let ended = tasks.iter().position(|task| of_client(task) && task.kept() > 0)?;
             tasks.remove(ended);
         }
-        let task = Arc::new(Task::new(id, owner, question.party.over()));
+        let told = question.told().map(str::to_owned);
+        let task = Arc::new(Task::new(id, owner, told, question.party.over()));
         tasks.push(task.clone());
         Some(task)
     }
@@ -189,6 +190,7 @@ mod tests {
             server: Arc::new(Server::new("db")),
             ruling: policy.judge(&call, &Fresh),
             definition: None,
+            changed: None,
             policy,
         }
     }

@@ -23,6 +23,8 @@ use crate::proxy::message::{Era, Id, ServerMessage};
 pub struct Task {
     id: String,
     owner: Owner,
+    /// What the policy says of such calls, for the agent.
+    told: Option<String>,
     /// On the clock that people read, and on [`boot`]'s.
     created: (DateTime<Utc>, Duration),
     /// The client does not want it any more.
@@ -69,7 +71,12 @@ pub enum End {
 }
 
 impl Task {
-    pub(super) fn new(id: String, owner: Owner, over: CancellationToken) -> Task {
+    pub(super) fn new(
+        id: String,
+        owner: Owner,
+        told: Option<String>,
+        over: CancellationToken,
+    ) -> Task {
         let state = State {
             stage: Stage::Held(Standing::Asking),
             updated: now(),
@@ -79,6 +86,7 @@ impl Task {
         Task {
             id,
             owner,
+            told,
             created: (now(), boot()),
             cancelled: CancellationToken::new(),
             over,
@@ -214,7 +222,7 @@ impl Task {
 
     fn view(&self, shown: impl FnOnce(&View<'_>) -> Bytes) -> Bytes {
         let state = self.state();
-        let (status, message, with) = state.stage.shown();
+        let (status, message, with) = state.stage.shown(self.told.as_deref());
         shown(&View {
             id: &self.id,
             status,
@@ -243,7 +251,7 @@ type Shown = (&'static str, Option<String>, Option<(&'static str, Bytes)>);
 
 impl Stage {
     /// Status, message, and what comes with them.
-    fn shown(&self) -> Shown {
+    fn shown(&self, told: Option<&str>) -> Shown {
         let part = |message: &ServerMessage, name| {
             find(&message.bytes, &[name]).map(|place| (name, message.bytes.slice(place)))
         };
@@ -251,10 +259,10 @@ impl Stage {
         match self {
             Stage::Held(Standing::Asking) => ("working", Some(words::ASKING.to_owned()), None),
             Stage::Held(Standing::Held(held)) => {
-                ("working", Some(words::progress(held, false)), None)
+                ("working", Some(words::progress(held, false, told)), None)
             }
             Stage::Held(Standing::Away(held)) => {
-                ("working", Some(words::progress(held, true)), None)
+                ("working", Some(words::progress(held, true, told)), None)
             }
             Stage::Runs => ("working", Some(words::RUNNING.to_owned()), None),
             Stage::Asks(asked) => (

@@ -222,6 +222,11 @@ impl Local {
                 Err(none) => none.answer(message.request_id()),
             };
         }
+        if let Err(why) = self.gate.may_open_session(&client.name).await {
+            let refusal = Refusal::new(code::INVALID_REQUEST, &why);
+            let refusal = Refusal { id: message.request_id().cloned(), ..refusal };
+            return reply::json(StatusCode::TOO_MANY_REQUESTS, answer::refusal(&refusal));
+        }
         let (id, own) = match self.new_session(client) {
             Ok(session) => session,
             Err(none) => return none.answer(&message),
@@ -314,7 +319,8 @@ impl Local {
             tracing::error!(server, client, %error, "a server cannot be started");
             NoProcess::CannotStart(self.name.clone())
         })?;
-        let party = Arc::new(Party::new(client.name.to_string(), scope, client.hold));
+        let party = Party::new(client.name.to_string(), scope, client.hold);
+        let party = Arc::new(party.for_user(client.user.to_string()));
         let own = Own::new(upstream, Server::new(&*self.name), party, era, longest);
         tokio::spawn(own.clone().hear(said));
         let group = running.group().clone();

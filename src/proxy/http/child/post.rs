@@ -20,7 +20,7 @@ use super::local::Local;
 use super::own::{Asked, Own, Use};
 use crate::call::json::Json;
 use crate::proxy::answer::{self, words};
-use crate::proxy::gate::{self, Judged, Question};
+use crate::proxy::gate::{self, Judged, Passed, Question};
 use crate::proxy::http::held;
 use crate::proxy::http::reply::{self, Reply};
 use crate::proxy::http::who::Client;
@@ -232,6 +232,7 @@ impl Line {
             (Ok(answer), "tools/list") => {
                 own.server.definitions.learn(answer);
                 own.params.learn(answer);
+                return self.post.local.gate.shown(&own.server, &answer.bytes);
             }
             (Ok(answer), "initialize") => introduced(own, message, answer),
             (Err(_), "initialize") => own.end(),
@@ -259,10 +260,10 @@ impl Line {
         let (own, gate) = (asked.own(), &self.post.local.gate);
         let judged = match gate.judge_at_once(call, &own.party, &own.server) {
             Ok(judged) => judged,
-            Err(question) => gate.judge(*question, &**own).await,
+            Err(unjudged) => gate.judge(*unjudged, &**own).await,
         };
         let said = match judged {
-            Judged::Forward(call) => self.forward(asked, call, &way).await,
+            Judged::Forward(passed) => self.forward(asked, passed, &way).await,
             Judged::Answer(answer) => answer,
             Judged::Hold(question) => {
                 self.begun.cancel();
@@ -273,8 +274,12 @@ impl Line {
         way.send(said).await;
     }
 
-    async fn forward(&self, asked: &Asked, call: ToolCall, way: &gate::Reply) -> Bytes {
+    async fn forward(&self, asked: &Asked, passed: Passed, way: &gate::Reply) -> Bytes {
+        let Passed { call, ticket } = passed;
         let answered = asked.forward(&call.message, way, Some(self.post.local.limits.answer)).await;
+        if let Some(ticket) = ticket {
+            ticket.ended(&answered);
+        }
         let said = match answered {
             Ok(answer) => return answer.bytes,
             Err(NoAnswer::NotSent(why)) => words::did_not_run(&why),

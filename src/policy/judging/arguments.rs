@@ -1,0 +1,198 @@
+//! What the arguments of one call say.
+//!
+//! They make a call look worse: the action that is chosen, a statement, a command, a
+//! flag. In two cases they make it look better, because there the tool's name has left
+//! it to them: one statement that certainly changes nothing, where the name says only
+//! that a statement is run; and an action that the tool's own schema lists and that
+//! only looks, where the name says only that something is managed. An HTTP method
+//! `GET` and a GraphQL query make nothing better: what a URL does nobody can tell, and
+//! what a server does with a query neither.
+//!
+//! Promises: looks at [`VALUES`] values and [`BYTES`] bytes of text, and says so where
+//! there is more: then nothing is told. Must never: repeat a value, which may be a
+//! secret, but for the words of a language that it found.
+
+use super::lexicon::{self, When};
+use super::schema::Schema;
+use super::{Evidence, Finding, Source, command, keys, statement, words};
+use crate::call::json::Json;
+use crate::call::model::{Category, Risk};
+use crate::call::safe_text::SafeText;
+
+/// The most values that are looked at.
+const VALUES: usize = 4096;
+
+/// The most text that is looked at.
+const BYTES: usize = 64 * 1024;
+
+/// What arguments say.
+#[derive(Debug, Default)]
+pub struct Arguments {
+    /// That something is done.
+    pub finding: Option<Finding>,
+    /// That money is moved, if it is no read.
+    pub money: Option<Finding>,
+    /// The argument that is one statement that only reads; all statements are.
+    pub statement: Option<String>,
+    /// The argument that chooses an action that only looks; all that choose do.
+    pub looks: Option<String>,
+    /// There is more than was looked at.
+    pub too_long: bool,
+    /// A statement that may change something, or a choice that cannot be told.
+    doubt: bool,
+}
+
+impl Arguments {
+    /// Of a call, for a tool with this schema.
+    pub fn of(arguments: &Json, schema: Option<&Schema>) -> Arguments {
+        let mut said = Arguments::default();
+        let (mut values, mut bytes) = (0, 0);
+        // Each with the name of the member that it is in.
+        let mut open: Vec<(&str, &Json, bool)> = vec![("", arguments, true)];
+        while let Some((key, value, first)) = open.pop() {
+            values += 1;
+            if values > VALUES || bytes > BYTES {
+                said.too_long = true;
+                break;
+            }
+            match value {
+                Json::Object(members) => {
+                    if said.money.is_none() {
+                        let names = members.iter().map(|(name, _)| name.as_str());
+                        said.money = keys::money(names)
+                            .map(|found| finding(Category::Financial, Risk::High, found));
+                    }
+                    let rest = VALUES.saturating_sub(values) + 1;
+                    said.too_long |= members.len() > rest;
+                    open.extend(members.iter().take(rest).map(|(name, v)| (&**name, v, true)));
+                }
+                Json::Array(items) => {
+                    let rest = VALUES.saturating_sub(values) + 1;
+                    said.too_long |= items.len() > rest;
+                    let items = items.iter().take(rest).enumerate();
+                    open.extend(items.map(|(number, item)| (key, item, number == 0)));
+                }
+                Json::String(text) => {
+                    bytes += text.len();
+                    said.text(key, text, first, schema);
+                }
+                Json::Bool(true) => said.flag(key),
+                _ => {}
+            }
+        }
+        if said.doubt || said.too_long || said.finding.is_some() {
+            (said.statement, said.looks) = (None, None);
+        }
+        said
+    }
+
+    fn text(&mut self, key: &str, text: &str, first: bool, schema: Option<&Schema>) {
+        if text.len() > BYTES {
+            self.too_long = true;
+            return;
+        }
+        let is_statement = keys::is_a_statement(key);
+        if is_statement || text.len() > 6 {
+            let sure =
+                key.eq_ignore_ascii_case("sql") || key.to_ascii_lowercase().ends_with("_sql");
+            if let Some(does) = statement::acts(text, sure) {
+                let found = format!("{} is {}", quoted(key), does.word);
+                self.worse(finding(does.category, does.risk, found));
+            }
+        }
+        if is_statement {
+            match statement::only_reads(text) {
+                true if self.statement.is_none() => self.statement = Some(key.to_owned()),
+                _ => self.doubt = true,
+            }
+        }
+        // Code beside a statement may do anything.
+        self.doubt |= keys::takes_code(key) && !is_statement;
+        if keys::chooses(key) && first {
+            self.choice(key, text, schema);
+        } else if keys::may_be_a_command(key) {
+            self.command(key, text);
+        }
+    }
+
+    /// The value of an argument that chooses what is done.
+    fn choice(&mut self, key: &str, text: &str, schema: Option<&Schema>) {
+        // Of a command line only the first words choose.
+        let head = &text[..text.floor_char_boundary(200)];
+        let line = keys::may_be_a_command(key);
+        match keys::chosen(key, head) {
+            Some((Category::Read, _)) => {
+                let listed = schema.is_some_and(|schema| {
+                    schema.reads.iter().any(|(name, value)| name == key && value == text)
+                });
+                match listed {
+                    true => self.looks = Some(key.to_owned()),
+                    false => self.doubt = true,
+                }
+            }
+            Some((category, risk)) => {
+                let found = format!("{} chooses {}", quoted(key), words_of_choice(head));
+                self.worse(finding(category, risk, found));
+            }
+            None => self.doubt = true,
+        }
+        let one_word = words::of(head).len() <= 1 && !text.contains(char::is_whitespace);
+        let looks = matches!(keys::chosen(key, head), Some((Category::Read, _)));
+        if line && !(one_word && looks) {
+            self.command(key, text);
+        }
+    }
+
+    /// A command line: it runs something, and may destroy.
+    fn command(&mut self, key: &str, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
+        if let Some((category, risk, word)) = command::destroys(text) {
+            let found = format!("{} has {}", quoted(key), quoted(&word));
+            self.worse(finding(category, risk, found));
+        } else if !matches!(
+            keys::chosen(key, &text[..text.floor_char_boundary(200)]),
+            Some((Category::Read | Category::Write, _))
+        ) {
+            self.worse(finding(Category::Execute, Risk::High, format!("{} is run", quoted(key))));
+        }
+    }
+
+    /// `overwrite: true`, `create_if_missing: true`, `force: true`.
+    fn flag(&mut self, key: &str) {
+        let words = words::of(key);
+        let named = words.first().and_then(|word| lexicon::verb_as_it_stands(word));
+        let acts = named.filter(|verb| {
+            verb.category != Category::Read
+                && (verb.when == When::Always || (words.len() == 1 && verb.when == When::Leading))
+        });
+        if let Some(verb) = acts {
+            self.worse(finding(verb.category, verb.risk, format!("{} is set", quoted(key))));
+        }
+    }
+
+    fn worse(&mut self, found: Finding) {
+        let rank = |f: &Finding| (f.category, f.risk);
+        if self.finding.as_ref().is_none_or(|known| rank(&found) > rank(known)) {
+            self.finding = Some(found);
+        }
+    }
+}
+
+/// The words of ours that a choice has: never the value itself.
+fn words_of_choice(text: &str) -> String {
+    let words = words::of(text);
+    let known = |word: &&String| keys::chosen("command", word).is_some();
+    let known: Vec<&str> = words.iter().take(3).filter(known).map(String::as_str).collect();
+    quoted(&known.join(" "))
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", SafeText::cut_line(text, 40).0)
+}
+
+fn finding(category: Category, risk: Risk, found: String) -> Finding {
+    let evidence = Evidence { source: Source::Arguments, found, says: Some(category) };
+    Finding { category, risk, evidence }
+}

@@ -1,0 +1,31 @@
+//! What a command line does, as far as its words tell: only ever something worse.
+//!
+//! A shell has too many ways to say a thing for any text of it to be called harmless.
+
+use crate::call::model::{Category, Risk};
+
+/// How much of a command is looked at.
+const LONGEST: usize = 16 * 1024;
+
+/// Words that destroy, wherever they stand.
+const DESTROYS: &str = "rm rmdir unlink shred truncate dd mkfs wipefs fdisk kill pkill killall \
+    shutdown reboot halt poweroff userdel deluser groupdel dropdb dropuser del erase format \
+    remove-item delete destroy purge uninstall prune drop flushall flushdb terminate";
+
+/// Of these the whole system may go.
+const ALL_OF_IT: &str = "mkfs wipefs shred dd fdisk flushall";
+
+/// What a command destroys, if it does: the word, and how bad it is.
+pub fn destroys(text: &str) -> Option<(Category, Risk, String)> {
+    let end = text.floor_char_boundary(LONGEST);
+    let text = text[..end].to_ascii_lowercase();
+    // What quotes and backslashes hide is said all the same: r\m, "rm", $'rm'.
+    let plain: String = text.chars().filter(|c| !"\\'\"`$".contains(*c)).collect();
+    let words = || plain.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+    let is_in = |list: &str, word: &str| list.split_ascii_whitespace().any(|known| known == word);
+    let word = words().find(|word| is_in(DESTROYS, word.split(".").next().unwrap_or(word)))?;
+    let flags = || words().filter(|word| word.starts_with('-'));
+    let recursive = word == "rm" && flags().any(|flag| flag.contains('r') && !flag.contains("dry"));
+    let risk = if recursive || is_in(ALL_OF_IT, word) { Risk::Critical } else { Risk::High };
+    Some((Category::Destructive, risk, word.to_owned()))
+}

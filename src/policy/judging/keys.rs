@@ -1,0 +1,123 @@
+//! What the names of arguments mean, in a schema and in a call alike.
+
+use super::lexicon::{self, When};
+use super::words;
+use crate::call::model::{Category, Risk};
+
+/// Whether an argument chooses what is done: `action`, `operation`, `command`.
+pub fn chooses(key: &str) -> bool {
+    let last = words::of(key).pop().unwrap_or_default();
+    matches!(
+        last.as_str(),
+        "action"
+            | "actions"
+            | "operation"
+            | "operations"
+            | "op"
+            | "ops"
+            | "method"
+            | "verb"
+            | "command"
+            | "commands"
+            | "cmd"
+            | "subcommand"
+            | "mode"
+    )
+}
+
+/// Whether an argument may be a whole command line.
+pub fn may_be_a_command(key: &str) -> bool {
+    let last = words::of(key).pop().unwrap_or_default();
+    matches!(last.as_str(), "command" | "commands" | "cmd" | "shell" | "script" | "bash")
+}
+
+/// Whether an argument is a statement of a query language.
+pub fn is_a_statement(key: &str) -> bool {
+    let last = words::of(key).pop().unwrap_or_default();
+    matches!(
+        last.as_str(),
+        "sql" | "query" | "queries" | "statement" | "statements" | "q" | "cypher"
+    )
+}
+
+/// Whether a parameter takes code, by its name alone. `command` and `code` are too
+/// often something else; what they are in a call, the call shows.
+pub fn takes_code(key: &str) -> bool {
+    let last = words::of(key).pop().unwrap_or_default();
+    matches!(last.as_str(), "sql" | "shell" | "script" | "bash" | "javascript" | "python")
+}
+
+/// What a value says that chooses what is done: that it looks, or what it does.
+/// `None`: it cannot be told.
+pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
+    let words = words::of(value);
+    let first = words.first()?;
+    if key.eq_ignore_ascii_case("mode") {
+        return match first.as_str() {
+            "r" | "rb" | "read" | "readonly" => Some((Category::Read, Risk::Low)),
+            "w" | "wb" | "a" | "ab" | "x" | "rw" | "write" | "append" => {
+                Some((Category::Write, Risk::Medium))
+            }
+            "overwrite" | "replace" | "truncate" => Some((Category::Destructive, Risk::High)),
+            _ => None,
+        };
+    }
+    // A key-value store's, which has words of its own.
+    let commands = may_be_a_command(key);
+    let mut found: Option<(Category, Risk)> = None;
+    for (at, word) in words.iter().take(3).enumerate() {
+        let said = store_command(word).filter(|_| commands).or_else(|| {
+            let verb = lexicon::verb(word)?;
+            let counts = at == 0 || (verb.when == When::Always && verb.category != Category::Read);
+            counts.then_some((verb.category, verb.risk))
+        });
+        found = match (found, said) {
+            (Some(found), Some(said)) => Some(found.max(said)),
+            (found, said) => found.or(said),
+        };
+    }
+    found
+}
+
+/// Commands of Redis and its like whose words are no English verbs.
+fn store_command(word: &str) -> Option<(Category, Risk)> {
+    const READS: &str = "mget hget hmget hgetall hkeys hvals hlen hexists llen lrange lindex scard \
+        smembers sismember smismember srandmember sinter sunion sdiff zrange zrevrange zscore \
+        zmscore zrank zrevrank zcard zcount zrangebyscore strlen getrange getbit bitcount ttl \
+        pttl type dbsize scan hscan sscan zscan keys exists xrange xrevrange xlen xinfo xread \
+        geopos geodist geohash geosearch pfcount randomkey info lastsave";
+    const WRITES: &str = "mset setex setnx psetex hset hmset hsetnx hincrby hincrbyfloat lpush \
+        rpush lset linsert sadd smove zadd zincrby incrby incrbyfloat decrby getset msetnx \
+        setrange setbit bitop expireat pexpire pexpireat geoadd pfadd pfmerge xadd xgroup xack \
+        renamenx copy rpoplpush lmove blmove touch getex sinterstore sunionstore sdiffstore \
+        zunionstore zinterstore";
+    const DESTROYS: &str = "del unlink getdel hdel hgetdel lpop rpop blpop brpop lrem ltrim srem \
+        spop zrem zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax bzpopmin \
+        bzpopmax xdel xtrim swapdb restore lmpop zmpop";
+    const ALL_OF_IT: &str = "flushall flushdb";
+    const EXECUTES: &str = "eval evalsha fcall script function config debug module replicaof \
+        slaveof shutdown acl client cluster failover save bgsave bgrewriteaof monitor migrate";
+    let is_in = |list: &str| list.split_whitespace().any(|known| known == word);
+    match word {
+        _ if is_in(READS) => Some((Category::Read, Risk::Low)),
+        _ if is_in(WRITES) => Some((Category::Write, Risk::Medium)),
+        _ if is_in(DESTROYS) => Some((Category::Destructive, Risk::High)),
+        _ if is_in(ALL_OF_IT) => Some((Category::Destructive, Risk::Critical)),
+        _ if is_in(EXECUTES) => Some((Category::Execute, Risk::High)),
+        _ => None,
+    }
+}
+
+/// Names of arguments by which money is moved: an amount, and a currency or somebody
+/// who gets it.
+pub fn money<'a>(keys: impl Iterator<Item = &'a str>) -> Option<String> {
+    let (mut amount, mut to) = (false, false);
+    for key in keys.take(1000) {
+        match words::of(key).pop().unwrap_or_default().as_str() {
+            "amount" => amount = true,
+            "currency" | "recipient" | "payee" | "iban" | "beneficiary" => to = true,
+            _ => {}
+        }
+    }
+    (amount && to).then(|| "an amount, and a currency or a recipient".to_owned())
+}

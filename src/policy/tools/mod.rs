@@ -1,0 +1,211 @@
+//! The side of a policy that PolicyLayer Intercept's files have: `version`,
+//! `description`, `default`, `hide` and `tools`.
+//!
+//! ```text
+//! read       the document's tree into rules, every problem with its place
+//! rule       one rule on one call: its action, conditions and counter
+//! condition  a path, and what is asked of the value there
+//! operator   eq, neq, in, not_in, lt, lte, gt, gte, regex, contains, exists
+//! pattern    Go's regular expressions
+//! value      what conditions compare with
+//! counter    state blocks, rate limits, windows
+//! ```
+//!
+//! Promises: a file that Intercept reads means here what Intercept documents, or
+//! is refused; where its documents are silent and its behaviour would let a call
+//! pass unseen, this side is the stricter (`docs/policy.md` says where). What
+//! cannot be evaluated never lets a call pass. The time for a call depends on the
+//! rules for its tool and for every tool, not on how many others there are. Must
+//! never: read a clock, or change a counter: it says what a call would take.
+
+mod condition;
+mod counter;
+mod operator;
+mod pattern;
+mod read;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::call::{Action, Call, Counters, Take};
+use super::problem::Problems;
+use super::values::Map;
+use crate::call::safe_text::SafeText;
+use rule::Rule;
+
+/// How much of a tool's name an agent is told again, in columns.
+const SHOWN: usize = 200;
+
+/// What a document says on this side. One that says nothing hides, lists and
+/// rules nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Intercept {
+    /// Whether the document has this side at all: see [`Intercept::stands`].
+    stands: bool,
+    default: Option<Standing>,
+    /// The line on which each hidden name stands.
+    hidden: BTreeMap<String, usize>,
+    tools: HashMap<String, Listed>,
+    /// The rules under `"*"`.
+    every: Vec<Rule>,
+}
+
+/// A tool that the document lists.
+#[derive(Debug, Clone)]
+struct Listed {
+    /// What the history calls it where no rule of it decides.
+    label: String,
+    rules: Vec<Rule>,
+}
+
+/// `default:` of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub posture: Posture,
+    pub line: usize,
+}
+
+/// What a call gets for which no rule is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Posture {
+    Allow,
+    Deny,
+    RequireApproval,
+    Judge,
+}
+
+/// What this side says of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The strictest that a rule says; `Allow` where none objects.
+    pub action: Action,
+    /// The rule that says so: safe text on one line, at most 200 bytes.
+    pub rule: String,
+    /// What the call takes if it passes; empty where it does not.
+    pub takes: Vec<Take>,
+    /// Whether the tool is not listed, so that the document's default applies too:
+    /// of both the stricter. A default of deny is in `action` already.
+    pub unlisted: bool,
+}
+
+impl Intercept {
+    /// Reads this side's keys of the document, and leaves the others alone; `None`:
+    /// something is wrong, and was reported.
+    pub fn read(top: &Map<'_>, problems: &mut Problems) -> Option<Intercept> {
+        read::document(top, problems)
+    }
+
+    /// Whether the document has this side: `tools`, or a `version` and nothing of
+    /// ours. Its omitted `default` is then allow.
+    pub fn stands(&self) -> bool {
+        self.stands
+    }
+
+    /// The document's `default`; `None`: it has none.
+    pub fn standing(&self) -> Option<Standing> {
+        self.default
+    }
+
+    /// Whether the document lists this tool.
+    pub fn lists(&self, tool: &str) -> bool {
+        self.tools.contains_key(tool)
+    }
+
+    /// Whether the document hides this tool.
+    pub fn hides(&self, tool: &str) -> bool {
+        self.hidden_by(tool).is_some()
+    }
+
+    /// Whether what was counted so far may matter to calls of this tool.
+    pub fn counts(&self, tool: &str) -> bool {
+        self.rules_for(tool).any(Rule::counts)
+    }
+
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        self.tools.values().map(|tool| tool.rules.len()).sum::<usize>() + self.every.len()
+    }
+
+    /// What this side says of a call, as far as can be told from what was counted.
+    pub fn rule_on(&self, call: &Call<'_>, counters: &dyn Counters) -> Said {
+        let listed = self.tools.get(call.tool);
+        let unlisted = listed.is_none();
+        let denied = |reason: &str, rule: String| {
+            let (tool, _) = SafeText::cut_line(call.tool, SHOWN);
+            let reason = format!("Tool \"{tool}\" {reason}");
+            Said { action: Action::Deny { reason }, rule, takes: Vec::new(), unlisted }
+        };
+        if let Some(line) = self.hidden_by(call.tool) {
+            return denied("is hidden by policy", format!("hide (line {line})"));
+        }
+        if let Some(Standing { posture: Posture::Deny, line }) = self.default
+            && unlisted
+        {
+            return denied("is not permitted by policy", format!("default (line {line})"));
+        }
+        let label = listed.map_or("no rule for this tool", |listed| &listed.label);
+        let mut said =
+            Said { action: Action::Allow, rule: label.to_owned(), takes: Vec::new(), unlisted };
+        for rule in self.rules_for(call.tool) {
+            let (action, take) = rule.on(call, counters);
+            said.takes.extend(take);
+            if said.hears(action) {
+                said.rule.clone_from(&rule.label);
+            }
+            if let Action::Deny { .. } = said.action {
+                break;
+            }
+        }
+        if let Action::Deny { .. } | Action::Limited { .. } = said.action {
+            said.takes.clear();
+        }
+        said
+    }
+
+    fn hidden_by(&self, tool: &str) -> Option<usize> {
+        self.hidden.get(tool).or_else(|| self.hidden.get(EVERY)).copied()
+    }
+
+    /// A tool's own rules come first.
+    fn rules_for(&self, tool: &str) -> impl Iterator<Item = &Rule> {
+        self.tools.get(tool).into_iter().flat_map(|tool| &tool.rules).chain(&self.every)
+    }
+}
+
+/// The name that stands for every tool.
+const EVERY: &str = "*";
+
+impl Said {
+    /// Takes in what one more rule says; whether that rule is now the one that decides.
+    fn hears(&mut self, action: Action) -> bool {
+        match (&mut self.action, action) {
+            // All limits must have room again, so the longest wait counts.
+            (Action::Limited { again_in, .. }, Action::Limited { again_in: other, .. }) => {
+                *again_in = again_in.zip(other).map(|(mine, other)| mine.max(other));
+                false
+            }
+            // People have the shortest time that a rule gives them.
+            (Action::Hold(mine), Action::Hold(other)) => {
+                let shorter = match (mine.timeout, other.timeout) {
+                    (Some(mine), Some(other)) => other < mine,
+                    (mine, other) => mine.is_none() && other.is_some(),
+                };
+                if shorter {
+                    mine.timeout = other.timeout;
+                }
+                if (shorter && other.told.is_some()) || mine.told.is_none() {
+                    mine.told = other.told;
+                }
+                shorter
+            }
+            (mine, action) if action.is_stricter_than(mine) => {
+                *mine = action;
+                true
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Tools that are not defined any more as they were when they were first seen.
+//!
+//! Promises: a definition is pinned when it is first seen. One that differs from its
+//! pin is told to the daemon, with both, and no rule lets a call of the tool pass
+//! until an operator has accepted it. Where that cannot be told, no call passes.
+
+use sha2::{Digest as _, Sha256};
+
+use super::definitions::Definition;
+use super::{Gate, Server};
+use crate::call::hex::hex;
+use crate::call::json::parse;
+use crate::client::brief;
+use crate::proto;
+use crate::proxy::state::{Clocks, Pinned};
+
+/// A definition that nobody accepted yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    said: String,
+}
+
+impl Changed {
+    /// For who decides.
+    pub fn said(&self) -> String {
+        self.said.clone()
+    }
+}
+
+impl Gate {
+    /// Whether this definition is known to be the one that was pinned, from memory.
+    pub(super) fn is_known(&self, server: &Server, tool: &str, definition: &Definition) -> bool {
+        self.state.is_pinned(&server.name, tool, &definition.hash)
+    }
+
+    /// Says so if nobody accepted that a tool is defined as it is now.
+    ///
+    /// # Errors
+    /// It cannot be told: why, as a sentence.
+    pub(super) async fn changed(
+        &self,
+        server: &Server,
+        tool: &str,
+        definition: &Definition,
+    ) -> Result<Option<Changed>, String> {
+        let shown = definition.text.as_ref();
+        let text = shown.map_or("{}", |shown| &shown.text);
+        let pinned = self.state.pin(&server.name, tool, &definition.hash, text, Clocks::now());
+        let before = match pinned.await.map_err(|error| error.to_string())? {
+            Pinned::First | Pinned::Same => return Ok(None),
+            Pinned::Changed(before) => before,
+        };
+        let report = proto::ReportDefinitionRequest {
+            server: server.name.clone(),
+            tool: tool.to_owned(),
+            before_cut: !is_whole(&before.before, &before.hash),
+            hash_before: before.hash,
+            hash_now: definition.hash.clone(),
+            definition_before: match parse(before.before.as_bytes()) {
+                Ok(_) => before.before.into(),
+                Err(_) => Vec::new(),
+            },
+            definition_now: text.to_owned().into(),
+            now_cut: shown.is_none_or(|shown| shown.cut),
+        };
+        let answer = self.service.clone().report_definition(brief(report)).await;
+        Ok(match answer {
+            Ok(answer) if answer.get_ref().status() == proto::DefinitionStatus::Accepted => {
+                let accepted =
+                    self.state.accept(&server.name, tool, &definition.hash, Clocks::now());
+                accepted.await.map_err(|error| error.to_string())?;
+                tracing::info!(server = server.name, tool, "a changed tool was accepted");
+                None
+            }
+            // Whether the daemon knows of it or is away: a person decides.
+            _ => {
+                tracing::warn!(server = server.name, tool, "a tool is not defined as before");
+                let said = format!(
+                    "This tool is not defined as it was, and nobody has accepted that: \
+                     holdpoint policy accept --server {} --tool {tool}",
+                    server.name
+                );
+                Some(Changed { said })
+            }
+        })
+    }
+}
+
+/// Whether a text is the whole definition that has this hash.
+fn is_whole(text: &str, hash: &str) -> bool {
+    parse(text.as_bytes()).is_ok_and(|json| hex(&Sha256::digest(json.canonical())) == hash)
+}

@@ -1,0 +1,351 @@
+//! Limits, counters and sessions: read, taken and given back.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::clocks::{Opened, begins_again, calendar, length, nanos};
+use super::error::Why;
+use super::sql::{self, Head, LONGEST_KEY};
+use super::{Clocks, State, StateError};
+use crate::call::time::Time;
+use crate::policy::{CounterKey, Counters, LimitKey, Recent, Take, Untold, Window};
+
+/// How many limits and counters there can be in all, one for each client, session or
+/// server that has one. More, and calls that need a new one are refused.
+pub const MOST_KEYS: u32 = 100_000;
+
+/// How many places can be taken in all. 40 bytes each.
+pub const MOST_PLACES: u32 = 1_000_000;
+
+/// How many places one limit can have.
+const MOST_PLACES_OF_ONE: u32 = 100_000;
+
+/// How many limits, and counters of each window, are taken away with each new one if
+/// they have run out: more than come, so they never pile up.
+const PRUNED: u32 = 4;
+
+/// The same where there is no room: it is worth a call's wait of some milliseconds.
+const PRUNED_WHEN_FULL: u32 = 1000;
+
+/// Sessions that a client opened are counted for so long.
+const SESSIONS_WITHIN: Duration = Duration::from_secs(3600);
+
+/// A client's sessions are counted up to this.
+const MOST_SESSIONS: u32 = 10_000;
+
+/// What a call took: what can be given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Taken {
+    places: Vec<Place>,
+    amounts: Vec<Amount>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    limit: i64,
+    at: i64,
+    n: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Amount {
+    counter: i64,
+    opened: Opened,
+    amount: i64,
+}
+
+impl State {
+    /// Judges a call by what was taken so far, and with `take` takes what the judge
+    /// says: all of it, or nothing. No other call is judged in between, in no
+    /// process. What was taken is returned, unless it is nothing.
+    ///
+    /// `judge` is called at most once, and only looks: what it takes time for, all
+    /// others wait for.
+    ///
+    /// # Errors
+    /// Nothing was taken: the call must not pass. Also where the judge has read
+    /// something that could not be told, whatever it made of that.
+    pub async fn count<R>(
+        &self,
+        clocks: Clocks,
+        take: bool,
+        judge: impl FnOnce(&dyn Counters) -> (R, Vec<Take>) + Send,
+    ) -> Result<(R, Option<Taken>), StateError> {
+        self.turn(|conn| {
+            let tx = if take { sql::write(conn)? } else { sql::read(conn)? };
+            let head = sql::head(conn)?;
+            let view = View::new(conn, &head, &clocks);
+            let (ruling, takes) = judge(&view);
+            let now = view.finish()?;
+            if !take {
+                return Ok((ruling, None));
+            }
+            let taken = Taking { conn, head, now, wall: clocks.wall }.all(&takes)?;
+            if taken.is_some() || head.anchor.must_move(&clocks) {
+                sql::save_anchor(conn, &head.anchor.moved(&clocks))?;
+            }
+            tx.commit()?;
+            Ok((ruling, taken))
+        })
+        .await
+    }
+
+    /// Gives back what a call took that then came to nothing. A place is free again;
+    /// an amount is taken off while its counter is in the same window.
+    ///
+    /// # Errors
+    /// It stays taken.
+    pub async fn give_back(&self, taken: Taken) -> Result<(), StateError> {
+        self.turn(|conn| {
+            let tx = sql::write(conn)?;
+            for Place { limit, at, n } in taken.places {
+                sql::remove_place(conn, limit, at, n)?;
+            }
+            for Amount { counter, opened, amount } in taken.amounts {
+                if let Some(value) = sql::counter_in(conn, counter, opened)? {
+                    let value = value.saturating_sub(amount);
+                    sql::set_counter(conn, counter, opened, value)?;
+                }
+            }
+            Ok(tx.commit()?)
+        })
+        .await
+    }
+
+    /// A client opened a session. How many it opened within the last hour, this one
+    /// included, up to ten thousand: a limit per session is worth no more than this
+    /// number says.
+    ///
+    /// # Errors
+    /// It was not counted.
+    pub async fn session_opened(&self, client: &str, clocks: Clocks) -> Result<u32, StateError> {
+        let key = session_key(client);
+        self.turn(|conn| {
+            let key = key?;
+            let tx = sql::write(conn)?;
+            let head = sql::head(conn)?;
+            let now = head.anchor.now(&clocks);
+            let mut taking = Taking { conn, head, now, wall: clocks.wall };
+            let before = recent(conn, now, &key, MOST_SESSIONS, SESSIONS_WITHIN)?.count;
+            if before < MOST_SESSIONS {
+                taking.place(&key, MOST_SESSIONS, SESSIONS_WITHIN)?;
+                sql::save_anchor(conn, &head.anchor.moved(&clocks))?;
+            }
+            tx.commit()?;
+            Ok(before.saturating_add(1).min(MOST_SESSIONS))
+        })
+        .await
+    }
+}
+
+/// Limits of the policy and sessions of clients never have the same key.
+fn limit_key(key: &LimitKey) -> Result<String, Why> {
+    short_enough(&key.0)?;
+    Ok(format!("limit {}", key.0))
+}
+
+fn session_key(client: &str) -> Result<String, Why> {
+    short_enough(client)?;
+    Ok(format!("sessions {client}"))
+}
+
+/// Keys hold names from outside; none of the names that we take is longer.
+pub(super) fn short_enough(key: &str) -> Result<(), Why> {
+    let bytes = key.len();
+    if bytes <= LONGEST_KEY { Ok(()) } else { Err(Why::TooLong { bytes }) }
+}
+
+/// How full a limit is.
+fn recent(
+    conn: &Connection,
+    now: i64,
+    key: &str,
+    max: u32,
+    window: Duration,
+) -> Result<Recent, Why> {
+    if max == 0 {
+        return Ok(Recent { count: 0, free_in: Duration::MAX });
+    }
+    let Some(limit) = sql::limit(conn, key)? else { return Ok(Recent::default()) };
+    let window = nanos(window);
+    let since = now.saturating_sub(window);
+    // Once the oldest of the newest `max` is free, fewer are taken.
+    match sql::place(conn, limit.id, since, max - 1)? {
+        Some(at) => {
+            let free_in = at.saturating_add(window).saturating_sub(now).max(1);
+            Ok(Recent { count: max, free_in: Duration::from_nanos(free_in.unsigned_abs()) })
+        }
+        None => {
+            let count = sql::places(conn, limit.id, since)?;
+            Ok(Recent { count, free_in: Duration::ZERO })
+        }
+    }
+}
+
+/// What a counter has reached, and the row and window in which it did.
+fn reached(
+    conn: &Connection,
+    now: i64,
+    wall: Time,
+    key: &CounterKey,
+) -> Result<(Option<i64>, Opened, i64), Why> {
+    let fresh = Opened { number: calendar(key.window, wall), at: now };
+    Ok(match sql::counter(conn, key)? {
+        None => (None, fresh, 0),
+        Some(row) if begins_again(key.window, row.opened, wall, now) => (Some(row.id), fresh, 0),
+        Some(row) => (Some(row.id), row.opened, row.value),
+    })
+}
+
+/// What was taken, as the judge sees it.
+struct View<'c> {
+    conn: &'c Connection,
+    now: i64,
+    wall: Time,
+    /// What could not be told, first of all: the judge only hears that it could not.
+    failed: RefCell<Option<Why>>,
+}
+
+impl<'c> View<'c> {
+    fn new(conn: &'c Connection, head: &Head, clocks: &Clocks) -> Self {
+        let now = head.anchor.now(clocks);
+        View { conn, now, wall: clocks.wall, failed: RefCell::default() }
+    }
+
+    /// The time it showed; or what went wrong meanwhile.
+    fn finish(self) -> Result<i64, Why> {
+        self.failed.into_inner().map_or(Ok(self.now), Err)
+    }
+
+    fn told<T>(&self, result: Result<T, Why>) -> Result<T, Untold> {
+        result.map_err(|why| {
+            self.failed.borrow_mut().get_or_insert(why);
+            Untold
+        })
+    }
+}
+
+impl Counters for View<'_> {
+    fn recent(&self, key: &LimitKey, max: u32, window: Duration) -> Result<Recent, Untold> {
+        let key = limit_key(key);
+        self.told(key.and_then(|key| recent(self.conn, self.now, &key, max, window)))
+    }
+
+    fn value(&self, key: &CounterKey) -> Result<i64, Untold> {
+        self.told(reached(self.conn, self.now, self.wall, key).map(|(_, _, value)| value))
+    }
+}
+
+/// Taking, within one transaction.
+struct Taking<'c> {
+    conn: &'c Connection,
+    head: Head,
+    now: i64,
+    wall: Time,
+}
+
+impl Taking<'_> {
+    fn all(mut self, takes: &[Take]) -> Result<Option<Taken>, Why> {
+        if takes.is_empty() {
+            return Ok(None);
+        }
+        let mut taken = Taken { places: Vec::new(), amounts: Vec::new() };
+        for take in takes {
+            match take {
+                Take::Sliding { key, max, window } => {
+                    taken.places.push(self.place(&limit_key(key)?, *max, *window)?);
+                }
+                Take::Counter { key, amount, limit } => {
+                    taken.amounts.push(self.amount(key, *amount, *limit)?);
+                }
+            }
+        }
+        Ok(Some(taken))
+    }
+
+    fn place(&mut self, key: &str, max: u32, window: Duration) -> Result<Place, Why> {
+        if max > MOST_PLACES_OF_ONE {
+            let remedy = "give the limit a lower `max`";
+            let what = "places of one limit";
+            return Err(Why::TooMany { what, most: MOST_PLACES_OF_ONE, remedy });
+        }
+        if !recent(self.conn, self.now, key, max, window)?.free_in.is_zero() {
+            return Err(Why::DoesNotFit);
+        }
+        let limit = match sql::limit(self.conn, key)? {
+            Some(limit) => limit,
+            None => {
+                self.room_for_a_key()?;
+                sql::add_limit(self.conn, key)?
+            }
+        };
+        self.room_for_a_place()?;
+        let place = Place { limit: limit.id, at: self.now, n: self.head.next };
+        sql::add_place(self.conn, limit, (place.at, place.n), nanos(window))?;
+        self.head.next += 1;
+        Ok(place)
+    }
+
+    fn amount(&mut self, key: &CounterKey, amount: i64, limit: Option<i64>) -> Result<Amount, Why> {
+        for name in [&key.server, &key.scope, &key.name] {
+            short_enough(name)?;
+        }
+        let (row, opened, before) = reached(self.conn, self.now, self.wall, key)?;
+        let value = before.checked_add(amount);
+        let value = value.ok_or_else(|| Why::Overflow(format!("{}.{}", key.scope, key.name)))?;
+        if limit.is_some_and(|limit| value > limit) {
+            return Err(Why::DoesNotFit);
+        }
+        let counter = match row {
+            Some(id) => {
+                sql::set_counter(self.conn, id, opened, value)?;
+                id
+            }
+            None => {
+                self.room_for_a_key()?;
+                sql::add_counter(self.conn, key, opened, value)?
+            }
+        };
+        Ok(Amount { counter, opened, amount })
+    }
+
+    fn prune(&mut self, most: u32) -> Result<(), Why> {
+        sql::prune_limits(self.conn, self.now, most)?;
+        for window in [Window::Minute, Window::Hour, Window::Day] {
+            let until = self.now.saturating_sub(nanos(length(window)));
+            let present = calendar(window, self.wall);
+            sql::prune_counters(self.conn, window, (until, present), most)?;
+        }
+        let Head { keys, places, .. } = sql::head(self.conn)?;
+        (self.head.keys, self.head.places) = (keys, places);
+        Ok(())
+    }
+
+    fn room_for_a_key(&mut self) -> Result<(), Why> {
+        self.prune(PRUNED)?;
+        if self.head.keys >= MOST_KEYS {
+            self.prune(PRUNED_WHEN_FULL)?;
+        }
+        if self.head.keys >= MOST_KEYS {
+            let remedy =
+                "wait until some have run out, or limit `per: client` rather than per session";
+            return Err(Why::TooMany { what: "limits and counters", most: MOST_KEYS, remedy });
+        }
+        Ok(())
+    }
+
+    fn room_for_a_place(&mut self) -> Result<(), Why> {
+        if self.head.places >= MOST_PLACES {
+            self.prune(PRUNED_WHEN_FULL)?;
+        }
+        if self.head.places >= MOST_PLACES {
+            let remedy = "wait until some are free, or choose shorter windows or a lower `max`";
+            return Err(Why::TooMany { what: "taken places", most: MOST_PLACES, remedy });
+        }
+        self.head.places += 1;
+        Ok(())
+    }
+}
