@@ -4,6 +4,7 @@
 
 mod accept;
 mod difference;
+mod replay;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub enum PolicyCommand {
     },
     Explain(ExplainArgs),
     Accept(accept::AcceptArgs),
+    Replay(replay::ReplayArgs),
 }
 
 /// Say what happens to calls of a tool, and which line says so.
@@ -61,19 +63,26 @@ pub async fn run(globals: &Globals, command: PolicyCommand) -> Done {
         PolicyCommand::Check { file } => out.line(&checked(&read(&file)?))?,
         PolicyCommand::Explain(args) => out.text(&explained(read(&args.file)?, &args))?,
         PolicyCommand::Accept(args) => accept::run(globals, args).await?,
+        PolicyCommand::Replay(args) => replay::run(globals, args).await?,
     }
     out.flush()
 }
 
 fn read(path: &Path) -> Done<Policy> {
+    Ok(read_with_text(path)?.1)
+}
+
+/// The policy, and the text that it was read from.
+fn read_with_text(path: &Path) -> Done<(String, Policy)> {
     let text = file::read(path, LONGEST as u64).map_err(|error| {
         let what = format!("cannot read {}: {error}", printable(path));
         Failure::usage(what, "Name a policy: a YAML file that this user can read.")
     })?;
-    Policy::read(&text).map_err(|error| {
+    let policy = Policy::read(&text).map_err(|error| {
         note(problems(path, &error).trim_end());
         Failure::quiet(exit::USAGE)
-    })
+    })?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), policy))
 }
 
 /// Every problem by itself, and how many there are.
