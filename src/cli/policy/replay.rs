@@ -558,3 +558,147 @@ fn totals(judged: &[Judged], left_out: u64) -> Json {
         ("left_out", left_out.into()),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::golden::{same, view};
+    use super::*;
+    use crate::call::model::Category;
+
+    /// An entry of a call of `tool` on `files` with these arguments (none: only the
+    /// digest was kept), judged so when it was made.
+    fn entry(tool: &str, arguments: &str, judged: (Category, &str), more: &str) -> AuditEntry {
+        let arguments = match arguments {
+            "" => String::new(),
+            arguments => format!(r#""arguments":{arguments},"#),
+        };
+        AuditEntry {
+            sequence: 7,
+            at: "2026-11-22T12:50:00.000Z".to_owned(),
+            server: "files".to_owned(),
+            tool: tool.to_owned(),
+            category: judged.0.number(),
+            payload: format!(
+                r#"{{{arguments}"risk":"{}","policy_revision":"sha256:1"{more}}}"#,
+                judged.1
+            ),
+            ..AuditEntry::default()
+        }
+    }
+
+    fn again(policy: &Policy, text: &str, entry: &AuditEntry) -> Today {
+        let judge = Judge { policy, text };
+        judge.again(entry, Fate::Held).expect("a policy judged it").today
+    }
+
+    fn read(text: &str) -> Policy {
+        Policy::read(text.as_bytes()).expect("a policy")
+    }
+
+    fn fate(today: Today) -> Result<Fate, &'static str> {
+        match today {
+            Today::Would(fate, _) => Ok(fate),
+            Today::Untold(why) => Err(why),
+        }
+    }
+
+    const WRITE: (Category, &str) = (Category::Write, "medium");
+
+    #[test]
+    fn what_is_hidden_or_not_kept_is_not_guessed() {
+        let text = "default: allow # args.path\n";
+        let policy = read(text);
+        let told = |arguments| fate(again(&policy, text, &entry("write_it", arguments, WRITE, "")));
+        assert_eq!(told(r#"{"path":"x"}"#), Ok(Fate::Allowed));
+        assert_eq!(told(""), Err("only the digest was kept"));
+        let hidden = Err("it may hang on a value that is hidden");
+        assert_eq!(told(r#"{"path":"«hidden: text of 4 characters»"}"#), hidden);
+        assert_eq!(told(r#"{"a":{"path":["Bearer «hidden: text of 4 characters»"]}}"#), hidden);
+        // The document names this one nowhere, and the call is judged as it was.
+        assert_eq!(told(r#"{"note":"«hidden: text of 4 characters»"}"#), Ok(Fate::Allowed));
+        let other =
+            entry("write_it", r#"{"note":"«hidden: x»"}"#, (Category::Financial, "high"), "");
+        assert_eq!(fate(again(&policy, text, &other)), hidden);
+    }
+
+    #[test]
+    fn what_hangs_on_the_definition_is_told_only_where_the_record_tells() {
+        let policy = Policy::without_file().trusting("files");
+        let hash = r#","tool_definition_hash":"00ff""#;
+        let told = |tool, judged, more| fate(again(&policy, "", &entry(tool, "{}", judged, more)));
+        assert_eq!(told("zebra", (Category::Destructive, "high"), hash), Ok(Fate::Held));
+        let untold = told("zebra", (Category::Financial, "low"), hash);
+        assert_eq!(untold, Err("it hangs on what the server said of the tool"));
+        // There was no definition, so it cannot hang on one.
+        assert_eq!(told("zebra", (Category::Financial, "low"), ""), Ok(Fate::Held));
+    }
+
+    #[test]
+    fn a_call_that_no_policy_judged_is_left_out_and_a_changed_tool_stays_held() {
+        let policy = read("default: allow\n");
+        let mut asked = entry("write_it", "{}", WRITE, "");
+        asked.payload = asked.payload.replace(r#","policy_revision":"sha256:1""#, "");
+        assert!(Judge { policy: &policy, text: "" }.again(&asked, Fate::Held).is_none());
+        let changed = entry("write_it", "{}", WRITE, r#","definition_changed":"so""#);
+        assert_eq!(fate(again(&policy, "", &changed)), Ok(Fate::Held));
+        let denies = read("default: deny\n");
+        assert_eq!(fate(again(&denies, "", &changed)), Ok(Fate::Denied));
+    }
+
+    #[test]
+    fn a_document_may_look_at_what_it_names_and_at_all_where_it_takes_all() {
+        for (document, looks) in [
+            ("when: args.token == 'x'", true),
+            ("path: \"args.token\"", true),
+            ("when: args.key == 'x'", false),
+            ("when: size(args) > 2", true),
+            ("when: args['to' + 'ken'] == 'x'", true),
+            ("when: args.exists(k, k == 'x')", true),
+            ("when: '\"x\" in args'", true),
+            ("match: [start, largs, args_of]", false),
+            ("", false),
+        ] {
+            assert_eq!(may_look_at(document, "token"), looks, "{document}");
+        }
+    }
+
+    #[test]
+    fn golden_policy_replay() {
+        let call = |n: u64, server: &str, tool: &str, was, today| Judged {
+            sequence: n,
+            at: format!("2026-11-22T12:{:02}:00.000Z", 50 - n),
+            request: String::new(),
+            server: server.to_owned(),
+            tool: tool.to_owned(),
+            was,
+            today,
+        };
+        let would = |fate, rule: &str| Today::Would(fate, rule.to_owned());
+        let mut calls: Vec<Judged> = (0..12)
+            .map(|n| call(n, "files", "list", Fate::Allowed, would(Fate::Allowed, "default")))
+            .collect();
+        for n in 12..21 {
+            let rule = "rules[1] \"no writes\" (line 12)";
+            calls.push(call(n, "files", "write_file", Fate::Allowed, would(Fate::Held, rule)));
+        }
+        let nasty = "re\u{202e}ad\n";
+        calls.push(call(21, "mail", nasty, Fate::Held, would(Fate::Denied, "rules[4] (line 30)")));
+        calls.push(call(22, "mail", "get", Fate::Limited, would(Fate::Allowed, "default")));
+        let counters = Today::Untold("limits or counters matter");
+        calls.push(call(23, "mail", "send", Fate::Limited, counters.clone()));
+        calls.push(call(24, "mail", "send", Fate::Limited, counters));
+        let groups = groups(&calls);
+        let mut text = rendered(&groups, &view(100, true, false));
+        text.push_str(&summary(&calls, 3));
+        text.push_str("\n\n");
+        text.push_str(&rendered(&groups, &view(60, true, false)));
+        text.push('\n');
+        groups.iter().for_each(|group| text.push_str(&(plain(group) + "\n")));
+        text.push('\n');
+        let lines = calls.iter().filter(|call| !call.is_same()).skip(8).map(line);
+        lines.for_each(|line| text.push_str(&(line.to_text() + "\n")));
+        text.push_str(&(totals(&calls, 3).to_text() + "\n"));
+        same("policy_replay.txt", &text);
+        assert_eq!(summary(&calls[..1], 0), "1 call: 1 the same");
+    }
+}
