@@ -31,7 +31,7 @@ mod settings;
 mod smtp;
 #[cfg(test)]
 mod tests;
-mod time_zone;
+pub(crate) mod time_zone;
 mod tls;
 pub mod token;
 

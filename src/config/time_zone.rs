@@ -28,7 +28,7 @@ pub(super) fn time_zone(section: &Section<'_>, problems: &mut Problems) -> Optio
 
 /// The zone that was probably meant: people write the city alone, or spaces,
 /// and offsets and abbreviations, for which there is no one zone.
-fn near(text: &str) -> Option<Tz> {
+pub(crate) fn near(text: &str) -> Option<Tz> {
     if text.len() > LONGEST {
         return None;
     }

@@ -25,6 +25,11 @@ const COMPILED: usize = 16 * 1024 * 1024;
 /// What stands for more than itself in a glob.
 const SPECIAL: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
+/// Whether a pattern stands for itself alone.
+pub fn is_exact(pattern: &str) -> bool {
+    !pattern.contains(SPECIAL)
+}
+
 /// Patterns by number, in the order in which they were added.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
@@ -66,7 +71,7 @@ impl Collected {
             let shown = shortened(pattern);
             return problems.add(place, format!("the pattern \"{shown}\" {fault}"), remedy);
         }
-        if !pattern.contains(SPECIAL) {
+        if is_exact(pattern) {
             self.exact.entry(pattern.to_owned()).or_default().push(number);
         } else if let Some((index, _)) = self.globs.get(pattern) {
             self.shared[*index].push(number);

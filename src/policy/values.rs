@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use super::problem::{Place, Problems};
 use super::yaml::{Entry, Node, Scalar, Value};
-use crate::call::safe_text::is_hidden;
+use crate::call::safe_text::{SafeText, is_hidden};
 use crate::config::duration;
 use crate::config::names::{meant, shortened};
-
-/// The words for an action.
-pub const ACTIONS: [&str; 3] = ["allow", "deny", "require_approval"];
 
 /// What people may have, in seconds, as in the daemon's configuration.
 const TIMEOUT: (u64, u64) = (5, 7 * 86_400);
 
 /// The longest reason, in characters: an agent reads it, and a person in a list.
 const LONGEST_REASON: usize = 500;
+
+/// The longest part of a rule's label, in bytes: with the words around, and with
+/// another label beside it, it stays below 200.
+const LONGEST_PART: usize = 60;
 
 /// A mapping.
 pub struct Map<'a> {
@@ -50,14 +51,24 @@ impl<'a> Map<'a> {
 
     /// Every key that is not known is a problem.
     pub fn only(&self, known: &[&str], within: &str, problems: &mut Problems) {
-        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.text.as_str())) {
-            let key = &entry.key.text;
-            let remedy = match meant(key, known.iter().copied()) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None => format!("known here: {}", known.join(", ")),
-            };
-            problems.add(entry.place, format!("unknown key `{}` {within}", shortened(key)), remedy);
-        }
+        only(self.entries, known, within, problems);
+    }
+}
+
+/// Every key that is not known is a problem.
+pub fn only<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+    known: &[&str],
+    within: &str,
+    problems: &mut Problems,
+) {
+    for entry in entries.into_iter().filter(|entry| !known.contains(&entry.key.text.as_str())) {
+        let key = &entry.key.text;
+        let remedy = match meant(key, known.iter().copied()) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        problems.add(entry.place, format!("unknown key `{}` {within}", shortened(key)), remedy);
     }
 }
 
@@ -98,20 +109,56 @@ fn scalar<'a>(
     }
 }
 
-/// One of the words for an action.
-pub fn word(entry: &Entry, problems: &mut Problems) -> Option<&'static str> {
-    let expected = either(&ACTIONS);
+/// One of these words; `what` says what they are words for.
+pub fn word<'k>(
+    entry: &Entry,
+    known: &[&'k str],
+    what: &str,
+    problems: &mut Problems,
+) -> Option<&'k str> {
+    let expected = either(known);
     let text = &scalar(entry, &expected, &format!("write {expected}"), problems)?.text;
-    let found = ACTIONS.into_iter().find(|word| word == text);
+    let found = known.iter().copied().find(|word| word == text);
     if found.is_none() {
-        let remedy = match meant(text, ACTIONS) {
+        let remedy = match meant(text, known.iter().copied()) {
             Some(word) => format!("did you mean {word}?"),
             None => format!("write {expected}"),
         };
-        let message = format!("`{}` is no action: \"{}\"", entry.key.text, shortened(text));
+        let message = format!("`{}` is no {what}: \"{}\"", entry.key.text, shortened(text));
         problems.add(entry.node.place, message, remedy);
     }
     found
+}
+
+/// A text that means text.
+pub fn text<'a>(entry: &'a Entry, remedy: &str, problems: &mut Problems) -> Option<&'a str> {
+    let scalar = scalar(entry, "text", remedy, problems)?;
+    unambiguous(scalar, entry.node.place, problems).then_some(scalar.text.as_str())
+}
+
+/// A whole number within these limits.
+pub fn whole(entry: &Entry, least: u64, most: u64, problems: &mut Problems) -> Option<u64> {
+    let remedy = format!("write a whole number from {least} to {most}, without quotes");
+    let scalar = scalar(entry, "a whole number", &remedy, problems)?;
+    let digits = scalar.plain && scalar.text.chars().all(|c| c.is_ascii_digit());
+    // A leading zero is octal to some readers.
+    let plain = digits && (scalar.text.len() == 1 || !scalar.text.starts_with('0'));
+    let number = scalar.text.parse().ok().filter(|number| plain && (least..=most).contains(number));
+    if number.is_none() {
+        let message = format!("`{}` is \"{}\"", entry.key.text, shortened(&scalar.text));
+        problems.add(entry.node.place, message, remedy);
+    }
+    number
+}
+
+/// A name or pattern as part of a rule's label: safe, and cut in bytes.
+pub fn part(text: &str) -> String {
+    (0..=LONGEST_PART)
+        .rev()
+        .map(|columns| SafeText::cut_line(text, columns))
+        .find(|(shown, _)| shown.as_str().len() <= LONGEST_PART)
+        .map(|(shown, cut)| format!("{shown}{}", if cut > 0 { "…" } else { "" }))
+        .unwrap_or_default()
 }
 
 pub fn either(words: &[&str]) -> String {
@@ -162,23 +209,26 @@ pub fn span(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
 
 /// What an agent is told: on one line, for it may end up in a log or a list.
 pub fn reason(entry: &Entry, problems: &mut Problems) -> Option<String> {
-    let remedy = format!("write 1 to {LONGEST_REASON} characters in double quotes");
-    let scalar = scalar(entry, "text", &remedy, problems)?;
-    if !unambiguous(scalar, entry.node.place, problems) {
-        return None;
-    }
-    let lines = scalar.text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    one_line(entry, LONGEST_REASON, problems)
+}
+
+/// A text on one line, however it is written.
+pub fn one_line(entry: &Entry, longest: usize, problems: &mut Problems) -> Option<String> {
+    let remedy = format!("write 1 to {longest} characters in double quotes");
+    let written = text(entry, &remedy, problems)?;
+    let lines = written.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
     let text = lines.collect::<Vec<_>>().join(" ");
     let fault = if text.is_empty() {
         "is empty".to_owned()
-    } else if text.chars().count() > LONGEST_REASON {
-        format!("has more than {LONGEST_REASON} characters")
+    } else if text.chars().count() > longest {
+        format!("has more than {longest} characters")
     } else if text.contains(is_hidden) {
         "has characters that cannot be seen".to_owned()
     } else {
         return Some(text);
     };
-    problems.add(entry.node.place, format!("`reason` {fault}"), remedy);
+    let what = shortened(&entry.key.text);
+    problems.add(entry.node.place, format!("`{what}` {fault}"), remedy);
     None
 }
 

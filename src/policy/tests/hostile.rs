@@ -111,7 +111,7 @@ fn what_cannot_be_seen_hides_nothing() {
     }
     policy("\u{feff}default: deny\r\n");
     assert!(refused("default: deny\u{feff}\n").contains("U+FEFF"));
-    let escaped = "servers:\n  s:\n    tools:\n      - {match: \"a\\u200b\", action: allow}\n";
+    let escaped = "rules:\n  - {tool: \"a\\u200b\", action: allow}\n";
     assert!(refused(escaped).contains("cannot be seen"));
 }
 
@@ -123,17 +123,23 @@ fn the_number_of_problems_that_are_listed_is_bounded() {
     assert!(error.to_string().ends_with("\nand 900 more"));
 }
 
-/// As many lines as a document of the largest size has room for, by a pattern.
+/// As many rules as a document of the largest size has room for, by a pattern.
 fn many(pattern: impl Fn(usize) -> String) -> String {
-    let line = |n| format!("      - {{match: \"{}\", action: allow}}\n", pattern(n));
-    "servers:\n  s:\n    tools:\n".to_owned() + &(0..10_000).map(line).collect::<String>()
+    let rule = |n| format!("  - {{server: s, tool: \"{}\", action: allow}}\n", pattern(n));
+    "rules:\n".to_owned() + &(0..10_000).map(rule).collect::<String>()
 }
 
 #[test]
 fn ten_thousand_rules_are_read_and_judged_soon() {
-    let servers =
-        |n: usize| format!("  s{n}*:\n    tools:\n      - {{match: \"get{n}*\", action: allow}}\n");
-    let servers = "servers:\n".to_owned() + &(0..10_000).map(servers).collect::<String>();
+    let rules = |rule: &dyn Fn(usize) -> String| {
+        let rules = (0..10_000).map(|n| format!("  - {{{}, action: allow}}\n", rule(n)));
+        "rules:\n".to_owned() + &rules.collect::<String>()
+    };
+    let servers = rules(&|n| format!("server: \"s{n}*\", tool: \"get{n}*\""));
+    let whens =
+        rules(&|n| format!("tool: t{n}, when: \"args.n == {n} && args.m.exists(x, x > 1)\""));
+    let words = (0..10_000).map(|n| format!("  s{n}: {{tools: {{t: {{category: read}}}}}}\n"));
+    let words = "default: allow\nservers:\n".to_owned() + &words.collect::<String>();
     let documents = [
         ("names", many(|n| format!("tool_{n}")), "s", "tool_9999"),
         ("globs", many(|n| format!("*a{n}_?x*")), "s", "bba9999_yxx"),
@@ -141,15 +147,18 @@ fn ten_thousand_rules_are_read_and_judged_soon() {
         ("stars", many(|n| format!("*a*b*c*{n}")), "s", "xaxbxc9999"),
         ("anything", many(|n| format!("{}{n}", "?".repeat(20))), "s", "xxxxxxxxxxxxxxxxxxxx9999"),
         ("servers", servers, "s9999", "get9999"),
+        ("conditions", whens, "s", "t9999"),
+        ("words", words, "s9999", "t"),
     ];
     for (name, text, server, tool) in documents {
         let began = Instant::now();
         let policy = policy(&text);
         let read = began.elapsed();
         let began = Instant::now();
+        let call = asked(server, tool).with(r#"{"n":9999,"m":[2]}"#);
         for _ in 0..100 {
-            assert_eq!(policy.verdict(server, tool, &SILENT).action, Action::Allow, "{name}");
-            assert_eq!(policy.verdict(server, "no_such_tool", &SILENT).action, HELD, "{name}");
+            assert_eq!(call.of(&policy).action, Action::Allow, "{name}");
+            assert!(name == "words" || asked(server, "no_such_tool").of(&policy).action == HELD);
         }
         let judged = began.elapsed() / 200;
         println!("{name}: read in {read:?}, judged in {judged:?}");
@@ -161,12 +170,12 @@ fn ten_thousand_rules_are_read_and_judged_soon() {
 #[test]
 fn patterns_that_would_take_too_much_memory_are_refused() {
     let said = refused(&many(|n| format!("{}{n}", "?*".repeat(25))));
-    assert!(said.starts_with("4:17: the patterns from here on"), "{said}");
+    assert!(said.starts_with("2:23: the patterns from here on"), "{said}");
 }
 
 proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic(text in "[ \\-:\\[\\]{}*&!|>'\"%#?,\n\taé0trueservtooldfaulmchin_.]{0,200}") {
+    fn no_text_makes_the_reader_panic(text in "[ \\-:\\[\\]{}*&!|>'\"%#?,\n\taé0trueservtooldfaulmchinw_.]{0,200}") {
         let _ = Policy::read(text.as_bytes());
     }
 
@@ -183,7 +192,7 @@ proptest! {
         let end = (at + len).min(bytes.len());
         bytes.splice(at..end, with.bytes());
         if let Ok(policy) = Policy::read(&bytes) {
-            policy.verdict("valkey", "valkey_get", &SILENT);
+            asked("valkey", "valkey_get").of(&policy);
         }
     }
 }

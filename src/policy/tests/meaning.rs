@@ -1,180 +1,371 @@
-//! Each rule of meaning, the example's claims, and what holds for every policy.
-
-use proptest::prelude::*;
+//! Each rule of meaning, and the example's claims.
 
 use super::*;
-
-fn judged(text: &str, server: &str, tool: &str, annotations: Annotations) -> Action {
-    policy(text).verdict(server, tool, &annotations).action
-}
+use crate::policy::call::{LimitKey, Take};
 
 #[test]
 fn the_example_means_what_it_says() {
     let policy = policy(EXAMPLE);
-    let says = |server: &str, tool: &str, annotations: Annotations| {
-        let Verdict { action, rule } = policy.verdict(server, tool, &annotations);
-        (action, rule)
+    let says = |call: Asked<'_>| {
+        let ruling = call.of(&policy);
+        (ruling.action, ruling.rule)
     };
-    let rule = |rule: &str| rule.to_owned();
-    let flush = || denied("Nothing is flushed by an agent.");
+    let rule = |action, rule: &str| (action, rule.to_owned());
+    // The default, its timeout, and what trust is worth.
+    assert_eq!(says(asked("other", "x")).0, minutes(15));
+    assert_eq!(says(asked("other", "x")).1, "default: judge (line 9)");
+    let said = asked("valkey", "valkey_info").says(READS);
+    assert_eq!(says(said), rule(Action::Allow, "rules[4] (line 76)"));
+    // The operator's word: destructive, so a person is asked.
+    let asks = Action::Hold(Hold {
+        timeout: Some(Duration::from_secs(1800)),
+        told: Some("A person looks at what cannot be undone.".to_owned()),
+        labels: vec![("team".to_owned(), "platform".to_owned())],
+        route: Some("second-pair-of-eyes".to_owned()),
+    });
+    let deletes = || asked("valkey", "valkey_del");
+    assert_eq!(says(deletes().with(r#"{"key":"dev:1"}"#)), rule(asks, "rules[3] (line 64)"));
+    let never = denied("Keys of production are deleted by the platform team; open a ticket.");
+    let named = "rules[2] \"no deletes in production\" (line 52)";
+    assert_eq!(says(deletes().with(r#"{"key":"prod:1"}"#)), rule(never.clone(), named));
+    // It cannot be evaluated: it matches.
+    assert_eq!(says(deletes()), rule(never, named));
+    // Its word on a tool makes it read.
+    assert_eq!(says(asked("valkey", "valkey_ping")).0, Action::Allow);
+    // Hidden.
+    let hidden = rule(denied("Tool \"create_user\" is hidden by policy"), "rules[1] (line 48)");
+    assert_eq!(says(asked("amazon-mq", "create_user")), hidden);
+    assert!(policy.hides("amazon-mq", "create_user", None));
+    assert!(!policy.hides("valkey", "create_user", None));
+    // Each takes of the first limit; an order of its own too, if it is time.
+    let takes = |call: Asked<'_>| call.of(&policy).takes.len();
+    assert_eq!((takes(asked("other", "x")), takes(asked("other", "place_order"))), (1, 1));
+    assert_eq!(takes(deletes()), 0);
+    assert_eq!((policy.servers(), policy.rules()), (1, 6));
+}
 
-    // The default of the document, and its timeout.
-    assert_eq!(says("other", "x", SILENT), (minutes(15), rule("default (line 15)")));
-    assert_eq!(says("other", "x", READS).0, minutes(15));
-    // Trusted: what only reads passes where no line matches.
+#[test]
+fn the_first_rule_that_matches_and_has_an_action_decides() {
+    let allow = "  - {tool: \"*_x\", action: allow}\n";
+    let hold = "  - {tool: \"a_*\", action: require_approval}\n";
+    let deny = "  - {tool: a_x, action: deny, reason: Never.}\n";
+    let first = |rules: [&str; 3]| judged(&format!("rules:\n{}", rules.concat()), "s", "a_x");
+    assert_eq!(first([allow, hold, deny]), Action::Allow);
+    assert_eq!(first([hold, allow, deny]), HELD);
+    assert_eq!(first([deny, hold, allow]), denied("Never."));
+}
+
+#[test]
+fn every_name_of_a_rule_must_match_and_what_is_left_out_matches_all() {
+    let text = "default: allow\nrules:\n  - {server: [a, \"b*\"], tool: [x, \"y*\"], action: require_approval}\n  \
+                - {server: only, action: require_approval}\n";
+    for (server, tool, held) in [
+        ("a", "x", true),
+        ("a", "yy", true),
+        ("bb", "x", true),
+        ("bb", "yy", true),
+        ("c", "x", false),
+        ("a", "z", false),
+        ("only", "z", true),
+        ("A", "x", false),
+    ] {
+        assert_eq!(judged(text, server, tool) == HELD, held, "{server} {tool}");
+    }
+}
+
+#[test]
+fn what_no_rule_is_meant_for_gets_the_default() {
+    let deny = denied("No rule of the policy allows this tool.");
+    for (default, silent) in
+        [("allow", Action::Allow), ("deny", deny), ("require_approval", HELD), ("judge", HELD)]
+    {
+        let text = format!("default: {default}\nrules:\n  - {{tool: z, action: allow}}\n");
+        assert_eq!(judged(&text, "s", "x"), silent, "{default}");
+        assert_eq!(judged(&text, "s", "z"), Action::Allow, "{default}");
+    }
+    let left_out = asked("s", "x").of(&policy("rules:\n  - {tool: z, action: allow}\n"));
     assert_eq!(
-        says("valkey", "valkey_info", READS),
-        (Action::Allow, rule("valkey: trusted, read-only tool (line 29)"))
+        (left_out.action, left_out.rule.as_str()),
+        (HELD, "default: judge (not in the document)")
     );
-    assert_eq!(says("valkey", "valkey_info", SILENT).0, minutes(15));
-    assert_eq!(says("valkey", "valkey_info", BOTH).0, minutes(15));
-    assert_eq!(says("valkey", "valkey_del_hints", READS).0, minutes(30));
-    // Its lines.
-    assert_eq!(
-        says("valkey", "valkey_get", BOTH),
-        (Action::Allow, rule("valkey: valkey_get (line 32)"))
-    );
-    assert_eq!(says("valkey", "valkey_set", SILENT).0, minutes(30));
-    assert_eq!(
-        says("valkey", "valkey_del", SILENT),
-        (minutes(30), rule("valkey: valkey_del* (line 35)"))
-    );
-    // A default of deny, which nothing that a tool says passes over.
-    for annotations in [SILENT, READS] {
+}
+
+#[test]
+fn judge_lets_pass_what_is_known_to_read_and_holds_the_rest() {
+    let trusting = policy("default: judge\ntimeout: 5m\nservers:\n  s: {trusted: true}\n");
+    assert_eq!(asked("s", "x").says(READS).of(&trusting).action, Action::Allow);
+    for definition in [SILENT, DESTROYS] {
+        assert_eq!(asked("s", "x").says(definition).of(&trusting).action, minutes(5));
+    }
+    assert_eq!(asked("t", "x").says(READS).of(&trusting).action, minutes(5));
+}
+
+#[test]
+fn without_a_file_reads_pass_and_everything_else_is_held() {
+    let none = Policy::without_file().trusting("s");
+    assert_eq!(none.revision(), "none");
+    assert_eq!(asked("s", "x").says(READS).of(&none).action, Action::Allow);
+    for call in [asked("s", "x"), asked("s", "x").says(DESTROYS), asked("t", "x").says(READS)] {
+        let ruling = call.of(&none);
         assert_eq!(
-            says("amazon-mq", "reboot_broker", annotations),
-            (
-                denied("No rule of the policy allows this tool."),
-                rule("amazon-mq: default (line 41)")
-            )
+            (ruling.action, ruling.rule.as_str()),
+            (HELD, "default: judge (no policy file)")
         );
     }
-    assert_eq!(says("amazon-mq", "list_brokers", SILENT).0, Action::Allow);
-    assert_eq!(says("amazon-mq", "describe_broker", SILENT).0, Action::Allow);
-    assert_eq!(says("amazon-mq", "create_broker", SILENT).0, minutes(15));
-    assert_eq!(
-        says("amazon-mq", "delete_broker", SILENT),
-        (
-            denied("Brokers are deleted by the platform team; open a ticket."),
-            rule("amazon-mq: delete_broker (line 49)")
-        )
-    );
-    // Every server.
-    for server in ["valkey", "amazon-mq", "other", ""] {
-        assert_eq!(says(server, "x_flush_all", READS), (flush(), rule("*: *_flush_all (line 58)")));
-    }
-    assert_eq!(
-        says("amazon-mq", "describe_secrets", READS),
-        (minutes(15), rule("*: *secret* (line 62)"))
-    );
-    // Names are matched whole, and case counts.
-    for near in ["valkey_gets", "a_valkey_get", "Valkey_Get", "valkey_get\n", ""] {
-        assert_eq!(says("valkey", near, SILENT).0, minutes(15), "{near:?}");
-    }
-    assert_eq!((policy.servers(), policy.rules()), (3, 7));
-}
-
-#[test]
-fn the_strictest_line_stands_whatever_the_order() {
-    let lines = [
-        "      - {match: \"*_x\", action: allow}\n",
-        "      - {match: \"a_*\", action: require_approval}\n",
-        "      - {match: a_x, action: deny, reason: Never.}\n",
-    ];
-    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
-        let lines: String = order.iter().map(|n| lines[*n]).collect();
-        let text = format!("servers:\n  s:\n    tools:\n{lines}");
-        assert_eq!(judged(&text, "s", "a_x", READS), denied("Never."));
-        assert_eq!(judged(&text, "s", "a_y", SILENT), HELD);
-        assert_eq!(judged(&text, "s", "b_x", SILENT), Action::Allow);
-    }
-}
-
-#[test]
-fn of_equal_lines_the_first_stands_over_all_entries() {
-    let text = "servers:\n  \"*\":\n    tools:\n      - {match: \"*\", action: deny, reason: First.}\n  \
-                s:\n    tools:\n      - {match: x, action: deny, reason: Second.}\n";
-    let verdict = policy(text).verdict("s", "x", &SILENT);
-    assert_eq!(verdict, Verdict { action: denied("First."), rule: "*: * (line 4)".to_owned() });
-    let allows =
-        text.replace("deny, reason: First.", "allow").replace("deny, reason: Second.", "allow");
-    assert_eq!(policy(&allows).verdict("s", "x", &SILENT).rule, "*: * (line 4)");
-    let within = "servers:\n  s:\n    tools:\n      - {match: \"?\", action: allow}\n      - {match: x, action: allow}\n";
-    assert_eq!(policy(within).verdict("s", "x", &SILENT).rule, "s: ? (line 4)");
-}
-
-#[test]
-fn of_several_that_hold_the_shortest_timeout_stands() {
-    let lines = |timeouts: [&str; 2]| {
-        let [one, two] =
-            timeouts.map(|timeout| format!("match: \"*\", action: require_approval{timeout}"));
-        format!("servers:\n  s:\n    tools:\n      - {{{one}}}\n      - {{{two}}}\n")
-    };
-    let none_given = lines(["", ", timeout: 30m"]);
-    assert_eq!(judged(&none_given, "s", "x", SILENT), minutes(30));
-    assert_eq!(judged(&lines([", timeout: 10m", ", timeout: 5m"]), "s", "x", SILENT), minutes(5));
-    assert_eq!(judged(&lines([", timeout: 5m", ", timeout: 10m"]), "s", "x", SILENT), minutes(5));
-    assert_eq!(judged(&format!("timeout: 20m\n{none_given}"), "s", "x", SILENT), minutes(20));
-    assert_eq!(judged(&format!("timeout: 40m\n{none_given}"), "s", "x", SILENT), minutes(30));
-    let equal = policy(&lines([", timeout: 5m", ", timeout: 5m"])).verdict("s", "x", &SILENT);
-    assert_eq!(equal.rule, "s: * (line 4)");
-}
-
-#[test]
-fn the_strictest_default_of_the_entries_that_match_holds_before_the_document_s() {
-    let text = "default: allow\nservers:\n  \"s*\": {default: require_approval}\n  \"*t\": {default: deny}\n  \
-                \"?\": {tools: []}\n";
-    assert_eq!(judged(text, "st", "x", SILENT), denied("No rule of the policy allows this tool."));
-    assert_eq!(judged(text, "sa", "x", SILENT), HELD);
-    assert_eq!(judged(text, "s", "x", SILENT), HELD);
-    assert_eq!(judged(text, "t", "x", SILENT), denied("No rule of the policy allows this tool."));
-    assert_eq!(judged(text, "q", "x", SILENT), Action::Allow);
-    // A default that is looser than the document's holds too: it was said of this server.
-    let looser = "default: deny\nservers:\n  s: {default: allow}\n";
-    assert_eq!(judged(looser, "s", "x", SILENT), Action::Allow);
-    assert_eq!(judged(looser, "t", "x", READS), denied("No rule of the policy allows this tool."));
 }
 
 #[test]
 fn one_entry_that_says_so_makes_a_server_untrusted() {
     let text = "servers:\n  \"*\": {trusted: true}\n  \"bad*\": {trusted: false}\n";
     let policy = policy(text).trusting("bad_one").trusting("new");
-    assert_eq!(policy.verdict("good", "x", &READS).action, Action::Allow);
-    assert_eq!(policy.verdict("bad_one", "x", &READS).action, HELD);
-    assert!(policy.trusts("good") && !policy.trusts("bad_one"));
+    assert!(policy.trusts("good") && policy.trusts("new") && !policy.trusts("bad_one"));
+    assert!(Policy::without_file().trusting("new").trusts("new"));
+    assert!(policy.names("x") && !Policy::without_file().names("x"));
 }
 
 #[test]
-fn trust_passes_over_no_line_and_over_no_deny() {
-    let lines = "servers:\n  s:\n    trusted: true\n    tools:\n      - {match: held, action: require_approval}\n";
-    assert_eq!(judged(lines, "s", "held", READS), HELD);
-    assert_eq!(judged(lines, "s", "other", READS), Action::Allow);
-    let deny = "default: deny\nservers:\n  s: {trusted: true}\n";
-    assert_eq!(judged(deny, "s", "x", READS), denied("No rule of the policy allows this tool."));
+fn the_operator_s_word_for_the_exact_name_stands_before_patterns_and_then_the_first() {
+    let text = "rules:\n  - {category: financial, action: deny, reason: Money.}\n  \
+                - {category: read, risk: low, action: allow}\nservers:\n  \"*\":\n    tools:\n      \
+                \"pay_*\": {category: financial}\n      \"*_list\": {category: read, risk: low}\n  \
+                shop:\n    tools:\n      pay_list: {category: read}\n";
+    assert_eq!(judged(text, "other", "pay_list"), denied("Money."));
+    assert_eq!(judged(text, "shop", "pay_list"), Action::Allow);
+    assert_eq!(judged(text, "shop", "pay_now"), denied("Money."));
+    assert_eq!(judged(text, "shop", "a_list"), Action::Allow);
+    assert_eq!(judged(text, "shop", "a"), HELD);
 }
 
 #[test]
-fn without_a_file_everything_is_held_but_reads_of_servers_that_are_trusted() {
-    let none = Policy::without_file();
-    assert_eq!(none.revision(), "none");
-    let held = Verdict { action: HELD, rule: "no policy file".to_owned() };
-    for annotations in [SILENT, READS, BOTH] {
-        assert_eq!(none.verdict("s", "x", &annotations), held);
+fn rules_match_by_category_and_risk() {
+    let text = "default: allow\nservers:\n  \"*\":\n    tools:\n      a: {category: write, risk: low}\n      \
+                b: {category: write, risk: high}\n      c: {category: financial, risk: high}\n\
+                rules:\n  - {category: [write, read], risk: high, action: require_approval}\n";
+    let held: Vec<bool> = ["a", "b", "c"].map(|tool| judged(text, "s", tool) == HELD).into();
+    assert_eq!(held, [false, true, false]);
+}
+
+#[test]
+fn what_a_tool_says_of_itself_allows_on_a_trusted_server_only_and_tightens_everywhere() {
+    let allow = "rules:\n  - {annotation: {readOnlyHint: true}, action: allow}\nservers: {s: {trusted: true}}\ndefault: deny\n";
+    assert_eq!(asked("s", "x").says(READS).of(&policy(allow)).action, Action::Allow);
+    for call in [asked("t", "x").says(READS), asked("s", "x"), asked("s", "x").says(DESTROYS)] {
+        assert!(matches!(call.of(&policy(allow)).action, Action::Deny { .. }), "{call:?}");
     }
-    let trusting = none.trusting("s");
-    assert_eq!(trusting.verdict("s", "x", &READS).action, Action::Allow);
-    assert_eq!(trusting.verdict("s", "x", &READS).rule, TRUSTED_BY_CONFIGURATION);
-    for (server, annotations) in [("s", SILENT), ("s", BOTH), ("S", READS), ("s2", READS)] {
-        assert_eq!(trusting.verdict(server, "x", &annotations), held);
+    let deny = "default: allow\nrules:\n  - {annotation: {destructiveHint: true}, action: deny, reason: No.}\n";
+    assert_eq!(asked("t", "x").says(DESTROYS).of(&policy(deny)).action, denied("No."));
+    assert_eq!(asked("t", "x").says(READS).of(&policy(deny)).action, Action::Allow);
+    // Whose definition is not known cannot be told.
+    let arguments = json("{}");
+    let unknown = Call {
+        server: "s",
+        tool: "x",
+        definition: None,
+        arguments: &arguments,
+        from: From::default(),
+        at: now(),
+    };
+    assert_eq!(policy(deny).judge(&unknown, &Fresh).action, denied("No."));
+    assert!(matches!(policy(allow).judge(&unknown, &Fresh).action, Action::Deny { .. }));
+}
+
+#[test]
+fn a_condition_that_cannot_be_evaluated_matches_unless_the_rule_allows() {
+    let rule =
+        |action: &str| format!("default: judge\nrules:\n  - {{when: args.n > 1, {action}}}\n");
+    for (action, yes, doubt) in [
+        ("action: allow", Action::Allow, HELD),
+        ("action: deny, reason: No.", denied("No."), denied("No.")),
+        ("action: require_approval, timeout: 1m", minutes(1), minutes(1)),
+    ] {
+        let policy = policy(&rule(action));
+        assert_eq!(asked("s", "x").with(r#"{"n":2}"#).of(&policy).action, yes, "{action}");
+        assert_eq!(asked("s", "x").with(r#"{"n":1}"#).of(&policy).action, HELD, "{action}");
+        for arguments in ["{}", r#"{"n":"2"}"#, r#"{"n":null}"#, r#"{"n":9223372036854775808}"#] {
+            let found = asked("s", "x").with(arguments).of(&policy).action;
+            assert_eq!(found, doubt, "{action} {arguments}");
+        }
     }
+    let limits = policy(&rule("rate_limit: {max: 1, window: 60}"));
+    assert_eq!(asked("s", "x").of(&limits).takes.len(), 1);
+    assert_eq!(asked("s", "x").with(r#"{"n":1}"#).of(&limits).takes.len(), 0);
+}
+
+#[test]
+fn arguments_that_are_no_object_are_refused() {
+    for arguments in ["[]", "null", "\"{}\"", "7"] {
+        let ruling = asked("s", "x").with(arguments).of(&policy("default: allow\n"));
+        assert_eq!(ruling.action, denied("The arguments must be an object."), "{arguments}");
+        assert_eq!(ruling.takes, []);
+    }
+}
+
+#[test]
+fn a_hidden_tool_cannot_be_called_by_its_name() {
+    let text = "default: allow\nrules:\n  - {tool: x, action: allow}\n  - {tool: [x, \"y*\"], action: hide}\n";
+    for tool in ["x", "yy"] {
+        let reason = format!("Tool \"{tool}\" is hidden by policy");
+        assert_eq!(judged(text, "s", tool), denied(&reason));
+        assert!(policy(text).hides("s", tool, None), "{tool}");
+    }
+    assert!(!policy(text).hides("s", "z", None));
+    // By what it says of itself; of one that says nothing, nobody knows.
+    let says = policy("rules:\n  - {annotation: {destructiveHint: true}, action: hide}\n");
+    let tool = |text: &str| Tool::of(&json(text));
+    assert!(says.hides("s", "x", Some(&tool(DESTROYS))) && says.hides("s", "x", None));
+    assert!(!says.hides("s", "x", Some(&tool(READS))));
+}
+
+#[test]
+fn a_name_that_may_look_like_another_never_passes_unseen() {
+    let text = "default: allow\nrules:\n  - {tool: \"get*\", action: allow}\n";
+    for tool in ["gеt_user", "get_user\u{200b}", "get user", "get_usеr", "ｇet", "get\n", ""] {
+        assert_eq!(judged(text, "s", tool), HELD, "{tool:?}");
+    }
+    for tool in ["get_user", "get-user", "get.user/2", "G"] {
+        assert_eq!(judged(text, "s", tool), Action::Allow, "{tool:?}");
+    }
+}
+
+/// Counters that say the same of everything.
+struct Count(u32, Duration);
+
+impl Counters for Count {
+    fn recent(&self, _: &LimitKey, _: u32, _: Duration) -> Result<Recent, Untold> {
+        Ok(Recent { count: self.0, free_in: self.1 })
+    }
+
+    fn value(&self, _: &CounterKey) -> Result<i64, Untold> {
+        Ok(0)
+    }
+}
+
+/// Counters that cannot be read.
+struct Broken;
+
+impl Counters for Broken {
+    fn recent(&self, _: &LimitKey, _: u32, _: Duration) -> Result<Recent, Untold> {
+        Err(Untold)
+    }
+
+    fn value(&self, _: &CounterKey) -> Result<i64, Untold> {
+        Err(Untold)
+    }
+}
+
+#[test]
+fn a_limit_that_is_used_up_says_when_to_try_again() {
+    let limits = |more: &str| {
+        format!(
+            "default: allow\nrules:\n  - {{tool: x, rate_limit: {{max: 10, window: 60}}{more}}}\n"
+        )
+    };
+    let limited = |text: &str| {
+        let ruling =
+            asked("s", "x").counted(&policy(text), &Count(10, Duration::from_millis(11_200)));
+        assert_eq!(ruling.takes, []);
+        match ruling.action {
+            Action::Limited { reason, again_in } => {
+                assert_eq!(again_in, Some(Duration::from_millis(11_200)));
+                reason
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let ours = "At most 10 calls in 60 s are allowed by";
+    assert_eq!(limited(&limits("")), format!("{ours} rules[0] (line 3); try again in 12 s."));
+    assert_eq!(limited(&limits(", name: slow")), format!("{ours} slow; try again in 12 s."));
+    let said = limited(&limits(", reason: Slower., name: slow"));
+    assert_eq!(said, format!("Slower. {ours} slow; try again in 12 s."));
+    // With room, one that only limits is passed over, and one that has an action decides.
+    let room = |text: &str| asked("s", "x").counted(&policy(text), &Count(9, Duration::ZERO));
+    assert_eq!(room(&limits("")).action, Action::Allow);
+    let held = room(&limits(", action: require_approval"));
+    assert_eq!((held.action, held.takes.len()), (HELD, 1));
+    let broken = asked("s", "x").counted(&policy(&limits("")), &Broken);
+    assert!(matches!(broken.action, Action::Limited { again_in: None, .. }), "{broken:?}");
+}
+
+#[test]
+fn a_call_that_is_refused_takes_nothing() {
+    let text =
+        "rules:\n  - {rate_limit: {max: 2, window: 9}}\n  - {tool: x, action: deny, reason: No.}\n";
+    assert_eq!(asked("s", "x").of(&policy(text)).takes, []);
+    assert_eq!(asked("s", "z").of(&policy(text)).takes.len(), 1);
+    assert!(
+        policy(text).counts("s", "z")
+            && !policy("rules:\n  - {tool: z, action: allow}\n").counts("s", "z")
+    );
+}
+
+fn key(text: &str, from: From<'_>) -> String {
+    let ruling = Asked { from, ..asked("srv", "x") }.of(&policy(text));
+    match ruling.takes.as_slice() {
+        [Take::Sliding { key, .. }] => key.0.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_limit_is_never_nobody_s() {
+    let of = |per: &str| {
+        format!("rules:\n  - {{name: slow, rate_limit: {{max: 1, window: 1, per: {per}}}}}\n")
+    };
+    let all = From { client: "ci", session: "s1", user: "ada", ..From::default() };
+    let client = From { client: "ci", ..From::default() };
+    let nobody = From::default();
+    for (per, from, whose) in [
+        ("session", all, "session \"s1\" of client \"ci\""),
+        ("session", client, "client \"ci\""),
+        ("session", nobody, "server \"srv\""),
+        ("client", all, "client \"ci\""),
+        ("client", nobody, "server \"srv\""),
+        ("user", all, "user \"ada\""),
+        ("user", client, "client \"ci\""),
+        ("user", nobody, "server \"srv\""),
+        ("server", all, "server \"srv\""),
+        ("all", all, "all"),
+    ] {
+        assert_eq!(key(&of(per), from), format!("rule \"slow\" {whose}"), "{per}");
+    }
+    let long = "x".repeat(5000);
+    assert!(key(&of("client"), From { client: &long, ..nobody }).len() < 1024);
+    // Quotes in a name do not make it another's.
+    let tricky = From { client: "a\" of", session: "s", ..nobody };
+    assert_ne!(
+        key(&of("session"), tricky),
+        key(&of("session"), From { client: "a", session: "s\" of client \"", ..nobody })
+    );
+}
+
+#[test]
+fn a_rule_that_moves_or_is_read_again_keeps_its_count() {
+    let limit = "  - {tool: x, when: \"true || args.n\", rate_limit: {max: 1, window: 1}}\n";
+    let other = "  - {tool: z, action: allow}\n";
+    let all = From { client: "ci", session: "s1", ..From::default() };
+    let first = key(&format!("rules:\n{limit}{other}"), all);
+    assert_eq!(first, key(&format!("rules:\n{other}\n\n{limit}"), all));
+    assert_eq!(first, key(&format!("rules:\n{}", limit.replace("max: 1", "max: 2")), all));
+    assert_ne!(first, key(&format!("rules:\n{}", limit.replace("args.n", "args.m")), all));
+    let twice = refused(&format!("rules:\n{limit}{limit}"));
+    assert!(twice.contains("would count together with the one in line 2"), "{twice}");
+}
+
+#[test]
+fn the_clock_of_conditions_hangs_in_the_time_zone() {
+    let at_seven = |zone: &str| {
+        let text =
+            format!("default: deny\n{zone}rules:\n  - {{when: time.hour == 19, action: allow}}\n");
+        judged(&text, "s", "x") == Action::Allow
+    };
+    assert!(at_seven("time_zone: Europe/Berlin\n") && !at_seven(""));
 }
 
 #[test]
 fn patterns_are_globs_over_whole_names() {
     let allowed = |pattern: &str, name: &str| {
-        let text =
-            format!("servers:\n  s:\n    tools:\n      - {{match: '{pattern}', action: allow}}\n");
-        judged(&text, "s", name, SILENT) == Action::Allow
+        let text = format!("default: deny\nrules:\n  - {{server: '{pattern}', action: allow}}\n");
+        judged(&text, name, "x") == Action::Allow
     };
     for (pattern, names) in [
         ("get_*", vec!["get_", "get_a", "get_a/b.c\nd", "get_é"]),
@@ -212,17 +403,11 @@ fn patterns_are_globs_over_whole_names() {
 
 #[test]
 fn a_rule_is_short_safe_text() {
-    let long = "ä⟨".repeat(70);
-    let text = format!(
-        "servers:\n  \"{long}*\":\n    trusted: true\n    default: deny\n    tools:\n      - \
-         {{match: \"{long}*\", action: allow}}\n"
-    );
-    let policy = policy(&text);
-    for tool in [long.as_str(), "x"] {
-        let rule = policy.verdict(&long, tool, &SILENT).rule;
-        assert!(rule.len() <= 200 && rule.contains('…') && rule.ends_with(')'), "{rule}");
-        assert!(rule.contains("⟨U+27E8⟩"), "{rule}");
-    }
+    let name = "ä⟨".repeat(20);
+    let text = format!("rules:\n  - {{name: \"{name}\", action: allow}}\n");
+    let rule = asked("s", "x").of(&policy(&text)).rule;
+    assert!(rule.len() <= 200 && rule.contains('…') && rule.ends_with("(line 2)"), "{rule}");
+    assert!(rule.contains("⟨U+27E8⟩"), "{rule}");
 }
 
 #[test]
@@ -237,122 +422,14 @@ fn a_revision_tells_documents_apart() {
 
 #[test]
 fn yaml_s_other_spellings_mean_the_same() {
-    let text = "default:\tdeny\nservers: {\n  'a': {\n    tools: [\n      {match: [\n        x,\n      ], \
-                action: allow},\n    ]\n  }\n}\n...\n";
-    assert_eq!(judged(text, "a", "x", SILENT), Action::Allow);
-    let block = "---\nservers:\n  a:\n    tools:\n    - match: [\n        x,\n      ]\n      action: allow\n";
-    assert_eq!(judged(block, "a", "x", SILENT), Action::Allow);
+    let text = "default:\tdeny\nrules: [\n  {'tool': [\n    x,\n  ], action: allow},\n]\n...\n";
+    assert_eq!(judged(text, "a", "x"), Action::Allow);
+    let block = "---\nrules:\n- tool: [\n    x,\n  ]\n  action: allow\n";
+    assert_eq!(judged(block, "a", "x"), Action::Allow);
 }
 
 #[test]
 fn a_reason_is_told_on_one_line() {
-    let text = "servers:\n  s:\n    tools:\n      - match: x\n        action: deny\n        reason: |\n          \
-                One,\n\n          two.\n";
-    assert_eq!(judged(text, "s", "x", SILENT), denied("One, two."));
-}
-
-#[test]
-fn deny_is_stricter_than_hold_and_hold_than_allow_and_nothing_than_itself() {
-    let verdict = |action: Action| Verdict { action, rule: String::new() };
-    let order =
-        [vec![Action::Allow], vec![HELD, minutes(5), minutes(60)], vec![denied("a"), denied("b")]];
-    for (i, looser) in order.iter().enumerate() {
-        for (j, stricter) in order.iter().enumerate() {
-            for (a, b) in looser.iter().flat_map(|a| stricter.iter().map(move |b| (a, b))) {
-                let answer = verdict(b.clone()).action.is_stricter_than(&verdict(a.clone()).action);
-                assert_eq!(answer, j > i, "{b:?} {a:?}");
-            }
-        }
-    }
-}
-
-/// A document of few names, so that its lines meet.
-fn documents() -> impl Strategy<Value = Vec<(String, String, Vec<String>)>> {
-    let pattern =
-        || prop::sample::select(vec!["a", "b", "ab", "*", "a*", "*b", "?", "{a,b}", "[!a]*"]);
-    let head = prop::sample::select(vec![
-        "trusted: true",
-        "trusted: false",
-        "default: allow",
-        "default: deny",
-        "default: require_approval",
-        "trusted: true, default: allow",
-        "trusted: true, default: deny",
-    ]);
-    let action = prop::sample::select(vec![
-        "allow",
-        "require_approval",
-        "require_approval, timeout: 5s",
-        "deny, reason: Never.",
-    ]);
-    let line = (pattern(), action).prop_map(|(p, a)| format!("{{match: \"{p}\", action: {a}}}"));
-    let server = (pattern(), head, prop::collection::vec(line, 0..5))
-        .prop_map(|(name, head, lines)| (name.to_owned(), head.to_owned(), lines));
-    prop::collection::vec(server, 0..4).prop_map(|mut servers| {
-        let mut seen = std::collections::HashSet::new();
-        servers.retain(|(name, ..)| seen.insert(name.clone()));
-        servers
-    })
-}
-
-fn written(default: &str, servers: &[(String, String, Vec<String>)]) -> String {
-    let server = |(name, head, lines): &(String, String, Vec<String>)| {
-        format!("  \"{name}\": {{{head}, tools: [{}]}}\n", lines.join(", "))
-    };
-    let servers: String = servers.iter().map(server).collect();
-    let servers = if servers.is_empty() { String::new() } else { format!("servers:\n{servers}") };
-    format!("default: {default}\n{servers}")
-}
-
-const DEFAULTS: [&str; 3] = ["allow", "deny", "require_approval"];
-
-proptest! {
-    #[test]
-    fn adding_a_deny_line_never_loosens_anything(
-        mut servers in documents(),
-        default in prop::sample::select(DEFAULTS.to_vec()),
-        entry in 0..4_usize,
-        at in 0..5_usize,
-        pattern in prop::sample::select(vec!["a", "*", "?b", "{a,ab}"]),
-    ) {
-        let before = policy(&written(default, &servers));
-        prop_assume!(!servers.is_empty());
-        let entry = entry % servers.len();
-        let lines = &mut servers[entry].2;
-        lines.insert(at.min(lines.len()), format!("{{match: \"{pattern}\", action: deny, reason: Added.}}"));
-        let after = policy(&written(default, &servers));
-        for server in ["", "a", "b", "ab", "ba", "c"] {
-            for tool in ["", "a", "b", "ab", "ba", "c"] {
-                for annotations in [SILENT, READS, BOTH] {
-                    let (before, after) =
-                        (before.verdict(server, tool, &annotations), after.verdict(server, tool, &annotations));
-                    prop_assert!(!before.action.is_stricter_than(&after.action), "{server} {tool} {before:?} {after:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_that_a_tool_says_of_itself_makes_an_untrusted_server_s_call_looser(
-        servers in documents(),
-        default in prop::sample::select(DEFAULTS.to_vec()),
-        server in "[abc]{0,2}",
-        tool in "[abc]{0,2}",
-    ) {
-        let policy = policy(&written(default, &servers));
-        let silent = policy.verdict(&server, &tool, &SILENT);
-        for annotations in [READS, BOTH] {
-            let said = policy.verdict(&server, &tool, &annotations);
-            prop_assert!(said == silent || (policy.trusts(&server) && annotations == READS));
-            prop_assert!(!silent.action.is_stricter_than(&said.action) || silent.action == HELD);
-        }
-    }
-
-    #[test]
-    fn judging_never_panics_and_a_rule_stays_short(server in "\\PC{0,300}", tool in any::<String>()) {
-        let policy = policy(EXAMPLE).trusting(&server);
-        for annotations in [SILENT, READS, BOTH] {
-            prop_assert!(policy.verdict(&server, &tool, &annotations).rule.len() <= 200);
-        }
-    }
+    let text = "rules:\n  - tool: x\n    action: deny\n    reason: |\n      One,\n\n      two.\n";
+    assert_eq!(judged(text, "s", "x"), denied("One, two."));
 }

@@ -14,13 +14,13 @@ use crate::proxy::message::scan::{find, items, replaced};
 impl Gate {
     /// Whether anything of this server may be hidden.
     pub fn hides_any(&self, server: &Server) -> bool {
-        self.policies.now(&server.name).hides_any(&server.name)
+        self.policies.now(&server.name).hides_any()
     }
 
     /// An answer to `tools/list` as the client gets it.
     pub fn shown(&self, server: &Server, answer: &Bytes) -> Bytes {
         let policy = self.policies.now(&server.name);
-        if !policy.hides_any(&server.name) {
+        if !policy.hides_any() {
             return answer.clone();
         }
         let Some(list) = find(answer, &["result", "tools"]) else { return answer.clone() };

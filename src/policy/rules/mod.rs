@@ -1,0 +1,274 @@
+//! Our side of a policy: `rules:`, in the order of the document.
+//!
+//! ```text
+//! read     from the document's tree to rules, every problem with its place
+//! index    which rules may match a call, without looking at the others
+//! limit    rate limits: whose, how many, what is said when they are used up
+//! when     conditions in CEL
+//! ```
+//!
+//! The first rule that matches and has an action decides. A rule without one takes a
+//! place of its `rate_limit`, and the search goes on; where its limit is used up, that
+//! decides.
+//!
+//! Promises: a condition that cannot be evaluated never allows: an allowing rule then
+//! does not match, and every other does. Judging looks only at rules that name this
+//! tool or server, or match them by a pattern, so ten thousand rules for others cost
+//! nothing. Must never: read a clock, or take a place: it says what a call would take.
+
+mod index;
+mod limit;
+mod read;
+pub mod when;
+
+use std::fmt;
+
+use chrono_tz::Tz;
+
+use super::Annotations;
+use super::call::{Action, Call, Counters, Hold, Take};
+use super::judging::{Judgement, Tool};
+use crate::call::model::{Category, Risk};
+use index::{Index, Names, Sought};
+use limit::Limit;
+pub use read::read;
+use when::{Facts, Failed, When};
+
+/// The rules, and how they are found.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    index: Index,
+    /// Whether one of them hides tools.
+    hiding: bool,
+}
+
+/// One rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// What the history calls it: safe text on one line, at most 200 bytes.
+    pub label: String,
+    /// Where it begins.
+    pub line: usize,
+    /// Its own name.
+    pub name: Option<String>,
+    pub servers: Names,
+    pub tools: Names,
+    categories: Vec<Category>,
+    risks: Vec<Risk>,
+    hints: Vec<(Hint, bool)>,
+    pub when: Option<When>,
+    pub action: Option<Does>,
+    pub limit: Option<Limit>,
+}
+
+/// What a rule does where it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Does {
+    Allow,
+    Deny(String),
+    Hold(Hold),
+    Hide,
+}
+
+/// A hint of a tool's annotations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    ReadOnly,
+    Destructive,
+}
+
+/// What our side says of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// What the first rule with an action, or a limit that is used up, says.
+    pub verdict: Option<(Action, String)>,
+    /// What the call takes of limits.
+    pub takes: Vec<Take>,
+}
+
+/// A call with what was found out of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    pub call: &'a Call<'a>,
+    pub judgement: &'a Judgement,
+    /// Whether the server is trusted.
+    pub trusted: bool,
+    pub zone: Tz,
+}
+
+/// Why a rule does not match, or that it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    Yes,
+    /// It matches because something of it cannot be evaluated, and it is not one that
+    /// allows.
+    InDoubt(String),
+    No(Miss),
+}
+
+/// What of a rule that is about this tool and server keeps it from matching.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Miss {
+    Category(Category),
+    Risk(Risk),
+    Annotation(Hint),
+    /// An annotation would let it allow, and the server is not trusted.
+    Untrusted,
+    When,
+    /// It allows, and cannot be evaluated.
+    InDoubt(String),
+}
+
+impl Rules {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Those that are about this tool of this server, in order.
+    pub fn about(&self, server: &str, tool: &str) -> impl Iterator<Item = &Rule> {
+        let numbers = self.index.about(&self.rules, server, tool);
+        numbers.into_iter().filter_map(|number| self.rules.get(number))
+    }
+
+    /// Whether what was counted so far may matter to calls of this tool.
+    pub fn counts(&self, server: &str, tool: &str) -> bool {
+        self.about(server, tool).any(|rule| rule.limit.is_some())
+    }
+
+    /// Whether a rule hides something.
+    pub fn hide(&self) -> bool {
+        self.hiding
+    }
+
+    /// The rule that hides a tool, judged without arguments.
+    pub fn hidden_by(&self, known: &Known<'_>) -> Option<&Rule> {
+        if !self.hiding {
+            return None;
+        }
+        let mut about = self.about(known.call.server, known.call.tool);
+        about.find(|rule| {
+            rule.action == Some(Does::Hide) && !matches!(rule.matches(known), Match::No(_))
+        })
+    }
+
+    /// What this side says of a call.
+    pub fn said(&self, known: &Known<'_>, counters: &dyn Counters) -> Said {
+        let mut said = Said::default();
+        for rule in self.about(known.call.server, known.call.tool) {
+            if let Match::No(_) = rule.matches(known) {
+                continue;
+            }
+            if let Some(limit) = &rule.limit {
+                match limit.room(known.call, rule, counters) {
+                    Ok(take) => said.takes.push(take),
+                    Err(action) => {
+                        said.verdict = Some((action, rule.label.clone()));
+                        break;
+                    }
+                }
+            }
+            let action = match &rule.action {
+                Some(Does::Allow) => Action::Allow,
+                Some(Does::Deny(reason)) => Action::Deny { reason: reason.clone() },
+                Some(Does::Hold(hold)) => Action::Hold(hold.clone()),
+                // Looked for by themselves, before: with what the tool is, not the call.
+                Some(Does::Hide) | None => continue,
+            };
+            said.verdict = Some((action, rule.label.clone()));
+            break;
+        }
+        said
+    }
+}
+
+impl Rule {
+    /// Whether the tool and the server are those that it is about.
+    fn is_about(&self, sought: &Sought<'_>) -> bool {
+        self.tools.have(sought.tool, || sought.tool_globs())
+            && self.servers.have(sought.server, || sought.server_globs())
+    }
+
+    /// Whether a call of a tool that it is about is one that it means.
+    pub fn matches(&self, known: &Known<'_>) -> Match {
+        let Judgement { category, risk, .. } = *known.judgement;
+        if !self.categories.is_empty() && !self.categories.contains(&category) {
+            return Match::No(Miss::Category(category));
+        }
+        if !self.risks.is_empty() && !self.risks.contains(&risk) {
+            return Match::No(Miss::Risk(risk));
+        }
+        let hints = self.hints_match(known);
+        if let Match::No(_) = hints {
+            return hints;
+        }
+        let Some(when) = &self.when else {
+            return hints;
+        };
+        let facts = Facts { call: known.call, category, risk, zone: known.zone };
+        match when.holds(&facts) {
+            Ok(true) => hints,
+            Ok(false) => Match::No(Miss::When),
+            Err(failed) => self.in_doubt(failed),
+        }
+    }
+
+    fn in_doubt(&self, why: Failed) -> Match {
+        match self.action {
+            Some(Does::Allow) => Match::No(Miss::InDoubt(why.to_string())),
+            _ => Match::InDoubt(why.to_string()),
+        }
+    }
+
+    fn hints_match(&self, known: &Known<'_>) -> Match {
+        if self.hints.is_empty() {
+            return Match::Yes;
+        }
+        // A claim that lets a call pass is worth what the server is.
+        if self.action == Some(Does::Allow) && !known.trusted {
+            return Match::No(Miss::Untrusted);
+        }
+        let Some(Tool { annotations, .. }) = known.call.definition else {
+            return self
+                .in_doubt(Failed::Senseless("the tool's definition is not known".to_owned()));
+        };
+        let missed = self.hints.iter().find(|(hint, wanted)| hint.of(annotations) != Some(*wanted));
+        missed.map_or(Match::Yes, |(hint, _)| Match::No(Miss::Annotation(*hint)))
+    }
+
+    /// The words of its condition on what the call does.
+    pub fn kinds(&self) -> (&[Category], &[Risk]) {
+        (&self.categories, &self.risks)
+    }
+
+    /// Whether it matches every call of the tools and servers that it is about, and
+    /// decides.
+    pub fn decides_always(&self) -> bool {
+        let bare = self.categories.is_empty() && self.risks.is_empty() && self.hints.is_empty();
+        bare && self.when.is_none() && self.action.as_ref().is_some_and(|does| *does != Does::Hide)
+    }
+}
+
+impl Hint {
+    fn of(self, annotations: &Annotations) -> Option<bool> {
+        match self {
+            Hint::ReadOnly => annotations.read_only,
+            Hint::Destructive => annotations.destructive,
+        }
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Hint::ReadOnly => "readOnlyHint",
+            Hint::Destructive => "destructiveHint",
+        })
+    }
+}
