@@ -438,7 +438,7 @@ fn engine(said: &Said) -> (&'static str, Vec<(String, String, i64)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     /// Operator by operator: one condition, one value.
     #[test]
