@@ -301,7 +301,7 @@ fn any_args() -> impl Strategy<Value = Any> {
 
 /// A value, often this very one or a part of it: equal ones are rare by chance.
 fn near(expected: &Any) -> BoxedStrategy<Any> {
-    let mut parts = vec![expected.clone(), Any::List(vec![Any::Null, expected.clone()])];
+    let mut parts = vec![expected.clone(), Any::Null, Any::List(vec![Any::Null, expected.clone()])];
     match expected {
         Any::List(items) => parts.extend(items.iter().cloned()),
         Any::Text(text) => {
