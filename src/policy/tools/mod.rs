@@ -95,6 +95,11 @@ impl Intercept {
         self.tools.contains_key(tool)
     }
 
+    /// Whether the document hides any tool.
+    pub fn hides_any(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
     /// Whether the document hides this tool.
     pub fn hides(&self, tool: &str) -> bool {
         self.hidden_by(tool).is_some()
