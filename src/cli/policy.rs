@@ -3,8 +3,11 @@
 //! What the proxy would do is told by the same functions that it asks.
 
 mod accept;
+mod classify;
 mod difference;
 mod replay;
+mod scan;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +33,8 @@ pub enum PolicyCommand {
         file: PathBuf,
     },
     Explain(ExplainArgs),
+    Classify(classify::ClassifyArgs),
+    Scan(scan::ScanArgs),
     Accept(accept::AcceptArgs),
     Replay(replay::ReplayArgs),
 }
@@ -60,6 +65,8 @@ pub struct ExplainArgs {
 pub async fn run(globals: &Globals, command: PolicyCommand) -> Done {
     let mut out = Output::stdout();
     match command {
+        PolicyCommand::Classify(args) => classify::run(&args, &mut out)?,
+        PolicyCommand::Scan(args) => scan::run(args, &mut out).await?,
         PolicyCommand::Check { file } => out.line(&checked(&read(&file)?))?,
         PolicyCommand::Explain(args) => out.text(&explained(read(&args.file)?, &args))?,
         PolicyCommand::Accept(args) => accept::run(globals, args).await?,
@@ -174,17 +181,18 @@ mod tests {
         same("policy_problems.txt", &problems(Path::new("a\u{202e}b.yaml"), &error));
     }
 
-    #[test]
-    fn a_policy_that_cannot_be_used_ends_with_2() {
+    #[tokio::test]
+    async fn a_policy_that_cannot_be_used_ends_with_2() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("policy.yaml");
-        let check = || Ok::<_, Failure>(checked(&read(&file)?));
-        let missing = check().expect_err("no file");
+        let nowhere = Globals::default();
+        let check = || run(&nowhere, PolicyCommand::Check { file: file.clone() });
+        let missing = check().await.expect_err("no file");
         assert_eq!(missing.exit, exit::USAGE);
         assert!(missing.what.contains("policy.yaml"), "{missing}");
-        std::fs::write(&file, "rules: []").expect("written");
-        assert_eq!(check().expect_err("wrong"), Failure::quiet(exit::USAGE));
+        std::fs::write(&file, "rules: none").expect("written");
+        assert_eq!(check().await.expect_err("wrong"), Failure::quiet(exit::USAGE));
         std::fs::write(&file, EXAMPLE).expect("written");
-        check().expect("right");
+        check().await.expect("right");
     }
 }

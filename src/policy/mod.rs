@@ -8,7 +8,8 @@
 //! patterns                 globs over names
 //! document                 the keys at the top
 //! servers                  facts about servers and their tools
-//! rules                    our rules: the first that matches decides
+//! tools                    PolicyLayer Intercept's side: all its rules must pass
+//! rules                    our side: the first rule that matches decides
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
@@ -31,8 +32,6 @@ mod servers;
 mod standing;
 #[cfg(test)]
 mod tests;
-// Not called yet: the top level of a document is read by its own part.
-#[cfg_attr(not(test), expect(dead_code))]
 mod tools;
 mod values;
 mod verdict;
@@ -44,7 +43,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub use annotations::{Annotations, kind};
+pub use annotations::Annotations;
 pub use call::{
     Action, Call, CounterKey, Counters, Fresh, From, Hold, LimitKey, Recent, Ruling, Take, Untold,
     Window,
@@ -55,6 +54,7 @@ pub use yaml::LONGEST;
 use rules::Rules;
 use servers::Servers;
 use standing::Default;
+use tools::Intercept;
 
 /// A policy in which every key is shown, and what it means is said.
 pub const EXAMPLE: &str = include_str!("example.yaml");
@@ -65,6 +65,8 @@ pub struct Policy {
     revision: String,
     /// Where nothing else is said.
     default: Default,
+    /// PolicyLayer Intercept's side.
+    intercept: Intercept,
     /// Whether there is a document.
     file: bool,
     /// For every hold without its own.
@@ -120,9 +122,9 @@ impl Policy {
         self.servers.len()
     }
 
-    /// How many rules there are.
+    /// How many rules there are, on both sides.
     pub fn rules(&self) -> usize {
-        self.rules.len()
+        self.rules.len() + self.intercept.rules()
     }
 
     /// Whether an entry under `servers` is about this server.
@@ -133,10 +135,5 @@ impl Policy {
     /// Whether what this server says of its tools may make them look better.
     pub fn trusts(&self, server: &str) -> bool {
         self.servers.trust(server).unwrap_or_else(|| self.trusted.contains(server))
-    }
-
-    /// Whether what was counted so far may matter to calls of this tool.
-    pub fn counts(&self, server: &str, tool: &str) -> bool {
-        self.rules.counts(server, tool)
     }
 }

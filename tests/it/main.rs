@@ -4,6 +4,7 @@
 //! | module | what it tries |
 //! |---|---|
 //! | [`backup`] | copies under load, restores, a database replaced under a running daemon |
+//! | [`counts`] | the proxy's state file on disks that are full or cannot be written |
 //! | [`crash`] | kill -9 under load: the clients' log against the history |
 //! | [`steps`] | death at each named step of a commit (feature `faults`) |
 //! | [`model`] | what must follow from an acknowledgement |
@@ -56,6 +57,7 @@
 
 mod backup;
 mod beside;
+mod counts;
 mod crash;
 mod deciding;
 mod doors;

@@ -28,6 +28,7 @@ use chrono_tz::Tz;
 use super::Annotations;
 use super::call::{Action, Call, Counters, Hold, Take};
 use super::judging::{Judgement, Tool};
+use super::verdict::Verdict;
 use crate::call::model::{Category, Risk};
 use index::{Index, Names, Sought};
 use limit::Limit;
@@ -82,7 +83,7 @@ pub enum Hint {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Said {
     /// What the first rule with an action, or a limit that is used up, says.
-    pub verdict: Option<(Action, String)>,
+    pub verdict: Option<Verdict>,
     /// What the call takes of limits.
     pub takes: Vec<Take>,
 }
@@ -169,7 +170,7 @@ impl Rules {
                 match limit.room(known.call, rule, counters) {
                     Ok(take) => said.takes.push(take),
                     Err(action) => {
-                        said.verdict = Some((action, rule.label.clone()));
+                        said.verdict = Some(Verdict { action, rule: rule.label.clone() });
                         break;
                     }
                 }
@@ -181,7 +182,7 @@ impl Rules {
                 // Looked for by themselves, before: with what the tool is, not the call.
                 Some(Does::Hide) | None => continue,
             };
-            said.verdict = Some((action, rule.label.clone()));
+            said.verdict = Some(Verdict { action, rule: rule.label.clone() });
             break;
         }
         said

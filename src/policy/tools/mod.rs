@@ -45,7 +45,8 @@ const SHOWN: usize = 200;
 pub(super) struct Intercept {
     /// Whether the document has this side at all: see [`Intercept::stands`].
     stands: bool,
-    default: Option<Standing>,
+    /// The line of a `default: deny`. Other words matter to whoever reads the rest.
+    denies: Option<usize>,
     /// The line on which each hidden name stands.
     hidden: BTreeMap<String, usize>,
     tools: HashMap<String, Listed>,
@@ -59,22 +60,6 @@ struct Listed {
     /// What the history calls it where no rule of it decides.
     label: String,
     rules: Vec<Rule>,
-}
-
-/// `default:` of the document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub posture: Posture,
-    pub line: usize,
-}
-
-/// What a call gets for which no rule is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Posture {
-    Allow,
-    Deny,
-    RequireApproval,
-    Judge,
 }
 
 /// What this side says of a call.
@@ -93,7 +78,8 @@ pub(super) struct Said {
 
 impl Intercept {
     /// Reads this side's keys of the document, and leaves the others alone; `None`:
-    /// something is wrong, and was reported.
+    /// something is wrong, and was reported. Of `default` it only sees whether it is
+    /// deny: what else it may be, and what is wrong with it, is for the whole document.
     pub fn read(top: &Map<'_>, problems: &mut Problems) -> Option<Intercept> {
         read::document(top, problems)
     }
@@ -102,11 +88,6 @@ impl Intercept {
     /// ours. Its omitted `default` is then allow.
     pub fn stands(&self) -> bool {
         self.stands
-    }
-
-    /// The document's `default`; `None`: it has none.
-    pub fn standing(&self) -> Option<Standing> {
-        self.default
     }
 
     /// Whether the document lists this tool.
@@ -141,7 +122,7 @@ impl Intercept {
         if let Some(line) = self.hidden_by(call.tool) {
             return denied("is hidden by policy", format!("hide (line {line})"));
         }
-        if let Some(Standing { posture: Posture::Deny, line }) = self.default
+        if let Some(line) = self.denies
             && unlisted
         {
             return denied("is not permitted by policy", format!("default (line {line})"));

@@ -175,7 +175,7 @@ fn nothing_runs_for_ever() {
     let text = "ab".repeat(100_000);
     let objects: Vec<String> = (0..10_000).map(|n| format!("{{\"k{n}\":{n}}}")).collect();
     let members: Vec<String> = (0..10_000).map(|n| format!("\"k{n}\":{n}")).collect();
-    let digits = "9".repeat(200_000);
+    let digits = "9".repeat(9_000);
     let arguments = format!(
         r#"{{"list":[{}],"text":"{text}","objects":[{}],"map":{{{}}},"digits":{digits}}}"#,
         numbers.join(","),
@@ -193,12 +193,12 @@ fn nothing_runs_for_ever() {
         ("args.list.map(x, args.text + args.text).size() > 0", true),
         ("args.list.map(x, args.list + args.list).size() > 0", true),
         ("args.list.all(x, args.text == args.text)", true),
-        ("args.list.all(x, args.text.contains('zzzz'))", true),
+        ("args.list.exists(x, args.text.contains('zzzz'))", true),
         ("args.list.all(x, args.objects == args.objects)", true),
         ("args.list.all(x, args.map == args.map)", true),
         ("args.list.all(x, args.map.k9999 == 9999)", true),
         ("args.list.all(x, x in args.list)", true),
-        ("args.list.all(x, args.text.matches('(a|b|ab)*c'))", true),
+        ("args.list.exists(x, args.text.matches('(a|b|ab)*c'))", true),
         ("args.text.matches('([a-z]{1,30}){1,30}$')", true),
         ("args.list.all(x, args.digits > 1)", true),
         ("args.list.exists(x, args.nothing) || args.list.all(x, args.list.all(y, true))", true),
