@@ -20,6 +20,8 @@ use holdpoint::config::{Place, RouteConfig};
 use holdpoint::desk::intake::Intake;
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
+use holdpoint::policy::{Counters, LimitKey, Take};
+use holdpoint::proxy::state::{self, Clocks};
 use holdpoint::store::audit::{Entry, Kind, body_hash, entry_hash};
 use holdpoint::store::pending::PendingCounts;
 use holdpoint::store::tx::{Head, State};
@@ -124,6 +126,48 @@ fn audit(c: &mut Criterion) {
     });
 }
 
+/// A call that takes a place of a limit, as the gate does it: by a task of a runtime.
+async fn take(state: state::State, key: String, times: u64) {
+    const MAX: u32 = 1000;
+    // Short, so that each sweeps one that is free again.
+    const WINDOW: Duration = Duration::from_millis(2);
+    let key = LimitKey(key);
+    for _ in 0..times {
+        let judge = |counters: &dyn Counters| {
+            let recent = counters.recent(&key, MAX, WINDOW).expect("told");
+            assert!(recent.free_in.is_zero());
+            ((), vec![Take::Sliding { key: key.clone(), max: MAX, window: WINDOW }])
+        };
+        let taken = state.count(Clocks::now(), true, judge).await.expect("counted").1;
+        assert!(black_box(taken).is_some());
+    }
+}
+
+fn limits(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let state = state::State::open(dir.path()).expect("a state file");
+    for tasks in [1, 8] {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(tasks as usize).enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let name = format!("take a place of a limit, {tasks} at once: time of each");
+        c.bench_function(&name, |b| {
+            b.iter_custom(|times| {
+                let start = Instant::now();
+                let task = |n| runtime.spawn(take(state.clone(), format!("session {n}"), times));
+                let tasks: Vec<_> = (0..tasks).map(task).collect();
+                for task in tasks {
+                    runtime.block_on(task).expect("no panic");
+                }
+                start.elapsed()
+            });
+        });
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let pin = || runtime.block_on(state.pin("s", "t", "hash", "{}", Clocks::now()));
+    c.bench_function("a tool that is as pinned", |b| b.iter(pin));
+}
+
 criterion_group! {
     name = functions;
     config = Criterion::default()
@@ -131,6 +175,6 @@ criterion_group! {
         .measurement_time(Duration::from_secs(1))
         .sample_size(30)
         .without_plots();
-    targets = arguments, routes, audit
+    targets = arguments, routes, audit, limits
 }
 criterion_main!(functions);

@@ -4,6 +4,7 @@
 //! | module | what it tries |
 //! |---|---|
 //! | [`backup`] | copies under load, restores, a database replaced under a running daemon |
+//! | [`counts`] | the proxy's state file on disks that are full or cannot be written |
 //! | [`crash`] | kill -9 under load: the clients' log against the history |
 //! | [`steps`] | death at each named step of a commit (feature `faults`) |
 //! | [`model`] | what must follow from an acknowledgement |
@@ -13,6 +14,7 @@
 //! | [`gate`] | the MCP proxy's gate: tasks, rounds of questions, waits that break off, what changes meanwhile |
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
+//! | [`judged`] | changed definitions, named routes, evidence, recorded calls, a policy replayed |
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
@@ -55,6 +57,7 @@
 
 mod backup;
 mod beside;
+mod counts;
 mod crash;
 mod deciding;
 mod doors;
@@ -63,6 +66,7 @@ mod gate;
 mod handles;
 mod held;
 mod hostile;
+mod judged;
 mod limits;
 mod mail;
 mod model;

@@ -16,15 +16,11 @@ use super::{EVERY, Intercept, Listed};
 use crate::call::safe_text::{SafeText, is_hidden};
 use crate::config::names::{meant, shortened};
 use crate::policy::problem::{Place, Problems};
-use crate::policy::values::{Map, either, span, unambiguous};
+use crate::policy::values::{Map, either, part, span, unambiguous};
 use crate::policy::yaml::{Entry, Node, Scalar, Value};
 
 /// The longest name of a rule or message to an agent, in characters.
 const LONGEST_TEXT: usize = 2_000;
-
-/// The longest part of a rule's label, in bytes: two of them with the words around
-/// stay below 200.
-const LONGEST_PART: usize = 75;
 
 /// What belongs to Holdpoint's own side of a document.
 const OURS: [&str; 4] = ["rules", "servers", "timeout", "time_zone"];
@@ -394,14 +390,4 @@ fn readable(entry: &Entry, text: &str, problems: &mut Problems) -> Option<()> {
     let message = format!("`{}` {fault}", shortened(&entry.key.text));
     problems.add(entry.node.place, message, "write plain text, and no more than is needed");
     None
-}
-
-/// A name as part of a label: safe, and cut in bytes.
-fn part(text: &str) -> String {
-    (0..=LONGEST_PART)
-        .rev()
-        .map(|columns| SafeText::cut_line(text, columns))
-        .find(|(shown, _)| shown.as_str().len() <= LONGEST_PART)
-        .map(|(shown, cut)| format!("{shown}{}", if cut > 0 { "…" } else { "" }))
-        .unwrap_or_default()
 }

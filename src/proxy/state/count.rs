@@ -19,8 +19,8 @@ pub const MOST_KEYS: u32 = 100_000;
 /// How many places can be taken in all. 40 bytes each.
 pub const MOST_PLACES: u32 = 1_000_000;
 
-/// How many places one limit can have.
-const MOST_PLACES_OF_ONE: u32 = 100_000;
+/// How many places one limit can have. A policy can say no larger `max`.
+const MOST_PLACES_OF_ONE: u32 = 10_000;
 
 /// How many limits, and counters of each window, are taken away with each new one if
 /// they have run out: more than come, so they never pile up.
@@ -275,7 +275,7 @@ impl Taking<'_> {
         if !recent(self.conn, self.now, key, max, window)?.free_in.is_zero() {
             return Err(Why::DoesNotFit);
         }
-        let limit = match sql::limit(self.conn, key)? {
+        let mut limit = match sql::limit(self.conn, key)? {
             Some(limit) => limit,
             None => {
                 self.room_for_a_key()?;
@@ -283,8 +283,16 @@ impl Taking<'_> {
             }
         };
         self.room_for_a_place()?;
+        let window = nanos(window);
+        // Another proxy may have another version of the policy for a while, with a
+        // longer window, and asks for older places. Once none of them counts there
+        // either, this window is the one to keep places for.
+        if window >= limit.window || limit.used.saturating_add(limit.window) <= self.now {
+            (limit.window, limit.used) = (window, self.now);
+        }
         let place = Place { limit: limit.id, at: self.now, n: self.head.next };
-        sql::add_place(self.conn, limit, (place.at, place.n), nanos(window))?;
+        let free_at = self.now.saturating_add(window);
+        sql::add_place(self.conn, limit, (place.at, place.n), free_at)?;
         self.head.next += 1;
         Ok(place)
     }

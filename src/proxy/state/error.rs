@@ -31,6 +31,9 @@ pub enum Why {
     /// Somebody holds it.
     #[error("another program has kept it locked for {} s; end that program (`fuser FILE` names it), or try again", super::LOCKED_FOR.as_secs())]
     Locked,
+    /// The log cannot be folded into the file.
+    #[error("its log (the file with -wal at its end) has reached {} MiB, because another program reads the file without an end; end that program (`fuser FILE` names it)", super::sql::MOST_LOG_BYTES >> 20)]
+    LogTooLong,
     /// No space.
     #[error("it cannot grow: the disk is full, or the file has reached {} MiB; make space, or stop the proxies and move it aside (limits and counters begin again, and tools are pinned anew)", super::sql::MOST_BYTES >> 20)]
     Full,

@@ -42,3 +42,10 @@ pub(super) fn make(folder: &Path, file: &Path) -> Result<(), Why> {
         _ => Ok(()),
     }
 }
+
+/// How long its write-ahead log is.
+pub(super) fn log_bytes(file: &Path) -> u64 {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).map_or(0, |metadata| metadata.len())
+}

@@ -123,11 +123,15 @@ impl State {
         let turn = tokio::time::timeout(LOCKED_FOR, turn.lock()).await;
         let mut turn = turn.map_err(|_| Why::Locked.of(file))?;
         let done = blocking(|| {
-            let mut open = match turn.take() {
+            let open = match turn.take() {
                 Some(open) if file::identity(file) == Some(open.is) => open,
                 _ => Open::new(folder, file, &Clocks::now())?,
             };
-            let done = sql::check_version(&open.conn).and_then(|()| work(&mut open.conn));
+            let done = if file::log_bytes(file) > sql::MOST_LOG_BYTES && !sql::fold(&open.conn)? {
+                Err(Why::LogTooLong)
+            } else {
+                sql::check_version(&open.conn).and_then(|()| work(&open.conn))
+            };
             if !done.as_ref().is_err_and(Why::taints) {
                 *turn = Some(open);
             }

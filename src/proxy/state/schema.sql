@@ -19,8 +19,9 @@ CREATE TABLE head (
 CREATE TABLE limits (
     id      INTEGER PRIMARY KEY,
     key     TEXT NOT NULL UNIQUE,
-    -- The longest under which a place was taken.
+    -- For how long places are kept, and when one was last taken for so long.
     window  INTEGER NOT NULL,
+    used    INTEGER NOT NULL,
     -- When the last of its places is free again.
     free_at INTEGER NOT NULL
 ) STRICT;

@@ -31,6 +31,10 @@ pub(super) const LONGEST_KEY: usize = 1024;
 /// A log that grew in a busy moment is cut to this when it is folded into the file.
 const LOG_BYTES: i64 = 4 << 20;
 
+/// The longest that the log may become. It is folded into the file at 4 MiB, unless
+/// somebody reads the file without an end.
+pub(super) const MOST_LOG_BYTES: u64 = 64 << 20;
+
 /// A file up to this size is looked through when it is opened: some 10 ms.
 const LOOKED_THROUGH: u64 = 8 << 20;
 
@@ -52,7 +56,10 @@ pub(super) struct Head {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     pub id: i64,
+    /// For how long its places are kept.
     pub window: i64,
+    /// When one was last taken for so long.
+    pub used: i64,
 }
 
 /// A counter that was used before.
@@ -136,6 +143,12 @@ fn write_ahead(conn: &Connection) -> std::result::Result<(), Why> {
     }
 }
 
+/// Folds the log into the file and cuts it, if nobody reads it.
+pub(super) fn fold(conn: &Connection) -> Result<bool> {
+    let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    Ok(busy? == 0)
+}
+
 fn pragma(conn: &Connection, name: &str) -> Result<i64> {
     conn.pragma_query_value(None, name, |row| row.get(0))
 }
@@ -210,15 +223,16 @@ pub(super) fn save_anchor(conn: &Connection, anchor: &Anchor) -> Result<()> {
 }
 
 pub(super) fn limit(conn: &Connection, key: &str) -> Result<Option<Limit>> {
-    let sql = "SELECT id, window FROM limits WHERE key = ?";
-    let limit = |row: &Row<'_>| Ok(Limit { id: row.get(0)?, window: row.get(1)? });
+    let sql = "SELECT id, window, used FROM limits WHERE key = ?";
+    let limit =
+        |row: &Row<'_>| Ok(Limit { id: row.get(0)?, window: row.get(1)?, used: row.get(2)? });
     conn.prepare_cached(sql)?.query_row([key], limit).optional()
 }
 
 pub(super) fn add_limit(conn: &Connection, key: &str) -> Result<Limit> {
-    let sql = "INSERT INTO limits (key, window, free_at) VALUES (?, 0, 0)";
+    let sql = "INSERT INTO limits (key, window, used, free_at) VALUES (?, 0, 0, 0)";
     conn.prepare_cached(sql)?.execute([key])?;
-    Ok(Limit { id: conn.last_insert_rowid(), window: 0 })
+    Ok(Limit { id: conn.last_insert_rowid(), window: 0, used: 0 })
 }
 
 /// When the place was taken that has `newer` newer ones after `since`.
@@ -235,18 +249,17 @@ pub(super) fn places(conn: &Connection, limit: i64, since: i64) -> Result<u32> {
     conn.prepare_cached(sql)?.query_row([limit, since], |row| row.get(0))
 }
 
-/// Takes a place for `window`, and sweeps some that are free for all who ask.
+/// Takes a place that is free again at `free_at`, and sweeps some that nobody asks
+/// for any more.
 pub(super) fn add_place(
     conn: &Connection,
     limit: Limit,
     (at, n): (i64, i64),
-    window: i64,
+    free_at: i64,
 ) -> Result<()> {
-    let longest = window.max(limit.window);
-    sweep(conn, limit.id, at.saturating_sub(longest))?;
-    let sql = "UPDATE limits SET window = ?2, free_at = max(free_at, ?3) WHERE id = ?1";
-    let free_at = at.saturating_add(window);
-    conn.prepare_cached(sql)?.execute([limit.id, longest, free_at])?;
+    sweep(conn, limit.id, at.saturating_sub(limit.window))?;
+    let sql = "UPDATE limits SET window = ?2, used = ?3, free_at = max(free_at, ?4) WHERE id = ?1";
+    conn.prepare_cached(sql)?.execute([limit.id, limit.window, limit.used, free_at])?;
     let sql = "INSERT INTO places (limit_id, at, n) VALUES (?, ?, ?)";
     conn.prepare_cached(sql)?.execute([limit.id, at, n])?;
     conn.prepare_cached("UPDATE head SET next = ? WHERE one = 1")?.execute([n + 1])?;

@@ -37,9 +37,16 @@ async fn a_shorter_window_does_not_take_places_from_a_longer_one() {
     let (_folder, state) = fresh();
     let mut machine = Machine::new();
     assert!(passes(&state, &machine, sliding("a", 2, HOUR)).await);
+    for _ in 0..29 {
+        machine.pass(2 * MINUTE);
+        assert!(passes(&state, &machine, sliding("a", 1, MINUTE)).await);
+        assert!(!passes(&state, &machine, sliding("a", 2, HOUR)).await);
+    }
+    assert_eq!(recent(&state, &machine, "a", 99, HOUR).await.count, 30);
+    // Once the longer one is not in use any more, its places are not kept.
     machine.pass(2 * MINUTE);
     assert!(passes(&state, &machine, sliding("a", 1, MINUTE)).await);
-    assert!(!passes(&state, &machine, sliding("a", 2, HOUR)).await);
+    assert_eq!(recent(&state, &machine, "a", 99, HOUR).await.count, 1);
 }
 
 #[tokio::test]
@@ -195,8 +202,8 @@ async fn a_full_file_refuses_new_keys_until_old_ones_run_out() {
             // As many as there can be, without the minute that it takes to make them.
             conn.execute_batch(&format!(
                 "BEGIN; WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < {})
-                 INSERT INTO limits (key, window, free_at)
-                   SELECT 'limit x' || n, 1, (SELECT free_at FROM limits) FROM n; COMMIT",
+                 INSERT INTO limits (key, window, used, free_at)
+                   SELECT 'limit x' || n, 1, 0, (SELECT free_at FROM limits) FROM n; COMMIT",
                 super::super::MOST_KEYS - 1
             ))?;
             Ok(())
