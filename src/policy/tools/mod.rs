@@ -151,6 +151,18 @@ impl Intercept {
         said
     }
 
+    /// What each rule for a call's tool says by itself, in the order in which they are
+    /// looked at.
+    pub fn each(&self, call: &Call<'_>, counters: &dyn Counters) -> Vec<(String, Action)> {
+        let rules = self.rules_for(call.tool);
+        rules.map(|rule| (rule.label.clone(), rule.on(call, counters).0)).collect()
+    }
+
+    /// The names of the tools that the document lists, hides included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tools.keys().chain(self.hidden.keys()).map(String::as_str)
+    }
+
     fn hidden_by(&self, tool: &str) -> Option<usize> {
         self.hidden.get(tool).or_else(|| self.hidden.get(EVERY)).copied()
     }
