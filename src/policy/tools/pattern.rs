@@ -94,7 +94,7 @@ impl Patterns {
 }
 
 /// The same pattern in the syntax of the engine here.
-pub(super) fn translated(pattern: &str) -> Result<String, String> {
+pub(in crate::policy) fn translated(pattern: &str) -> Result<String, String> {
     let mut reader =
         Reader { rest: pattern, out: String::with_capacity(pattern.len() * 2), names: Vec::new() };
     // In Go a repetition may not be repeated: neither is `a**` twice, nor `a*+` greedy.
