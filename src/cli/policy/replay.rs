@@ -161,7 +161,7 @@ impl Judged {
 pub async fn run(globals: &Globals, args: ReplayArgs) -> Done {
     let (text, policy) = super::read_with_text(&args.file)?;
     let policy = args.trusted.iter().fold(policy, |policy, server| policy.trusting(server));
-    let judge = Judge { policy: &policy, text: &text };
+    let judge = Judge::new(&policy, &text);
     let client = Client::new(globals, Role::Operator)?;
     let (judged, left_out) = judged(&client, &args, &judge).await?;
     let mut out = Output::stdout();
@@ -229,9 +229,15 @@ async fn judged(client: &Client, args: &ReplayArgs, judge: &Judge<'_>) -> Done<(
 struct Judge<'a> {
     policy: &'a Policy,
     text: &'a str,
+    /// What a server may have said of a tool.
+    tools: Vec<Option<Tool>>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(policy: &'a Policy, text: &'a str) -> Self {
+        Judge { policy, text, tools: said_of_a_tool() }
+    }
+
     /// The call of this entry; `None`: no policy judged it.
     fn again(&self, entry: &AuditEntry, was: Fate) -> Option<Judged> {
         let payload = parse_envelope(entry.payload.as_bytes()).ok()?;
@@ -276,7 +282,11 @@ impl Judge<'_> {
             forms.push(with_hidden(&arguments, &|| Some(beyond())));
         }
         let text = |name| payload.get(name).and_then(Json::as_str).unwrap_or_default();
-        let tools = tools(!text("tool_definition_hash").is_empty());
+        let nothing = [None];
+        let tools = match text("tool_definition_hash") {
+            "" => nothing.as_slice(),
+            _ => &self.tools,
+        };
         let ruling = |tool: &Option<Tool>, arguments: &Json| {
             let call = Call {
                 server: &entry.server,
@@ -318,25 +328,21 @@ impl Judge<'_> {
     }
 }
 
-/// Kinds of things that a server may say of a tool, and nothing.
-fn tools(was_defined: bool) -> Vec<Option<Tool>> {
-    let mut tools = vec![None];
-    if was_defined {
-        let said = [
-            "{}",
-            r#"{"annotations":{"readOnlyHint":true}}"#,
-            r#"{"annotations":{"readOnlyHint":false}}"#,
-            r#"{"annotations":{"destructiveHint":true}}"#,
-            r#"{"annotations":{"destructiveHint":false,"readOnlyHint":false}}"#,
-            r#"{"annotations":{"destructiveHint":true,"readOnlyHint":true}}"#,
-            r#"{"description":"Gets a value."}"#,
-            r#"{"description":"Updates a value."}"#,
-            r#"{"description":"Deletes everything."}"#,
-        ];
-        let read = said.iter().filter_map(|text| parse(text.as_bytes()).ok());
-        tools.extend(read.map(|json| Some(Tool::of(&json))));
-    }
-    tools
+/// Kinds of things that a server may say of a tool, by hints and by words.
+fn said_of_a_tool() -> Vec<Option<Tool>> {
+    let hints = [
+        "{}",
+        r#"{"readOnlyHint":true}"#,
+        r#"{"readOnlyHint":false,"destructiveHint":false}"#,
+        r#"{"readOnlyHint":false,"destructiveHint":true}"#,
+        r#"{"readOnlyHint":true,"destructiveHint":true}"#,
+    ];
+    let words = ["", "Gets a value.", "Updates a value.", "Deletes everything.", "Runs a command."];
+    let one = |hints: &str, words: &str| {
+        let annotations = parse(hints.as_bytes()).ok()?;
+        Some(Tool::of(&Json::object([("annotations", annotations), ("description", words.into())])))
+    };
+    hints.iter().flat_map(|hints| words.iter().map(|words| one(hints, words))).collect()
 }
 
 /// The arguments without what operators are shown beside them.
@@ -371,17 +377,27 @@ fn hidden_in(arguments: &Json) -> Vec<String> {
 /// Whether a condition of this document can look at an argument: it names it, or it
 /// uses `args` in another way than `args.name`.
 fn may_look_at(document: &str, argument: &str) -> bool {
-    let named = document.contains(argument);
-    let as_a_whole = document.match_indices("args").any(|(at, word)| {
-        let behind = document[at + word.len()..].chars().next();
-        let before = document[..at].chars().next_back();
-        let part_of_a_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let member = behind == Some('.')
-            && document[at + word.len() + 1..].starts_with(|c: char| c.is_alphabetic() || c == '_');
-        !member && !part_of_a_word(before) && !part_of_a_word(behind)
-    });
-    let of_all = ["args.exists", "args.all", "args.map", "args.filter", "args.size"];
-    named || as_a_whole || of_all.iter().any(|all| document.contains(all))
+    let of_all = ["exists", "exists_one", "all", "map", "filter", "size", "transformList"];
+    words(document, argument).next().is_some()
+        || words(document, "args").any(|behind| {
+            let member = behind.strip_prefix('.').unwrap_or_default();
+            let end = member.find(|c| !in_a_word(c)).unwrap_or(member.len());
+            end == 0 || of_all.contains(&&member[..end])
+        })
+}
+
+/// What stands behind each place where this is a word of its own.
+fn words<'a>(document: &'a str, word: &'a str) -> impl Iterator<Item = &'a str> {
+    document.match_indices(word).filter_map(move |(at, _)| {
+        let (before, behind) = (&document[..at], &document[at + word.len()..]);
+        let goes_on = word.ends_with(in_a_word) && behind.starts_with(in_a_word);
+        let went_on = word.starts_with(in_a_word) && before.ends_with(in_a_word);
+        (!goes_on && !went_on).then_some(behind)
+    })
+}
+
+fn in_a_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// The same with something else, or nothing, in place of what is hidden.
@@ -587,7 +603,7 @@ mod tests {
     }
 
     fn again(policy: &Policy, text: &str, entry: &AuditEntry) -> Today {
-        let judge = Judge { policy, text };
+        let judge = Judge::new(policy, text);
         judge.again(entry, Fate::Held).expect("a policy judged it").today
     }
 
@@ -613,7 +629,7 @@ mod tests {
         assert_eq!(told(""), Err("only the digest was kept"));
         let hidden = Err("it may hang on a value that is hidden");
         assert_eq!(told(r#"{"path":"«hidden: text of 4 characters»"}"#), hidden);
-        assert_eq!(told(r#"{"a":{"path":["Bearer «hidden: text of 4 characters»"]}}"#), hidden);
+        assert_eq!(told(r#"{"path":{"a":["Bearer «hidden: text of 4 characters»"]}}"#), hidden);
         // The document names this one nowhere, and the call is judged as it was.
         assert_eq!(told(r#"{"note":"«hidden: text of 4 characters»"}"#), Ok(Fate::Allowed));
         let other =
@@ -627,6 +643,7 @@ mod tests {
         let hash = r#","tool_definition_hash":"00ff""#;
         let told = |tool, judged, more| fate(again(&policy, "", &entry(tool, "{}", judged, more)));
         assert_eq!(told("zebra", (Category::Destructive, "high"), hash), Ok(Fate::Held));
+        assert_eq!(told("zebra", (Category::Read, "low"), hash), Ok(Fate::Allowed));
         let untold = told("zebra", (Category::Financial, "low"), hash);
         assert_eq!(untold, Err("it hangs on what the server said of the tool"));
         // There was no definition, so it cannot hang on one.
@@ -638,11 +655,42 @@ mod tests {
         let policy = read("default: allow\n");
         let mut asked = entry("write_it", "{}", WRITE, "");
         asked.payload = asked.payload.replace(r#","policy_revision":"sha256:1""#, "");
-        assert!(Judge { policy: &policy, text: "" }.again(&asked, Fate::Held).is_none());
+        assert!(Judge::new(&policy, "").again(&asked, Fate::Held).is_none());
         let changed = entry("write_it", "{}", WRITE, r#","definition_changed":"so""#);
         assert_eq!(fate(again(&policy, "", &changed)), Ok(Fate::Held));
         let denies = read("default: deny\n");
         assert_eq!(fate(again(&denies, "", &changed)), Ok(Fate::Denied));
+    }
+
+    /// Rules of every sort, on calls that were held.
+    #[test]
+    fn rules_are_asked_as_the_proxy_would_ask_them() {
+        let text = "default: allow
+rules:
+  - {name: ones, tool: put, when: 'args.n == 1', action: deny, reason: no ones}
+  - {name: paid, category: financial, action: require_approval}
+  - {name: said, tool: read, annotation: {destructiveHint: true}, action: deny, reason: so it says}
+  - {name: few, tool: send, rate_limit: {max: 2, window: 60}}
+  - {name: early, tool: late, when: 'time.hour < 13', action: require_approval}
+";
+        let policy = read(text);
+        let told = |tool, arguments, judged, more: &str| {
+            fate(again(&policy, text, &entry(tool, arguments, judged, more)))
+        };
+        let hash = r#","tool_definition_hash":"00ff""#;
+        assert_eq!(told("put", r#"{"n":1}"#, WRITE, hash), Ok(Fate::Denied));
+        assert_eq!(told("put", r#"{"n":2}"#, WRITE, hash), Ok(Fate::Allowed));
+        assert_eq!(told("put", r#"{"m":"«hidden: x»","n":2}"#, WRITE, hash), Ok(Fate::Allowed));
+        let hidden = Err("it may hang on a value that is hidden");
+        assert_eq!(told("put", r#"{"n":"«hidden: number of 1 digit»"}"#, WRITE, hash), hidden);
+        assert_eq!(told("pay_invoice", "{}", (Category::Financial, "high"), ""), Ok(Fate::Held));
+        let said = Err("it hangs on what the server said of the tool");
+        assert_eq!(told("read", "{}", (Category::Destructive, "high"), hash), said);
+        assert_eq!(told("read", "{}", (Category::Read, "low"), hash), said);
+        assert_eq!(told("read", "{}", (Category::Read, "low"), ""), Ok(Fate::Denied));
+        assert_eq!(told("send", "{}", WRITE, hash), Err("limits or counters matter"));
+        // By the clock of the call, not of today.
+        assert_eq!(told("late", "{}", WRITE, hash), Ok(Fate::Held));
     }
 
     #[test]
@@ -651,6 +699,8 @@ mod tests {
             ("when: args.token == 'x'", true),
             ("path: \"args.token\"", true),
             ("when: args.key == 'x'", false),
+            ("when: args.tokens == 'x'", false),
+            ("when: args.exists_one(k, true)", true),
             ("when: size(args) > 2", true),
             ("when: args['to' + 'ken'] == 'x'", true),
             ("when: args.exists(k, k == 'x')", true),
@@ -660,6 +710,8 @@ mod tests {
         ] {
             assert_eq!(may_look_at(document, "token"), looks, "{document}");
         }
+        assert!(may_look_at("when: args['a b'] == 1", "a b"));
+        assert!(may_look_at("# -x-", "-x") && may_look_at("any", ""));
     }
 
     #[test]
