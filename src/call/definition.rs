@@ -43,7 +43,7 @@ pub fn fitted(definition: &[u8]) -> (Vec<u8>, bool) {
         Ok(json) => (shortened(&json).into_bytes(), true),
         Err(_) => {
             let text = String::from_utf8_lossy(definition);
-            (text[..text.floor_char_boundary(LONGEST)].as_bytes().to_vec(), true)
+            (begin(&text, LONGEST).as_bytes().to_vec(), true)
         }
     }
 }
@@ -77,8 +77,7 @@ fn shortened(json: &Json) -> String {
 fn cut(json: &Json, longest: usize, depth: usize) -> Json {
     match json {
         Json::String(text) if text.len() > longest => {
-            let kept = &text[..text.floor_char_boundary(longest)];
-            Json::String(format!("{kept}{LEFT_OUT}"))
+            Json::String(format!("{}{LEFT_OUT}", begin(text, longest)))
         }
         Json::Number(number) if number.as_str().len() > longest => Json::from(LEFT_OUT),
         Json::Array(items) if depth > 0 => {
@@ -86,7 +85,7 @@ fn cut(json: &Json, longest: usize, depth: usize) -> Json {
         }
         Json::Object(members) if depth > 0 => {
             let shorter = |name: &str| match name.len() > longest {
-                true => format!("{}{LEFT_OUT}", &name[..name.floor_char_boundary(longest)]),
+                true => format!("{}{LEFT_OUT}", begin(name, longest)),
                 false => name.to_owned(),
             };
             let members = members.iter();
@@ -95,6 +94,12 @@ fn cut(json: &Json, longest: usize, depth: usize) -> Json {
         Json::Array(_) | Json::Object(_) => Json::from(LEFT_OUT),
         other => other.clone(),
     }
+}
+
+/// As much of a text as there is in so many bytes.
+fn begin(text: &str, most: usize) -> &str {
+    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 /// A definition that may rest and be shown: what looks like a secret is masked, and
@@ -163,8 +168,7 @@ pub fn place(path: &[&str]) -> String {
     };
     let mut whole = mask_text(&whole).0;
     if whole.len() > LONGEST_PLACE {
-        whole.truncate(whole.floor_char_boundary(LONGEST_PLACE - LEFT_OUT.len()));
-        whole.push_str(LEFT_OUT);
+        whole = format!("{}{LEFT_OUT}", begin(&whole, LONGEST_PLACE - LEFT_OUT.len()));
     }
     whole
 }

@@ -43,7 +43,7 @@ pub struct Masked {
 /// Masks the secrets in `args`.
 pub fn mask(args: &Json) -> Masked {
     let mut hidden = 0;
-    let value = walk(args, Secrecy::ByShape, &mut hidden);
+    let value = walk(args, Secrecy::Shape, &mut hidden);
     Masked { value, hidden }
 }
 
@@ -51,7 +51,7 @@ pub fn mask(args: &Json) -> Masked {
 /// member is called `password` because it describes one.
 pub fn mask_by_shape(value: &Json) -> Masked {
     let mut hidden = 0;
-    let value = walk(value, Secrecy::ByShapeAlone, &mut hidden);
+    let value = walk(value, Secrecy::ShapeAlone, &mut hidden);
     Masked { value, hidden }
 }
 
@@ -79,18 +79,18 @@ pub fn mask_text(text: &str) -> (String, u32) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Secrecy {
     /// It stands under a secret name: mask every scalar.
-    ByName,
+    Name,
     /// Mask what has the shape of a secret.
-    ByShape,
+    Shape,
     /// The same, and no name changes that.
-    ByShapeAlone,
+    ShapeAlone,
 }
 
 impl Secrecy {
     /// What holds below a name.
     fn under(self, secret: bool) -> Secrecy {
         match self {
-            Secrecy::ByShape if secret => Secrecy::ByName,
+            Secrecy::Shape if secret => Secrecy::Name,
             other => other,
         }
     }
@@ -101,7 +101,7 @@ fn walk(value: &Json, secrecy: Secrecy, hidden: &mut u32) -> Json {
         Json::Null | Json::Bool(_) => value.clone(),
         Json::Number(number) => {
             let digits = number.canonical();
-            if secrecy == Secrecy::ByName || patterns::is_card_number(&digits) {
+            if secrecy == Secrecy::Name || patterns::is_card_number(&digits) {
                 *hidden += 1;
                 let count = number.as_str().bytes().filter(u8::is_ascii_digit).count();
                 Json::String(marker("number", count, "digit"))
@@ -117,7 +117,7 @@ fn walk(value: &Json, secrecy: Secrecy, hidden: &mut u32) -> Json {
 
 fn walk_text(text: &str, secrecy: Secrecy, hidden: &mut u32) -> String {
     // A whole value of nothing but our own words hides nothing, whoever wrote it.
-    if secrecy == Secrecy::ByName && !text.is_empty() && !text::is_marker(text) {
+    if secrecy == Secrecy::Name && !text.is_empty() && !text::is_marker(text) {
         *hidden += 1;
         return hidden_text(text);
     }

@@ -118,7 +118,7 @@ struct QueryArgs {
 }
 
 /// An RFC 3339 time, a day (its midnight here), or a duration before now.
-fn moment(text: &str) -> Result<Time, String> {
+pub(super) fn moment(text: &str) -> Result<Time, String> {
     if let Some(at) = Time::parse(text) {
         return Ok(at);
     }

@@ -234,7 +234,7 @@ fn grouped(number: usize) -> String {
 }
 
 /// Asks on the terminal; no answer (end of input) is an empty one.
-async fn question(out: &mut Output, text: &str) -> Done<String> {
+pub(super) async fn question(out: &mut Output, text: &str) -> Done<String> {
     out.text(text)?;
     out.flush()?;
     // On a thread of its own, so that the connection is kept alive meanwhile.

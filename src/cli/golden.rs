@@ -16,7 +16,7 @@ use crate::proto::{
     Agent, AuditEntry, Clause, Decision, GetRequestResponse, Look, Mail, Notice, Request,
 };
 
-fn view(width: usize, terminal: bool, colour: bool) -> View {
+pub(super) fn view(width: usize, terminal: bool, colour: bool) -> View {
     let now = Time::parse("2026-11-22T12:53:00Z").expect("valid");
     View { now, zone: Zone::fixed(3600, "CET"), terminal, width, colour }
 }
@@ -58,6 +58,7 @@ fn usual() -> Request {
         category: 4,
         risk: 3,
         rule: "writes-need-ops".to_owned(),
+        evidence: vec!["arguments say DEL".to_owned(), "name says write".to_owned()],
         policy_revision: "r12".to_owned(),
         explanation: "The user asked me to clean up.\nIt is safe.".to_owned(),
         labels: [("team".to_owned(), "core".to_owned()), ("env".to_owned(), "prod".to_owned())].into(),
@@ -129,6 +130,8 @@ fn hostile() -> Request {
         ),
         explanation: nasty.to_owned(),
         not_covered: vec![nasty.to_owned()],
+        evidence: vec![nasty.to_owned(), "x".to_owned()],
+        definition_changed: format!("the definition changed: {nasty}"),
         may_have_run: vec!["019ac5a2-7d5c-7cc3-98a5-3f1c0000beef".to_owned()],
         identical_to: "019ac5a2-7d5c-7cc3-98a5-3f1c0000cafe".to_owned(),
         asked_again: 2,

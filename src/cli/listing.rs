@@ -73,6 +73,9 @@ pub fn pending(requests: &[Request], me: &str, view: &View) -> String {
             let tone = words::category(r.category);
             below(tone, &format!("{category}, {risk} risk, {expires}"));
         }
+        if !r.definition_changed.is_empty() {
+            below(Tone::Caution, &safe(&r.definition_changed));
+        }
         if let Some(said) = own_answer(r, me) {
             below(Tone::Good, &said);
         }

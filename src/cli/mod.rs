@@ -191,7 +191,7 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,
         Command::Config(command) => config::run(globals, command)?,
-        Command::Policy(command) => policy::run(command)?,
+        Command::Policy(command) => policy::run(globals, command).await?,
         Command::Mail(command) => mail::run(globals, command).await?,
         Command::Token(command) => token::run(globals, command)?,
         Command::ConfirmClock => amend::confirm_clock(globals).await?,

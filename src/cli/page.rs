@@ -134,6 +134,8 @@ impl Page<'_> {
             let word = self.view.paint(tone, word);
             self.text.push_str(&format!("  {label:<LABEL$}{word}\n"));
         }
+        let evidence: Vec<String> = r.evidence.iter().map(|line| safe(line)).collect();
+        self.field("because", &evidence.join("; "));
     }
 
     fn who(&mut self, r: &Request) {
@@ -176,6 +178,9 @@ impl Page<'_> {
                 .map(str::to_owned)
                 .into_iter()
                 .collect();
+        if !r.definition_changed.is_empty() {
+            warnings.push(safe(&r.definition_changed));
+        }
         for (what, name) in [("tool", &r.tool), ("server", &r.server)] {
             if let Some(notice) = name_notice(name) {
                 warnings.push(format!("the {what}'s {notice}: {}", safe(name)));
@@ -364,7 +369,7 @@ impl Page<'_> {
 
 /// A line in pieces of at most the terminal's width; every piece but the first
 /// begins with an arrow, a little further in than the line itself.
-fn wrapped(text: &str, view: &View) -> Vec<String> {
+pub(super) fn wrapped(text: &str, view: &View) -> Vec<String> {
     if !view.terminal || text.width() <= view.width {
         return vec![text.to_owned()];
     }

@@ -1,6 +1,13 @@
 //! `holdpoint policy`: check a policy, and ask it what it says of a tool.
 //!
-//! Offline: what the proxy would do is told by the same functions that it asks.
+//! What the proxy would do is told by the same functions that it asks.
+
+mod accept;
+mod classify;
+mod difference;
+mod replay;
+mod scan;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +15,7 @@ use clap::{Args, Subcommand};
 
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, note};
+use super::state::Globals;
 use super::text::{count, safe};
 use crate::call::json::Json;
 use crate::config::{duration, file, printable};
@@ -25,6 +33,10 @@ pub enum PolicyCommand {
         file: PathBuf,
     },
     Explain(ExplainArgs),
+    Classify(classify::ClassifyArgs),
+    Scan(scan::ScanArgs),
+    Accept(accept::AcceptArgs),
+    Replay(replay::ReplayArgs),
 }
 
 /// Say what happens to calls of a tool, and which line says so.
@@ -50,24 +62,34 @@ pub struct ExplainArgs {
 }
 
 /// Runs the command.
-pub fn run(command: PolicyCommand) -> Done {
+pub async fn run(globals: &Globals, command: PolicyCommand) -> Done {
     let mut out = Output::stdout();
     match command {
+        PolicyCommand::Classify(args) => classify::run(&args, &mut out)?,
+        PolicyCommand::Scan(args) => scan::run(args, &mut out).await?,
         PolicyCommand::Check { file } => out.line(&checked(&read(&file)?))?,
         PolicyCommand::Explain(args) => out.text(&explained(read(&args.file)?, &args))?,
+        PolicyCommand::Accept(args) => accept::run(globals, args).await?,
+        PolicyCommand::Replay(args) => replay::run(globals, args).await?,
     }
     out.flush()
 }
 
 fn read(path: &Path) -> Done<Policy> {
+    Ok(read_with_text(path)?.1)
+}
+
+/// The policy, and the text that it was read from.
+fn read_with_text(path: &Path) -> Done<(String, Policy)> {
     let text = file::read(path, LONGEST as u64).map_err(|error| {
         let what = format!("cannot read {}: {error}", printable(path));
         Failure::usage(what, "Name a policy: a YAML file that this user can read.")
     })?;
-    Policy::read(&text).map_err(|error| {
+    let policy = Policy::read(&text).map_err(|error| {
         note(problems(path, &error).trim_end());
         Failure::quiet(exit::USAGE)
-    })
+    })?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), policy))
 }
 
 /// Every problem by itself, and how many there are.
@@ -163,11 +185,11 @@ mod tests {
     fn a_policy_that_cannot_be_used_ends_with_2() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("policy.yaml");
-        let check = || run(PolicyCommand::Check { file: file.clone() });
+        let check = || Ok::<_, Failure>(checked(&read(&file)?));
         let missing = check().expect_err("no file");
         assert_eq!(missing.exit, exit::USAGE);
         assert!(missing.what.contains("policy.yaml"), "{missing}");
-        std::fs::write(&file, "rules: []").expect("written");
+        std::fs::write(&file, "rules: none").expect("written");
         assert_eq!(check().expect_err("wrong"), Failure::quiet(exit::USAGE));
         std::fs::write(&file, EXAMPLE).expect("written");
         check().expect("right");

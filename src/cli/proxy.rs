@@ -200,7 +200,8 @@ const LAUNCHERS: [&str; 24] = [
     "npx", "pipx", "pnpm", "podman", "poetry", "python", "ruby", "sh", "sudo", "uv", "uvx", "yarn",
 ];
 
-fn name_of(program: &OsStr) -> Done<String> {
+/// What a server is called after its program.
+pub(super) fn name_of(program: &OsStr) -> Done<String> {
     let name = Path::new(program).file_name().and_then(OsStr::to_str);
     let bare = name.map(|name| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'));
     if bare.is_some_and(|bare| LAUNCHERS.contains(&bare)) {

@@ -19,6 +19,8 @@
 //! | `rule`, `policy_revision` | string | what asked for approval |
 //! | `labels` | object | the caller's labels |
 //! | `not_covered` | array of strings | what the digest does not cover |
+//! | `evidence` | array of strings | why category and risk are what they are |
+//! | `definition_changed` | string | not empty: that the tool's definition changed and nobody had accepted it |
 //! | `created_at`, `deadline`, `ended_at` | string or null | |
 //! | `time_left_ms` | number | until the deadline when this was printed; 0 once ended |
 //! | `asked` | array of strings | operators who are asked |
@@ -63,12 +65,20 @@
 //! `entries`, `head`, `pending`, `unused` and `running` (what ends at the first start
 //! from it), `bytes`, `took_ms`.
 //!
+//! A change of a tool's definition (`policy accept`): `caller`, `server`, `tool`,
+//! `hash_before`, `hash_now`, `before` and `now` (the definitions, null where they are
+//! not known), `before_cut`, `now_cut`, `changed` (where they differ), `status`
+//! (`waiting`, `accepted`, `superseded`), `reported_at`, `accepted_by`, `accepted_at`,
+//! `reason`, `not_written`, `may_accept`.
+//!
 //! An entry of the history (`audit`): `sequence`, `at`, `kind`, `request_id`,
 //! `caller`, `client`, `agent`, `session`, `server`, `tool`, `category`,
 //! `status`, `operator`, `payload` (object), `hash`, `previous_hash`.
 
 use crate::call::json::{self, Json};
-use crate::call::model::{Category, Outcome, Risk, Status, Strength, Use, Verdict};
+use crate::call::model::{
+    Category, DefinitionStatus, Outcome, Risk, Status, Strength, Use, Verdict,
+};
 use crate::proto;
 
 /// A request as one JSON object.
@@ -113,6 +123,8 @@ fn request_members(r: &proto::Request) -> Vec<(String, Json)> {
         ("policy_revision", r.policy_revision.as_str().into()),
         ("labels", labels(r)),
         ("not_covered", Json::array(r.not_covered.iter().map(String::as_str))),
+        ("evidence", Json::array(r.evidence.iter().map(String::as_str))),
+        ("definition_changed", r.definition_changed.as_str().into()),
         ("created_at", or_null(&r.created_at)),
         ("deadline", or_null(&r.deadline)),
         ("ended_at", or_null(&r.ended_at)),
@@ -201,6 +213,30 @@ pub fn decisions(all: &[proto::Decision]) -> Json {
     }))
 }
 
+/// A change of a tool's definition.
+pub fn definition_change(c: &proto::DefinitionChange) -> Json {
+    let definition = |text: &str| if text.is_empty() { Json::Null } else { embedded(text) };
+    Json::object([
+        ("caller", c.caller.as_str().into()),
+        ("server", c.server.as_str().into()),
+        ("tool", c.tool.as_str().into()),
+        ("hash_before", c.hash_before.as_str().into()),
+        ("hash_now", c.hash_now.as_str().into()),
+        ("before", definition(&c.definition_before)),
+        ("now", definition(&c.definition_now)),
+        ("before_cut", c.before_cut.into()),
+        ("now_cut", c.now_cut.into()),
+        ("changed", Json::array(c.changed.iter().map(String::as_str))),
+        ("status", definition_status(c.status).into()),
+        ("reported_at", or_null(&c.reported_at)),
+        ("accepted_by", c.accepted_by.as_str().into()),
+        ("accepted_at", or_null(&c.accepted_at)),
+        ("reason", c.reason.as_str().into()),
+        ("not_written", c.not_written.into()),
+        ("may_accept", c.may_accept.into()),
+    ])
+}
+
 /// An entry of the history.
 pub fn entry(e: &proto::AuditEntry) -> Json {
     let status = if e.status == 0 { Json::Null } else { status(e.status).into() };
@@ -268,6 +304,10 @@ word!(
 word!(
     /// `none`, `succeeded`, ...
     outcome, Outcome
+);
+word!(
+    /// `waiting`, `accepted` or `superseded`.
+    definition_status, DefinitionStatus
 );
 word!(
     /// `approve` or `deny`.

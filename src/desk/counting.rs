@@ -12,7 +12,10 @@ use crate::store::audit::Kind;
 pub(super) fn count(metrics: &Metrics, event: &Event) {
     let request = &event.request;
     match event.kind {
-        Kind::Requested => count_one(&metrics.requests),
+        Kind::Requested => {
+            count_one(&metrics.requests);
+            metrics.call("held");
+        }
         Kind::Resumed => count_one(&metrics.resumed),
         Kind::ApprovalCounted => decided(metrics, request),
         Kind::Approved | Kind::Denied => {

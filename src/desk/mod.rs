@@ -433,7 +433,10 @@ impl Desk {
     /// Puts calls that were not held into the history.
     pub async fn record_calls(&self, calls: Vec<Recorded>) -> Result<(), DeskError> {
         let _room = self.room(calls.iter().map(|recorded| &recorded.call))?;
-        self.write(move |tx| record::record_calls(tx, &calls)).await
+        let verdicts: Vec<_> = calls.iter().map(|recorded| recorded.verdict.word()).collect();
+        self.write(move |tx| record::record_calls(tx, &calls)).await?;
+        verdicts.into_iter().for_each(|verdict| self.metrics().call(verdict));
+        Ok(())
     }
 
     /// Room for these calls on their way to the disk.

@@ -28,6 +28,9 @@ pub(super) const ENDED_HTML_BYTES: usize = 14 * 1024;
 /// Columns of a list of names or a sentence of the caller's.
 pub(super) const LONG_VALUE: usize = 300;
 
+/// Columns of a sentence of the caller's that ends with a command to type.
+pub(super) const SENTENCE: usize = 500;
+
 /// Columns of a session: enough to tell it from another.
 pub(super) const SESSION: usize = 16;
 

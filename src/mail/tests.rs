@@ -68,7 +68,7 @@ pub(super) fn request() -> Request {
         ),
         labels: BTreeMap::from([(text("env"), text("staging"))]),
         not_covered: Vec::new(),
-        evidence: Vec::new(),
+        evidence: vec![text("arguments say force: true"), text("name says delete")],
         definition_changed: String::new(),
     };
     let groups = BTreeSet::from([text("ops"), text("security")]);
@@ -93,6 +93,11 @@ fn bare() -> Request {
     request.call.policy_revision = String::new();
     request.call.labels = BTreeMap::new();
     request.call.not_covered = vec!["environment variables".to_owned(), "stdin".to_owned()];
+    request.call.evidence = Vec::new();
+    request.call.definition_changed =
+        "the definition of this tool changed on 2026-11-22 14:05 UTC \
+         and nobody accepted it: holdpoint policy accept --server kv --tool delete"
+            .to_owned();
     request.identical_to = Some(id(0x70));
     request.may_have_run = vec![id(0x71), id(0x72)];
     request.deadline = at("2026-11-25T10:00:00.000Z");

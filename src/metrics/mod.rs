@@ -20,6 +20,7 @@
 //! | `holdpoint_pending_requests` | gauge | requests that wait for a person |
 //! | `holdpoint_oldest_pending_age_seconds` | gauge | age of the oldest of them; 0 when there is none |
 //! | `holdpoint_held_calls` | gauge | connections' calls that wait for an answer right now |
+//! | `holdpoint_calls_total{verdict}` | counter | calls by what became of them: allowed, denied, limited, would_hold (recorded by callers, who need not record them all), held (became a request) |
 //! | `holdpoint_requests_total` | counter | calls that became a request |
 //! | `holdpoint_requests_resumed_total` | counter | calls that took over a request that nobody waited on |
 //! | `holdpoint_requests_ended_total{status}` | counter | requests that ended: approved, denied, expired, withdrawn |
@@ -88,6 +89,9 @@ const COMMIT_SECONDS: [f64; 12] =
 /// One is an idle daemon, a thousand the most that share a commit.
 const BATCH: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 128.0, 512.0, 1024.0];
 
+/// What becomes of a call.
+const VERDICTS: [&str; 5] = ["allowed", "denied", "limited", "would_hold", "held"];
+
 /// Everything that is counted while it happens. The module's table says what
 /// each one means.
 #[derive(Debug)]
@@ -117,6 +121,7 @@ pub struct Metrics {
     pub commit_failures: Counter,
     /// Open streams of operators who watch.
     pub watchers: Gauge,
+    calls: Counters<1>,
     ended: Counters<1>,
     decisions: Counters<2>,
     outcomes: Counters<1>,
@@ -141,6 +146,9 @@ impl Metrics {
         let by_strength = |v: &Verdict| { let v = *v; Strength::ALL.iter().map(move |s| [v.word(), s.word()]) };
         Metrics {
             pending: shelf.gauge("holdpoint_pending_requests", "Requests that wait for a person"),
+            calls: shelf.counters(
+                "holdpoint_calls", "Calls by what became of them: as callers recorded it, or held", ["verdict"], VERDICTS.iter().map(|verdict| [*verdict]),
+            ),
             requests: shelf.counter("holdpoint_requests", "Calls that became a request"),
             resumed: shelf.counter("holdpoint_requests_resumed", "Calls that took over a request that nobody waited on"),
             ended: shelf.counters("holdpoint_requests_ended", "Requests that ended", ["status"], endings),
@@ -172,6 +180,11 @@ impl Metrics {
             ),
             registry: shelf.0,
         }
+    }
+
+    /// A call was recorded with this verdict, or held.
+    pub fn call(&self, verdict: &str) {
+        self.calls.count([verdict]);
     }
 
     /// A request has ended.

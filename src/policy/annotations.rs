@@ -1,7 +1,6 @@
 //! What a tool says of itself, and what that is worth.
 
 use crate::call::json::Json;
-use crate::call::model::{Category, Risk};
 
 /// The hints of a tool's definition that a policy looks at. A hint is a claim
 /// of the server: it may make a tool look worse, and only on a trusted server
@@ -26,27 +25,6 @@ impl Annotations {
             read_only: hint("readOnlyHint", false),
             destructive: hint("destructiveHint", true),
         }
-    }
-
-    /// Whether it says that it reads, and nothing against that.
-    pub(super) fn only_reads(&self) -> bool {
-        self.read_only == Some(true) && self.destructive != Some(true)
-    }
-}
-
-/// What a tool does and how bad a mistake would be, as far as its annotations
-/// tell. Where they tell nothing that can be believed, that is unspecified,
-/// which counts as the most dangerous: every route for dangerous calls matches.
-pub fn kind(annotations: &Annotations, trusted: bool) -> (Category, Risk) {
-    match *annotations {
-        _ if trusted && annotations.only_reads() => (Category::Read, Risk::Low),
-        Annotations { destructive: Some(true), .. } => (Category::Destructive, Risk::High),
-        Annotations { destructive: Some(false), .. } if trusted => (Category::Write, Risk::Medium),
-        // The specification's default for what is not read-only.
-        Annotations { read_only: Some(false), destructive: None } => {
-            (Category::Destructive, Risk::High)
-        }
-        _ => (Category::Unspecified, Risk::Unspecified),
     }
 }
 
@@ -80,24 +58,5 @@ mod tests {
     fn a_hint_that_is_no_boolean_counts_as_the_more_dangerous() {
         let odd = r#"{"annotations":{"readOnlyHint":"true","destructiveHint":"no"}}"#;
         assert_eq!(of(odd), said(Some(false), Some(true)));
-    }
-
-    #[test]
-    fn only_a_trusted_server_s_hints_make_a_tool_look_better() {
-        let unsaid = (Category::Unspecified, Risk::Unspecified);
-        let destroys = (Category::Destructive, Risk::High);
-        let cases = [
-            (said(Some(true), None), (Category::Read, Risk::Low), unsaid),
-            (said(Some(true), Some(false)), (Category::Read, Risk::Low), unsaid),
-            (said(Some(true), Some(true)), destroys, destroys),
-            (said(None, Some(true)), destroys, destroys),
-            (said(Some(false), None), destroys, destroys),
-            (said(Some(false), Some(false)), (Category::Write, Risk::Medium), unsaid),
-            (said(None, None), unsaid, unsaid),
-        ];
-        for (annotations, trusted, untrusted) in cases {
-            assert_eq!(kind(&annotations, true), trusted, "{annotations:?}");
-            assert_eq!(kind(&annotations, false), untrusted, "{annotations:?}");
-        }
     }
 }

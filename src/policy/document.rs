@@ -9,21 +9,25 @@ use super::Policy;
 use super::problem::{PolicyError, Problems};
 use super::rules::{self, Rules};
 use super::servers::{self, Servers};
-use super::standing::{Default, Posture};
-use super::values::{Map, span, text, word};
+use super::standing::{self, Default, Posture};
+use super::tools::Intercept;
+use super::values::{Map, span, text};
 use super::yaml::{self, Entry, Node};
 use crate::call::hex::hex;
 use crate::config::names::shortened;
 use crate::config::time_zone::near;
 
 /// The keys at the top of a document.
-const KEYS: [&str; 5] = ["default", "timeout", "time_zone", "servers", "rules"];
-
-const POSTURES: [(&str, Posture); 4] = [
-    ("allow", Posture::Allow),
-    ("deny", Posture::Deny),
-    ("require_approval", Posture::RequireApproval),
-    ("judge", Posture::Judge),
+const KEYS: [&str; 9] = [
+    "version",
+    "description",
+    "default",
+    "hide",
+    "tools",
+    "rules",
+    "servers",
+    "timeout",
+    "time_zone",
 ];
 
 /// What the shortest document is.
@@ -34,6 +38,7 @@ pub fn none() -> Policy {
     Policy {
         revision: "none".to_owned(),
         default: Default { posture: Posture::Judge, line: None },
+        intercept: Intercept::default(),
         file: false,
         timeout: None,
         zone: Tz::UTC,
@@ -59,9 +64,14 @@ fn whole(root: &Node, bytes: &[u8], problems: &mut Problems) -> Option<Policy> {
         Some(entry) => time_zone(entry, problems),
         None => Some(Tz::UTC),
     };
-    let default = match top.get("default") {
-        Some(entry) => standing(entry, problems),
-        None => Some(Default { posture: Posture::Judge, line: None }),
+    let intercept = Intercept::read(&top, problems);
+    let default = match (top.get("default"), &intercept) {
+        (Some(entry), _) => standing::read(entry, problems),
+        // Intercept's own default.
+        (None, Some(intercept)) if intercept.stands() => {
+            Some(Default { posture: Posture::Allow, line: None })
+        }
+        (None, _) => Some(Default { posture: Posture::Judge, line: None }),
     };
     let servers = match top.get("servers") {
         Some(entry) => servers::read(entry, problems),
@@ -72,21 +82,14 @@ fn whole(root: &Node, bytes: &[u8], problems: &mut Problems) -> Option<Policy> {
         None => Some(Rules::default()),
     };
     let (revision, trusted) = (revision(bytes), BTreeSet::new());
-    let (default, zone, servers, rules) = (default?, zone?, servers?, rules?);
-    Some(Policy { revision, default, file: true, timeout, zone, servers, rules, trusted })
+    let (intercept, default, zone) = (intercept?, default?, zone?);
+    let (servers, rules, file) = (servers?, rules?, true);
+    Some(Policy { revision, default, intercept, file, timeout, zone, servers, rules, trusted })
 }
 
 fn revision(text: &[u8]) -> String {
     let hash = Sha256::digest(text);
     format!("sha256:{}", hex(&hash[..8]))
-}
-
-/// `default:`.
-fn standing(entry: &Entry, problems: &mut Problems) -> Option<Default> {
-    let known = POSTURES.map(|(word, _)| word);
-    let found = word(entry, &known, "default", problems)?;
-    let (_, posture) = POSTURES.into_iter().find(|(word, _)| *word == found)?;
-    Some(Default { posture, line: Some(entry.place.line) })
 }
 
 fn time_zone(entry: &Entry, problems: &mut Problems) -> Option<Tz> {

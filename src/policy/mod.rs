@@ -8,10 +8,13 @@
 //! patterns                 globs over names
 //! document                 the keys at the top
 //! servers                  facts about servers and their tools
-//! rules                    our rules: the first that matches decides
+//! tools                    PolicyLayer Intercept's side: all its rules must pass
+//! rules                    our side: the first rule that matches decides
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
+//! explain, lint            what else was near; what is probably not meant
+//! table, memory            tables of expected verdicts, and counters for them
 //! ```
 //!
 //! Promises: a document means one thing or is refused, with every problem that was
@@ -23,16 +26,18 @@
 mod annotations;
 mod call;
 mod document;
+mod explain;
 pub mod judging;
+mod lint;
+mod memory;
 mod patterns;
 mod problem;
 mod rules;
 mod servers;
 mod standing;
+mod table;
 #[cfg(test)]
 mod tests;
-// Not called yet: the top level of a document is read by its own part.
-#[cfg_attr(not(test), expect(dead_code))]
 mod tools;
 mod values;
 mod verdict;
@@ -44,17 +49,25 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub use annotations::{Annotations, kind};
+pub use annotations::Annotations;
 pub use call::{
     Action, Call, CounterKey, Counters, Fresh, From, Hold, LimitKey, Recent, Ruling, Take, Untold,
     Window,
 };
+pub use explain::{Explanation, Near};
+pub use lint::Warning;
+pub use memory::Memory;
 pub use problem::{Place, PolicyError, Problem};
+pub use table::{Expected, Outcome, Table};
 pub use yaml::LONGEST;
 
 use rules::Rules;
 use servers::Servers;
 use standing::Default;
+use tools::Intercept;
+
+/// A table of expected verdicts in which every key is shown; for [`EXAMPLE`].
+pub const EXAMPLE_TABLE: &str = include_str!("example_test.yaml");
 
 /// A policy in which every key is shown, and what it means is said.
 pub const EXAMPLE: &str = include_str!("example.yaml");
@@ -65,6 +78,8 @@ pub struct Policy {
     revision: String,
     /// Where nothing else is said.
     default: Default,
+    /// PolicyLayer Intercept's side.
+    intercept: Intercept,
     /// Whether there is a document.
     file: bool,
     /// For every hold without its own.
@@ -120,9 +135,9 @@ impl Policy {
         self.servers.len()
     }
 
-    /// How many rules there are.
+    /// How many rules there are, on both sides.
     pub fn rules(&self) -> usize {
-        self.rules.len()
+        self.rules.len() + self.intercept.rules()
     }
 
     /// Whether an entry under `servers` is about this server.
@@ -133,10 +148,5 @@ impl Policy {
     /// Whether what this server says of its tools may make them look better.
     pub fn trusts(&self, server: &str) -> bool {
         self.servers.trust(server).unwrap_or_else(|| self.trusted.contains(server))
-    }
-
-    /// Whether what was counted so far may matter to calls of this tool.
-    pub fn counts(&self, server: &str, tool: &str) -> bool {
-        self.rules.counts(server, tool)
     }
 }

@@ -8,7 +8,7 @@
 use super::judging::Word;
 use super::patterns::{Collected, Patterns, is_exact};
 use super::problem::Problems;
-use super::values::{Map, either, switch, unambiguous, word};
+use super::values::{Map, only, switch, unambiguous, word};
 use super::yaml::{Entry, Value};
 use crate::call::model::{Category, Risk};
 use crate::config::names::shortened;
@@ -45,9 +45,14 @@ impl Servers {
         self.trusted.len()
     }
 
-    /// How many words on tools there are.
-    pub fn words(&self) -> usize {
-        self.words.len()
+    /// The entries' names, where they are no patterns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.exact()
+    }
+
+    /// The names of tools of which something is said, where they are no patterns.
+    pub fn tools(&self) -> impl Iterator<Item = &str> {
+        self.tools.exact()
     }
 
     /// Whether an entry is about this server.
@@ -135,7 +140,8 @@ impl Reading {
                 _ => self.tools(number, entry, problems),
             }
         }
-        map.only(&["trusted", "tools", "default"], &format!("under {what}"), problems);
+        let rest = map.entries.iter().filter(|entry| entry.key.text != "default");
+        only(rest, &["trusted", "tools"], &format!("under {what}"), problems);
     }
 
     fn tools(&mut self, server: usize, entry: &Entry, problems: &mut Problems) {
@@ -160,13 +166,8 @@ impl Reading {
 }
 
 fn said(map: &Map<'_>, problems: &mut Problems) -> Word {
-    let category = map.get("category").and_then(|entry| {
-        let what = format!("a category: {}", either(&CATEGORIES));
-        word(entry, &CATEGORIES, &what, problems)
-    });
-    let risk = map.get("risk").and_then(|entry| {
-        let what = format!("a risk: {}", either(&RISKS));
-        word(entry, &RISKS, &what, problems)
-    });
+    let category =
+        map.get("category").and_then(|entry| word(entry, &CATEGORIES, "category", problems));
+    let risk = map.get("risk").and_then(|entry| word(entry, &RISKS, "risk", problems));
     Word { category: category.and_then(Category::from_word), risk: risk.and_then(Risk::from_word) }
 }

@@ -1,10 +1,8 @@
-//! What a call gets for which no rule is meant.
+//! What a call gets for which no rule is meant: `default:`.
 
-use std::time::Duration;
-
-use super::call::{Action, Hold};
-use super::judging::Judgement;
-use crate::call::model::Category;
+use super::problem::Problems;
+use super::values::word;
+use super::yaml::Entry;
 
 /// `default:` of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,31 +22,25 @@ pub enum Posture {
     Judge,
 }
 
-/// What an agent is told where the default denies.
-const DENIED: &str = "No rule of the policy allows this tool.";
+/// With the words for them.
+const POSTURES: [(&str, Posture); 4] = [
+    ("allow", Posture::Allow),
+    ("deny", Posture::Deny),
+    ("require_approval", Posture::RequireApproval),
+    ("judge", Posture::Judge),
+];
 
-impl Default {
-    /// What it says of a call that was judged so.
-    pub fn action(self, judgement: &Judgement, timeout: Option<Duration>) -> Action {
-        match self.posture {
-            Posture::Allow => Action::Allow,
-            Posture::Deny => Action::Deny { reason: DENIED.to_owned() },
-            Posture::Judge if judgement.told && judgement.category == Category::Read => {
-                Action::Allow
-            }
-            Posture::RequireApproval | Posture::Judge => {
-                Action::Hold(Hold { timeout, ..Hold::default() })
-            }
-        }
-    }
-
+impl Posture {
     /// The word for it.
     pub fn word(self) -> &'static str {
-        match self.posture {
-            Posture::Allow => "allow",
-            Posture::Deny => "deny",
-            Posture::RequireApproval => "require_approval",
-            Posture::Judge => "judge",
-        }
+        POSTURES.iter().find(|(_, posture)| *posture == self).map_or("", |(word, _)| word)
     }
+}
+
+/// Reads `default:`.
+pub fn read(entry: &Entry, problems: &mut Problems) -> Option<Default> {
+    let known = POSTURES.map(|(word, _)| word);
+    let found = word(entry, &known, "default", problems)?;
+    let (_, posture) = POSTURES.into_iter().find(|(word, _)| *word == found)?;
+    Some(Default { posture, line: Some(entry.place.line) })
 }

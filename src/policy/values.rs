@@ -138,14 +138,16 @@ pub fn text<'a>(entry: &'a Entry, remedy: &str, problems: &mut Problems) -> Opti
 
 /// A whole number within these limits.
 pub fn whole(entry: &Entry, least: u64, most: u64, problems: &mut Problems) -> Option<u64> {
-    let remedy = format!("write a whole number from {least} to {most}, without quotes");
-    let scalar = scalar(entry, "a whole number", &remedy, problems)?;
+    let remedy = "write it in digits, without quotes";
+    let scalar = scalar(entry, "a whole number", remedy, problems)?;
     let digits = scalar.plain && scalar.text.chars().all(|c| c.is_ascii_digit());
     // A leading zero is octal to some readers.
     let plain = digits && (scalar.text.len() == 1 || !scalar.text.starts_with('0'));
     let number = scalar.text.parse().ok().filter(|number| plain && (least..=most).contains(number));
     if number.is_none() {
-        let message = format!("`{}` is \"{}\"", entry.key.text, shortened(&scalar.text));
+        let shown = shortened(&scalar.text);
+        let message =
+            format!("`{}` is no whole number from {least} to {most}: \"{shown}\"", entry.key.text);
         problems.add(entry.node.place, message, remedy);
     }
     number
@@ -196,11 +198,13 @@ pub fn span(entry: &Entry, problems: &mut Problems) -> Option<Duration> {
     match duration::parse(text) {
         Ok(span) if within.contains(&span.as_secs()) => return Some(span),
         Ok(_) => {
-            let message = format!("`timeout` is {}, which is out of range", shortened(text));
+            let key = &entry.key.text;
+            let message = format!("`{key}` is {}, which is out of range", shortened(text));
             problems.add(entry.node.place, message, remedy);
         }
         Err(_) => {
-            let message = format!("`timeout` is no duration: \"{}\"", shortened(text));
+            let key = &entry.key.text;
+            let message = format!("`{key}` is no duration: \"{}\"", shortened(text));
             problems.add(entry.node.place, message, remedy);
         }
     }

@@ -1,23 +1,35 @@
 //! The strictest of all that is said of a call.
 //!
-//! In this order: arguments that are no object, tools that are hidden, the rules, the
-//! default. What would pass under a name that looks like another is held.
+//! In this order: arguments that are no object, tools that are hidden, then both sides
+//! of the document: Intercept's (`tools:`) and ours (`rules:`), of which the stricter
+//! stands; where neither speaks, the default. What would pass under a name that may
+//! look like another is held.
+
+use std::time::Duration;
 
 use super::call::{Action, Call, Counters, Hold, Ruling, Take};
 use super::judging::{self, Judgement, Tool};
 use super::rules::Known;
+use super::standing::{Default, Posture};
 use super::{From, Policy};
 use crate::call::json::Json;
+use crate::call::model::Category;
 use crate::call::safe_text::SafeText;
 
 /// How much of a tool's name an agent is told again, in columns.
 const SHOWN: usize = 80;
 
+/// The longest name of a rule, in bytes. Two are told together where both fit.
+const LONGEST_RULE: usize = 200;
+
+/// What an agent is told where the default denies.
+const DENIED_BY_DEFAULT: &str = "No rule of the policy allows this tool.";
+
 /// What one side says, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Verdict {
-    action: Action,
-    rule: String,
+pub struct Verdict {
+    pub action: Action,
+    pub rule: String,
 }
 
 impl Policy {
@@ -35,12 +47,15 @@ impl Policy {
 
     /// Whether any tool may be hidden.
     pub fn hides_any(&self) -> bool {
-        self.rules.hide()
+        self.rules.hide() || self.intercept.hides_any()
     }
 
     /// Whether an agent is not to see this tool, nor to call it.
     pub fn hides(&self, server: &str, tool: &str, definition: Option<&Tool>) -> bool {
-        if !self.hides_any() {
+        if self.intercept.hides(tool) {
+            return true;
+        }
+        if !self.rules.hide() {
             return false;
         }
         let nothing = Json::Object(Vec::new());
@@ -49,10 +64,19 @@ impl Policy {
         self.hidden_by(&call).is_some()
     }
 
-    fn judgement(&self, call: &Call<'_>, arguments: Option<&Json>) -> Judgement {
+    /// Whether what was counted so far may matter to calls of this tool.
+    pub fn counts(&self, server: &str, tool: &str) -> bool {
+        self.rules.counts(server, tool) || (self.intercept.stands() && self.intercept.counts(tool))
+    }
+
+    pub(super) fn judgement(&self, call: &Call<'_>, arguments: Option<&Json>) -> Judgement {
         let word = self.servers.word(call.server, call.tool);
         let trusted = self.trusts(call.server);
         judging::judge(call.tool, call.definition, word, trusted, arguments)
+    }
+
+    pub(super) fn known<'a>(&self, call: &'a Call<'a>, judgement: &'a Judgement) -> Known<'a> {
+        Known { call, judgement, trusted: self.trusts(call.server), zone: self.zone }
     }
 
     fn verdict(
@@ -62,24 +86,47 @@ impl Policy {
         counters: &dyn Counters,
     ) -> (Verdict, Vec<Take>) {
         if call.arguments.as_object().is_none() {
-            return (refused("arguments", "The arguments must be an object."), Vec::new());
+            let reason = "The arguments must be an object.".to_owned();
+            let rule = "arguments".to_owned();
+            return (Verdict { action: Action::Deny { reason }, rule }, Vec::new());
         }
         if let Some(rule) = self.hidden_by(call) {
             let (tool, _) = SafeText::cut_line(call.tool, SHOWN);
             let reason = format!("Tool \"{tool}\" is hidden by policy");
-            return (refused(&rule, &reason), Vec::new());
+            return (Verdict { action: Action::Deny { reason }, rule }, Vec::new());
         }
-        let known = self.known(call, judgement);
-        let ours = self.rules.said(&known, counters);
-        let verdict = match ours.verdict {
-            Some((action, rule)) => Verdict { action, rule },
-            None => self.standing(judgement),
+        let ours = self.rules.said(&self.known(call, judgement), counters);
+        let theirs = self.theirs(call, judgement, counters);
+        let mut takes = ours.takes;
+        let verdict = match (theirs, ours.verdict) {
+            (None, None) => self.standing(judgement),
+            (None, Some(ours)) => ours,
+            (Some((theirs, taken)), ours) => {
+                takes.extend(taken);
+                match ours {
+                    Some(ours) => theirs.and(ours),
+                    None => theirs,
+                }
+            }
         };
-        (with_a_plain_name(verdict, call.tool), ours.takes)
+        (verdict.under(call.tool), takes)
     }
 
-    fn known<'a>(&self, call: &'a Call<'a>, judgement: &'a Judgement) -> Known<'a> {
-        Known { call, judgement, trusted: self.trusts(call.server), zone: self.zone }
+    /// What Intercept's side says, if the document has it, or hides the tool.
+    fn theirs(
+        &self,
+        call: &Call<'_>,
+        judgement: &Judgement,
+        counters: &dyn Counters,
+    ) -> Option<(Verdict, Vec<Take>)> {
+        if !self.intercept.stands() && !self.intercept.hides(call.tool) {
+            return None;
+        }
+        let said = self.intercept.rule_on(call, counters);
+        let verdict = Verdict { action: said.action, rule: said.rule };
+        // The rules for every tool are meant for it too; its default may say more.
+        let verdict = if said.unlisted { self.standing(judgement).and(verdict) } else { verdict };
+        Some((verdict, said.takes))
     }
 
     /// The rule that hides a call's tool. What the call does with it does not matter:
@@ -94,34 +141,97 @@ impl Policy {
 
     /// What the default says.
     fn standing(&self, judgement: &Judgement) -> Verdict {
-        let action = self.default.action(judgement, self.timeout);
-        let word = self.default.word();
-        let rule = match (self.default.line, self.file) {
-            (Some(line), _) => format!("default: {word} (line {line})"),
-            (None, true) => format!("default: {word} (not in the document)"),
-            (None, false) => format!("default: {word} (no policy file)"),
+        let Default { posture, line } = self.default;
+        let reads = judgement.told && judgement.category == Category::Read;
+        let action = match posture {
+            Posture::Allow => Action::Allow,
+            Posture::Deny => Action::Deny { reason: DENIED_BY_DEFAULT.to_owned() },
+            Posture::Judge if reads => Action::Allow,
+            Posture::RequireApproval | Posture::Judge => {
+                Action::Hold(Hold { timeout: self.timeout, ..Hold::default() })
+            }
         };
-        Verdict { action, rule }
+        let place = match (line, self.file) {
+            (Some(line), _) => format!("line {line}"),
+            (None, true) => "not in the document".to_owned(),
+            (None, false) => "no policy file".to_owned(),
+        };
+        Verdict { action, rule: format!("default: {} ({place})", posture.word()) }
     }
 }
 
-fn refused(rule: &str, reason: &str) -> Verdict {
-    Verdict { action: Action::Deny { reason: reason.to_owned() }, rule: rule.to_owned() }
+impl Verdict {
+    /// Both together: the stricter, and of two that are equally strict what both ask for.
+    fn and(self, other: Verdict) -> Verdict {
+        if self.action.is_stricter_than(&other.action) {
+            return self;
+        }
+        if other.action.is_stricter_than(&self.action) {
+            return other;
+        }
+        match (self.action, other.action) {
+            (Action::Hold(mine), Action::Hold(other_hold)) => Verdict {
+                rule: both(&self.rule, &other.rule),
+                action: Action::Hold(held(mine, other_hold)),
+            },
+            // Both must have room again, so the longer wait counts.
+            (mine @ Action::Limited { .. }, theirs) => {
+                if waits(&theirs) > waits(&mine) {
+                    Verdict { action: theirs, rule: other.rule }
+                } else {
+                    Verdict { action: mine, rule: self.rule }
+                }
+            }
+            // Both let it pass: the rule that was written for it says more.
+            (Action::Allow, action) => Verdict { action, rule: other.rule },
+            (action, _) => Verdict { action, rule: self.rule },
+        }
+    }
+
+    /// A tool whose name has characters that MCP does not allow never passes unseen.
+    fn under(self, tool: &str) -> Verdict {
+        match self.action {
+            Action::Allow if !is_plain(tool) => Verdict {
+                action: Action::Hold(Hold::default()),
+                rule: both("unusual characters in the tool's name", &self.rule),
+            },
+            _ => self,
+        }
+    }
+}
+
+/// What both ask for: the shorter time, the labels of both.
+fn held(mine: Hold, other: Hold) -> Hold {
+    let timeout = match (mine.timeout, other.timeout) {
+        (Some(mine), Some(other)) => Some(mine.min(other)),
+        (mine, other) => mine.or(other),
+    };
+    let mut labels = mine.labels;
+    for (name, value) in other.labels {
+        if labels.iter().all(|(known, _)| *known != name) {
+            labels.push((name, value));
+        }
+    }
+    let (told, route) = (mine.told.or(other.told), mine.route.or(other.route));
+    Hold { timeout, told, labels, route }
+}
+
+/// How long until a limit has room; the longest where that is not known.
+fn waits(action: &Action) -> Duration {
+    match action {
+        Action::Limited { again_in, .. } => again_in.unwrap_or(Duration::MAX),
+        _ => Duration::ZERO,
+    }
+}
+
+/// The names of two rules that say the same.
+fn both(first: &str, second: &str) -> String {
+    let both = format!("{first}; {second}");
+    if both.len() <= LONGEST_RULE { both } else { first.to_owned() }
 }
 
 /// Whether a tool's name has only characters that MCP allows in one. Others may look
 /// like these, and so one tool like another.
-pub fn is_plain(tool: &str) -> bool {
+fn is_plain(tool: &str) -> bool {
     !tool.is_empty() && tool.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
-}
-
-/// A name with other characters never passes unseen.
-fn with_a_plain_name(verdict: Verdict, tool: &str) -> Verdict {
-    match verdict.action {
-        Action::Allow if !is_plain(tool) => Verdict {
-            action: Action::Hold(Hold::default()),
-            rule: format!("{}, but the tool's name has unusual characters", verdict.rule),
-        },
-        _ => verdict,
-    }
 }

@@ -92,7 +92,7 @@ pub fn read(text: &[u8], problems: &mut Problems) -> Option<Node> {
         }
     }
     if tree.root.is_none() {
-        let remedy = "write at least: default: require_approval";
+        let remedy = "write at least: default: judge";
         problems.add(Place::START, "the document is empty", remedy);
     }
     tree.root
@@ -180,11 +180,11 @@ fn not_yaml(error: &ScanError, text: &str, problems: &mut Problems) {
     problems.add(at, message, remedy);
 }
 
-/// The tab that indents this line or the one before, where the parser stumbles
-/// over what a tab has done to it.
+/// The tab that indents this line or one beside it, where the parser stumbles over
+/// what a tab has done to it.
 fn indented_by_tab(text: &str, line: usize) -> Option<Place> {
     let before = line.saturating_sub(2);
-    text.lines().enumerate().skip(before).take(line - before).find_map(|(index, line)| {
+    text.lines().enumerate().skip(before).take(line + 1 - before).find_map(|(index, line)| {
         let spaces = line.len() - line.trim_start_matches(' ').len();
         let tab = line.get(spaces..).is_some_and(|rest| rest.starts_with('\t'));
         let said = !line.trim_start().is_empty();

@@ -17,6 +17,7 @@
 //! | [`state`] | what it remembers over restarts: limits, counters, definitions of tools |
 //! | [`config`] | the proxy's TOML file, for the HTTP door |
 //! | [`answer`] | pure: what we answer ourselves, per era, and its words |
+//! | [`listing`] | a server's tools, asked for by ourselves |
 //!
 //! Promises: what is not a call of a tool passes as the bytes it was; a call runs
 //! only if the policy allows it, or with a use that was taken, once. Must never:
@@ -27,6 +28,7 @@ pub mod config;
 pub mod gate;
 pub mod http;
 pub mod lines;
+pub mod listing;
 pub mod message;
 pub mod state;
 pub mod stdio;

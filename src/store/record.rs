@@ -27,6 +27,16 @@ impl NotHeld {
             NotHeld::WouldBeHeld => Kind::CallWouldBeHeld,
         }
     }
+
+    /// The word for it in the metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            NotHeld::Allowed => "allowed",
+            NotHeld::Denied => "denied",
+            NotHeld::Limited => "limited",
+            NotHeld::WouldBeHeld => "would_hold",
+        }
+    }
 }
 
 /// A call that was not held.

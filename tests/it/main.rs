@@ -14,6 +14,7 @@
 //! | [`gate`] | the MCP proxy's gate: tasks, rounds of questions, waits that break off, what changes meanwhile |
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
+//! | [`judged`] | changed definitions, named routes, evidence, recorded calls, a policy replayed |
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
@@ -65,6 +66,7 @@ mod gate;
 mod handles;
 mod held;
 mod hostile;
+mod judged;
 mod limits;
 mod mail;
 mod model;

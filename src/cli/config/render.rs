@@ -133,6 +133,10 @@ pub(super) fn shown(config: &Config) -> String {
         list("tools", route.tools.iter().map(|glob| glob.glob()), &mut lines);
         list("categories", route.categories.iter().map(|c| c.word()), &mut lines);
         list("risks", route.risks.iter().map(|r| r.word()), &mut lines);
+        let labels =
+            route.labels.iter().map(|(k, v)| format!("{} = {}", quoted(k), quoted(v.glob())));
+        let labels = labels.collect::<Vec<_>>().join(", ");
+        lines.extend((!labels.is_empty()).then(|| format!("labels = {{ {labels} }}")));
         list("ask", &route.ask, &mut lines);
         lines.push(format!("approvals = {}", route.approvals));
         let timeout = route.timeout.map(duration::text);

@@ -192,6 +192,13 @@ fn routes_are_checked_where_they_stand() {
     refused(&with("categories = [\"destructiv\"]"), &["did you mean \"destructive\"?"]);
     refused(&with("categories = [\"unspecified\"]"), &["unknown category"]);
     refused(&with("risks = [\"severe\"]"), &["known: low, medium, high, critical"]);
+    refused(&with("labels = {}"), &["`labels` lists nothing"]);
+    refused(&with("labels = [\"team\"]"), &["`labels` must be a table", "labels = {"]);
+    refused(&with("labels = { team = 1 }"), &["`team` must be a string"]);
+    refused(&with("labels = { team = \"[a\" }"), &["hp.toml:3:19: the pattern \"[a\""]);
+    refused(&with(&format!("labels = {{ {} = \"x\" }}", "k".repeat(65))), &["1 to 64 bytes"]);
+    let labelled = config(&with("labels = { team = \"plat*\", \"a b\" = \"\\\\*\" }"));
+    assert_eq!(labelled.routes[0].labels.keys().collect::<Vec<_>>(), ["a b", "team"]);
     refused(&with("approvals = 0"), &["`approvals` is 0", "from 1 to 100"]);
     refused(&with("timeout = \"1s\""), &["5s to 7d"]);
     refused("[[routes]]\nname = \"Built-In\"", &["belongs to the route for all other calls"]);

@@ -88,6 +88,9 @@ pub(super) fn warnings(request: &Request, listed_things: usize) -> Vec<SafeText>
         let other = other.short();
         warnings.push(ours(&format!("an identical call is already waiting: [{other}]")));
     }
+    if !request.call.definition_changed.is_empty() {
+        warnings.push(fitting(&request.call.definition_changed, limits::SENTENCE));
+    }
     for text in request.call.not_covered.iter().take(listed_things) {
         let mut warning = SafeText::default();
         warning.push_ours("not covered by the digest: ");
@@ -183,6 +186,8 @@ fn what_held_it(request: &Request, about: &About) -> Section {
     };
     fact("Category", stated(call.category.word()));
     fact("Risk", stated(call.risk.word()));
+    // In one line, and no longer than a list of names.
+    fact("Because", fitting(&call.evidence.join("; "), limits::LONG_VALUE));
     fact("Rule", fitting(&call.rule, limits::VALUE));
     fact("Policy", fitting(&call.policy_revision, limits::VALUE));
     for clause in request.requirement.clauses.iter().take(limits::LISTED) {

@@ -124,6 +124,8 @@ fn with(text: &str) -> Request {
     }
     call.labels = BTreeMap::from([(text.to_owned(), text.to_owned())]);
     call.not_covered = vec![text.to_owned(); 2];
+    call.evidence = vec![text.to_owned(); 2];
+    call.definition_changed = text.to_owned();
     let string = || Json::String(text.to_owned());
     let nested = Json::object([(text, Json::array([string(), string()]))]);
     call.arguments = Json::object([(text, string()), ("in", nested), ("b", string())]).to_text();
@@ -290,6 +292,8 @@ fn no_call_makes_a_letter_too_long() {
         let members = (0..100).map(|n| (format!("{n}{text}"), Json::String(text.repeat(20))));
         request.call.arguments = Json::object(members).to_text();
         request.call.not_covered = vec![text.repeat(50); 50];
+        request.call.evidence = vec![text.repeat(50); 50];
+        request.call.definition_changed = text.repeat(50);
         request.call.labels = (0..50).map(|n| (format!("{n}{text}"), text.repeat(50))).collect();
         for (kind, letter) in of_every_kind(&request) {
             let html = read(&letter.bytes).html.len();

@@ -64,6 +64,12 @@ impl Arguments {
                     }
                     let rest = VALUES.saturating_sub(values) + 1;
                     said.too_long |= members.len() > rest;
+                    // An aggregation of MongoDB writes what it found with these.
+                    if members.iter().take(rest).any(|(name, _)| name == "$out" || name == "$merge")
+                    {
+                        let found = "a stage of an aggregation writes".to_owned();
+                        said.worse(finding(Category::Write, Risk::High, found));
+                    }
                     open.extend(members.iter().take(rest).map(|(name, v)| (&**name, v, true)));
                 }
                 Json::Array(items) => {
@@ -108,7 +114,8 @@ impl Arguments {
         }
         // Code beside a statement may do anything.
         self.doubt |= keys::takes_code(key) && !is_statement;
-        if keys::chooses(key) && first {
+        // Of a command in pieces only the first chooses; the others are what it is given.
+        if keys::chooses(key) && (first || !keys::may_be_a_command(key)) {
             self.choice(key, text, schema);
         } else if keys::may_be_a_command(key) {
             self.command(key, text);
@@ -136,9 +143,7 @@ impl Arguments {
             }
             None => self.doubt = true,
         }
-        let one_word = words::of(head).len() <= 1 && !text.contains(char::is_whitespace);
-        let looks = matches!(keys::chosen(key, head), Some((Category::Read, _)));
-        if line && !(one_word && looks) {
+        if line && !(keys::is_of_a_store(head) || is_one_word_that_looks(key, head)) {
             self.command(key, text);
         }
     }
@@ -151,11 +156,9 @@ impl Arguments {
         if let Some((category, risk, word)) = command::destroys(text) {
             let found = format!("{} has {}", quoted(key), quoted(&word));
             self.worse(finding(category, risk, found));
-        } else if !matches!(
-            keys::chosen(key, &text[..text.floor_char_boundary(200)]),
-            Some((Category::Read | Category::Write, _))
-        ) {
-            self.worse(finding(Category::Execute, Risk::High, format!("{} is run", quoted(key))));
+        } else if !keys::is_of_a_store(&text[..text.floor_char_boundary(200)]) {
+            let found = format!("{} is run", quoted(key));
+            self.worse(finding(Category::Execute, Risk::High, found));
         }
     }
 
@@ -178,6 +181,12 @@ impl Arguments {
             self.finding = Some(found);
         }
     }
+}
+
+/// `list`, and not `list; rm x`.
+fn is_one_word_that_looks(key: &str, text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    plain && matches!(keys::chosen(key, text), Some((Category::Read, _)))
 }
 
 /// The words of ours that a choice has: never the value itself.

@@ -62,6 +62,9 @@ pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
             _ => None,
         };
     }
+    if words.len() == 1 && lexicon::is_looked_at(first) {
+        return Some((Category::Read, Risk::Low));
+    }
     // A key-value store's, which has words of its own.
     let commands = may_be_a_command(key);
     let mut found: Option<(Category, Risk)> = None;
@@ -79,21 +82,16 @@ pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
     found
 }
 
-/// Commands of Redis and its like whose words are no English verbs.
+/// Whether a command line is a key-value store's.
+pub fn is_of_a_store(line: &str) -> bool {
+    words::of(line).first().is_some_and(|word| store_command(word).is_some())
+}
+
+/// What a word is as a command of Redis and its like, where that is more than the
+/// word says anywhere, or something else.
 fn store_command(word: &str) -> Option<(Category, Risk)> {
-    const READS: &str = "mget hget hmget hgetall hkeys hvals hlen hexists llen lrange lindex scard \
-        smembers sismember smismember srandmember sinter sunion sdiff zrange zrevrange zscore \
-        zmscore zrank zrevrank zcard zcount zrangebyscore strlen getrange getbit bitcount ttl \
-        pttl type dbsize scan hscan sscan zscan keys exists xrange xrevrange xlen xinfo xread \
-        geopos geodist geohash geosearch pfcount randomkey info lastsave";
-    const WRITES: &str = "mset setex setnx psetex hset hmset hsetnx hincrby hincrbyfloat lpush \
-        rpush lset linsert sadd smove zadd zincrby incrby incrbyfloat decrby getset msetnx \
-        setrange setbit bitop expireat pexpire pexpireat geoadd pfadd pfmerge xadd xgroup xack \
-        renamenx copy rpoplpush lmove blmove touch getex sinterstore sunionstore sdiffstore \
-        zunionstore zinterstore";
-    const DESTROYS: &str = "del unlink getdel hdel hgetdel lpop rpop blpop brpop lrem ltrim srem \
-        spop zrem zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax bzpopmin \
-        bzpopmax xdel xtrim swapdb restore lmpop zmpop";
+    const READS: &str = "get info keys ttl type exists echo ping time scan";
+    const WRITES: &str = "set incr decr append expire persist rename copy touch";
     const ALL_OF_IT: &str = "flushall flushdb";
     const EXECUTES: &str = "eval evalsha fcall script function config debug module replicaof \
         slaveof shutdown acl client cluster failover save bgsave bgrewriteaof monitor migrate";
@@ -101,10 +99,9 @@ fn store_command(word: &str) -> Option<(Category, Risk)> {
     match word {
         _ if is_in(READS) => Some((Category::Read, Risk::Low)),
         _ if is_in(WRITES) => Some((Category::Write, Risk::Medium)),
-        _ if is_in(DESTROYS) => Some((Category::Destructive, Risk::High)),
         _ if is_in(ALL_OF_IT) => Some((Category::Destructive, Risk::Critical)),
         _ if is_in(EXECUTES) => Some((Category::Execute, Risk::High)),
-        _ => None,
+        _ => lexicon::store_command(word).map(|verb| (verb.category, verb.risk)),
     }
 }
 

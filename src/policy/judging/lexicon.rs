@@ -51,7 +51,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          locate discover query count view browse inspect examine check compare diff peek poll \
          preview explain analyze analyse summarize summarise detect ping grep scrape crawl \
          extract introspect decompile disassemble estimate calculate recommend suggest whoami \
-         exists audit paginate",
+         exists audit paginate ls is has parse aggregate",
     ),
     // Changes data.
     (
@@ -67,7 +67,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          bootstrap seed migrate synchronize rotate renew extend resize encrypt decrypt \
          click hover manage compose remember ingest embed vote react suspend mute unmute \
          transition finalize finish deliver notify broadcast ensure put set customize redirect \
-         override emit acknowledge ack enqueue dequeue consume convert correct fix import enroll \
+         override emit acknowledge ack enqueue dequeue consume fix import enroll \
          install upgrade downgrade onboard offboard snooze allocate associate disassociate \
          introduce establish authenticate login logout",
     ),
@@ -81,7 +81,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          scroll tap swipe handle control sign capture stage stash checkout link store patch \
          reorder sort format transform complete resume pause select switch request render tweet \
          resolve bookmark favorite refresh align input emulate touch echo say perform use \
-         process operate act load stream setup",
+         process operate act load stream setup convert correct scale transmit relay",
     ),
     // Changes who may do what.
     (Write, High, Always, "authorize authorise promote demote impersonate elevate delegate permit"),
@@ -116,7 +116,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          clean dispose abort cancel shutdown halt reboot unpublish detach expel kick deprovision \
          invalidate revert undo pop trim unset teardown eliminate annihilate eradicate sweep \
          vacate dissolve redact void retire sunset hangup unfriend excise strip ditch scrap cull \
-         dismantle squash rebase unmerge",
+         dismantle",
     ),
     (Destructive, High, Leading, "empty trash ban force crush cut lose end"),
     // Moves money, or commits to pay.
@@ -131,10 +131,40 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
         Financial,
         High,
         Leading,
-        "wire trade bill deposit tip bid lend borrow spend invest hedge debit",
+        "wire trade bill deposit tip bid lend borrow spend invest hedge debit exercise",
     ),
     (Financial, High, Event, "charge transfer settle"),
     (Financial, High, Alone, "invoice order credit payment"),
+];
+
+/// Commands of Redis and its like that are no words of English. They are looked for
+/// last, one group after the other.
+const STORE: &[(Category, Risk, &str)] = &[
+    (
+        Read,
+        Low,
+        "mget hget hmget hgetall hkeys hvals hlen hexists llen lrange lindex scard smembers \
+         sismember smismember srandmember sinter sunion sdiff zrange zrevrange zscore zmscore \
+         zrank zrevrank zcard zcount zrangebyscore strlen getrange getbit bitcount pttl dbsize \
+         hscan sscan zscan xrange xrevrange xlen xinfo xread geopos geodist geohash geosearch \
+         pfcount randomkey lastsave",
+    ),
+    (
+        Write,
+        Medium,
+        "mset setex setnx psetex hset hmset hsetnx hincrby hincrbyfloat lpush rpush lset linsert \
+         sadd smove zadd zincrby incrby incrbyfloat decrby getset getex msetnx setrange setbit \
+         bitop expireat pexpire pexpireat geoadd pfadd pfmerge xadd xgroup xack xreadgroup \
+         renamenx rpoplpush lmove blmove sinterstore sunionstore sdiffstore zunionstore \
+         zinterstore psubscribe",
+    ),
+    (
+        Destructive,
+        High,
+        "getdel hdel hgetdel lpop rpop blpop brpop lrem ltrim srem spop zrem zremrangebyrank \
+         zremrangebyscore zremrangebylex zpopmin zpopmax bzpopmin bzpopmax xdel xtrim swapdb \
+         lmpop zmpop",
+    ),
 ];
 
 /// What has a state, a record or a number that is looked at: as the last word of a
@@ -239,6 +269,19 @@ const PAIRS: &[(&str, &str, Category, Risk)] = &[
     ("power", "on", Execute, High),
     ("roll", "back", Execute, High),
     ("pay", "out", Financial, High),
+    ("place", "order", Financial, High),
+    ("place", "bid", Financial, High),
+    ("place", "trade", Financial, High),
+    ("scan", "for", Read, Low),
+    // Of a store; to scan a machine or a repository is to run something.
+    ("scan", "all", Read, Low),
+    ("scan", "items", Read, Low),
+    ("scan", "keys", Read, Low),
+    ("scan", "rows", Read, Low),
+    ("scan", "table", Read, Low),
+    // What a page is, where a snapshot of a disk is made.
+    ("browser", "snapshot", Read, Low),
+    ("page", "snapshot", Read, Low),
     ("extract", "archive", Write, Medium),
     ("extract", "file", Write, Medium),
     ("extract", "files", Write, Medium),
@@ -251,7 +294,7 @@ const MONEY: &str = "payment payments payout payouts invoice invoices refund ref
     charges subscription subscriptions money fund funds wallet wallets order orders purchase \
     purchases bill bills loan loans donation donations credit credits cart carts payroll salary \
     transaction transactions deposit withdrawal withdrawals transfer transfers giftcard crypto \
-    expense expenses reimbursement stock stocks trade trades usd btc eth iban escrow";
+    expense expenses reimbursement stock stocks trade trades usd btc eth iban escrow position positions";
 
 /// Who may do what: to change it opens doors.
 const RIGHTS: &str = "role roles permission permissions policy policies admin admins \
@@ -352,6 +395,12 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     }
 });
 
+/// A command of a key-value store that is no English verb.
+pub fn store_command(word: &str) -> Option<Verb> {
+    let group = STORE.iter().find(|(_, _, words)| words.split(' ').any(|known| known == word));
+    group.map(|&(category, risk, _)| Verb { category, risk, when: Always })
+}
+
 /// The longest word that is taken apart: longer ones are no two words.
 const LONGEST_FUSED: usize = 24;
 
@@ -362,7 +411,11 @@ pub fn verb(word: &str) -> Option<Verb> {
     if let Some(verb) = known.get(word) {
         return Some(*verb);
     }
-    third_person(word).or_else(|| gerund(word)).or_else(|| prefixed(word)).or_else(|| fused(word))
+    third_person(word)
+        .or_else(|| gerund(word))
+        .or_else(|| store_command(word))
+        .or_else(|| prefixed(word))
+        .or_else(|| fused(word))
 }
 
 /// What a word says that is listed as it stands.
@@ -417,7 +470,7 @@ fn prefixed(word: &str) -> Option<Verb> {
     let known = &LEXICON.verbs;
     PREFIXES.iter().find_map(|prefix| {
         let stem = word.strip_prefix(prefix).filter(|stem| stem.len() > 2)?;
-        let verb = *known.get(stem).filter(|verb| verb.when == Always)?;
+        let verb = *known.get(stem).filter(|verb| verb.when != Alone)?;
         Some(match (*prefix, verb.category) {
             // What is done again or undone is done to data.
             ("re" | "un", Read) => return None,
@@ -427,7 +480,7 @@ fn prefixed(word: &str) -> Option<Verb> {
     })
 }
 
-/// The most dangerous reading of a word as a verb and a noun, or two verbs.
+/// The most dangerous reading of a word as a verb and a noun.
 fn fused(word: &str) -> Option<Verb> {
     let lexicon = &*LEXICON;
     if word.len() > LONGEST_FUSED || lexicon.not_fused.contains(word) {
@@ -438,7 +491,8 @@ fn fused(word: &str) -> Option<Verb> {
         let (left, right) = word.split_at(at);
         let (first, last) = (lexicon.verbs.get(left), lexicon.verbs.get(right));
         let here = match (first, last) {
-            (Some(first), Some(last)) => Some(more_dangerous(*first, *last)),
+            // Two verbs are one word in names of products, and in commands that are listed.
+            (Some(_), Some(_)) => None,
             (Some(verb), None) if lexicon.things.contains(right) => Some(*verb),
             (None, Some(verb)) if lexicon.things.contains(left) => Some(*verb),
             _ => None,

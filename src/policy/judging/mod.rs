@@ -111,7 +111,7 @@ impl Judgement {
     pub fn lines(&self) -> Vec<String> {
         let short = |line: &String| line.len() <= LONGEST_LINE;
         let line = |evidence: &Evidence| {
-            let line = format!("{}: {}", evidence.source.word(), evidence.found);
+            let line = evidence.to_string();
             let cut = |columns| SafeText::cut_line(&line, columns).0.to_string();
             // What is not ASCII takes up to four bytes for each column.
             [LONGEST_LINE, LONGEST_LINE / 4].map(cut).into_iter().find(short).unwrap_or_default()
@@ -170,6 +170,13 @@ impl Source {
             Source::Schema => "schema",
             Source::Doubt => "doubt",
         }
+    }
+}
+
+/// `name: verb "delete"`
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.source.word(), self.found)
     }
 }
 

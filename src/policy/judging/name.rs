@@ -69,8 +69,10 @@ impl Name {
             Some(act) => Some(aimed(act, &words, &acts)),
             None => looks(&words, &acts, &nouns),
         };
-        let generic =
-            !counted.is_empty() && counted.iter().all(|act| GENERIC.contains(&act.word.as_str()));
+        // Behind it, `index` in `manage_index` is what is managed.
+        let is_generic = |act: &&Act| GENERIC.contains(&act.word.as_str());
+        let generic = counted.first().is_some_and(is_generic)
+            && counted.iter().all(|act| is_generic(act) || act.verb.when != When::Always);
         let decides = if generic { Decides::Selector } else { Decides::Name };
         Name { finding, decides, odd }
     }
@@ -107,7 +109,10 @@ fn acts(name: &str, words: &[String]) -> (Vec<Act>, Vec<usize>) {
             nouns.extend([at, at + 1]);
             at += 2;
         } else {
-            match lexicon::verb(word) {
+            // At the end it is what there is: `git_log`, and not `log_event`.
+            let is_noun = at > 0 && next.is_empty() && lexicon::is_looked_at(word);
+            let is_verb = |verb: &Verb| !is_noun || verb.category == Category::Read;
+            match lexicon::verb(word).filter(is_verb) {
                 Some(verb) => acts.push(Act { at, word: word.clone(), verb }),
                 None if lexicon::is_a_thing(word) => nouns.push(at),
                 None => {}
@@ -140,7 +145,11 @@ fn counted<'a>(words: &[String], acts: &'a [Act]) -> Vec<&'a Act> {
             (_, When::Always) => true,
             (_, When::Leading) => leading,
             (_, When::Event) => leading && !is_its_status(words, act),
-            (_, When::Alone) => acts.len() == 1 && act.at == 0 && !ends_in_what_is_looked_at(words),
+            (_, When::Alone) => {
+                act.at == 0
+                    && acts.iter().all(|act| act.verb.when == When::Alone)
+                    && !ends_in_what_is_looked_at(words)
+            }
         };
         if counts {
             counted.push(act);

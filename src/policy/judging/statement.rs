@@ -70,7 +70,13 @@ pub fn only_reads(text: &str) -> bool {
     // Dialects differ in what these do to the end of a string or of a comment.
     let in_doubt =
         ["\\", "$", "`", "#", "--", "/*", "[", "{"].iter().any(|sign| text.contains(sign));
-    let text = if in_doubt { text.to_owned() } else { without_strings(text) };
+    let text = match in_doubt {
+        true => text.to_owned(),
+        false => match without_strings(text) {
+            Some(text) => text,
+            None => return false,
+        },
+    };
     let mut words = words(&text);
     let begins =
         words.next().is_some_and(|(_, first)| READS.iter().any(|r| first.eq_ignore_ascii_case(r)));
@@ -78,21 +84,22 @@ pub fn only_reads(text: &str) -> bool {
         && !text.contains(';')
         && words.all(|(_, word)| !is_in(ACTS, word))
         && calls_known_functions_only(&text)
+        // A comment may stand between a function and its parenthesis.
+        && !(text.contains('(') && ["--", "/*", "#"].iter().any(|sign| text.contains(sign)))
 }
 
-/// The text with every string and quoted name as one `'`, where their ends are certain.
-/// An end that is missing leaves the rest as it is.
-fn without_strings(text: &str) -> String {
+/// The text with every string and quoted name as one `'`; `None`: one has no end.
+fn without_strings(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(begin) = rest.find(['\'', '"']) {
         let quote = &rest[begin..=begin];
-        let Some(length) = rest[begin + 1..].find(quote) else { break };
+        let length = rest[begin + 1..].find(quote)?;
         out.push_str(&rest[..begin]);
         out.push('\'');
         rest = &rest[begin + 1 + length + 1..];
     }
-    out + rest
+    Some(out + rest)
 }
 
 fn calls_known_functions_only(text: &str) -> bool {

@@ -33,6 +33,10 @@ const BEFORE: &str = "this tool function api action endpoint operation allows al
     directly it agents i simply just then also and or please easily immediately permanently \
     bulk batch selectively recursively tries attempts";
 
+/// Behind a verb these begin what it is done to.
+const ON: &str = "it them the a an all any its their this these that those each one new old \
+    existing in on to from";
+
 /// Warnings, wherever they stand.
 const WARNINGS: &[&str] = &[
     "cannot be undone",
@@ -125,9 +129,14 @@ fn leads(sentence: &str, first: bool) -> Vec<(Verb, String)> {
         }
     }
     if first && !found.is_empty() {
-        for pair in words[at..].windows(2) {
+        for (here, pair) in words[at..].windows(2).enumerate() {
             let joins = matches!(pair[0], "and" | "or" | "then");
-            if joins && let Some(verb) = told(pair[1]) {
+            // In "view and edit restrictions" nothing is edited.
+            let on = words.get(at + here + 2).copied().unwrap_or_default();
+            let has_object = ON.split_whitespace().any(|word| word == on);
+            let counts =
+                |verb: &Verb| has_object || here == 1 || verb.category >= Category::Destructive;
+            if joins && let Some(verb) = told(pair[1]).filter(counts) {
                 found.push((verb, pair[1].to_owned()));
             }
         }

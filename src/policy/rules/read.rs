@@ -399,7 +399,7 @@ fn limit(entry: &Entry, problems: &mut Problems) -> Option<Limit> {
     let per = match map.get("per") {
         None => Some(Per::Session),
         Some(entry) => {
-            let word = values::word(entry, &known, "one of those who have a limit", problems);
+            let word = values::word(entry, &known, "identity that has a limit", problems);
             word.and_then(|word| Per::ALL.iter().find(|(w, _)| *w == word)).map(|(_, per)| *per)
         }
     };

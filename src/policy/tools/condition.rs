@@ -85,10 +85,6 @@ impl Condition {
         }
     }
 
-    pub fn new(counter: Counter, test: Test) -> Condition {
-        Condition { source: Source::Counter(counter), test }
-    }
-
     /// An item of a list under `conditions:`.
     pub fn read(
         node: &Node,

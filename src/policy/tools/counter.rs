@@ -151,7 +151,7 @@ impl State {
 }
 
 /// `rate_limit: 5/hour`.
-pub(super) fn rate(entry: &Entry, problems: &mut Problems) -> Option<(i64, Window, &'static str)> {
+pub(super) fn rate(entry: &Entry, problems: &mut Problems) -> Option<(i64, Window)> {
     let at = entry.node.place;
     let Value::Scalar(Scalar { text, .. }) = &entry.node.value else {
         let message = "`rate_limit` must have the form N/window";
@@ -174,7 +174,7 @@ pub(super) fn rate(entry: &Entry, problems: &mut Problems) -> Option<(i64, Windo
     }
     let window = window("the window in `rate_limit`", word, at, problems);
     let (window, number) = (window?, number?);
-    Some((number, window, word_for(window)))
+    Some((number, window))
 }
 
 pub(super) fn word_for(window: Window) -> &'static str {

@@ -45,7 +45,8 @@ const SHOWN: usize = 200;
 pub(super) struct Intercept {
     /// Whether the document has this side at all: see [`Intercept::stands`].
     stands: bool,
-    default: Option<Standing>,
+    /// The line of a `default: deny`. Other words matter to whoever reads the rest.
+    denies: Option<usize>,
     /// The line on which each hidden name stands.
     hidden: BTreeMap<String, usize>,
     tools: HashMap<String, Listed>,
@@ -59,22 +60,6 @@ struct Listed {
     /// What the history calls it where no rule of it decides.
     label: String,
     rules: Vec<Rule>,
-}
-
-/// `default:` of the document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub posture: Posture,
-    pub line: usize,
-}
-
-/// What a call gets for which no rule is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Posture {
-    Allow,
-    Deny,
-    RequireApproval,
-    Judge,
 }
 
 /// What this side says of a call.
@@ -93,7 +78,8 @@ pub(super) struct Said {
 
 impl Intercept {
     /// Reads this side's keys of the document, and leaves the others alone; `None`:
-    /// something is wrong, and was reported.
+    /// something is wrong, and was reported. Of `default` it only sees whether it is
+    /// deny: what else it may be, and what is wrong with it, is for the whole document.
     pub fn read(top: &Map<'_>, problems: &mut Problems) -> Option<Intercept> {
         read::document(top, problems)
     }
@@ -104,14 +90,14 @@ impl Intercept {
         self.stands
     }
 
-    /// The document's `default`; `None`: it has none.
-    pub fn standing(&self) -> Option<Standing> {
-        self.default
-    }
-
     /// Whether the document lists this tool.
     pub fn lists(&self, tool: &str) -> bool {
         self.tools.contains_key(tool)
+    }
+
+    /// Whether the document hides any tool.
+    pub fn hides_any(&self) -> bool {
+        !self.hidden.is_empty()
     }
 
     /// Whether the document hides this tool.
@@ -141,7 +127,7 @@ impl Intercept {
         if let Some(line) = self.hidden_by(call.tool) {
             return denied("is hidden by policy", format!("hide (line {line})"));
         }
-        if let Some(Standing { posture: Posture::Deny, line }) = self.default
+        if let Some(line) = self.denies
             && unlisted
         {
             return denied("is not permitted by policy", format!("default (line {line})"));
@@ -163,6 +149,18 @@ impl Intercept {
             said.takes.clear();
         }
         said
+    }
+
+    /// What each rule for a call's tool says by itself, in the order in which they are
+    /// looked at.
+    pub fn each(&self, call: &Call<'_>, counters: &dyn Counters) -> Vec<(String, Action)> {
+        let rules = self.rules_for(call.tool);
+        rules.map(|rule| (rule.label.clone(), rule.on(call, counters).0)).collect()
+    }
+
+    /// The names of the tools that the document lists, hides included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tools.keys().chain(self.hidden.keys()).map(String::as_str)
     }
 
     fn hidden_by(&self, tool: &str) -> Option<usize> {

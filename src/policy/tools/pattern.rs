@@ -6,7 +6,8 @@
 //! taken apart as Go does it, and written anew in the part of the syntax that
 //! means the same in both.
 //!
-//! Promises: what Go refuses is refused; what is compiled takes memory within a
+//! Promises: what Go refuses is refused, but for some names of classes of Unicode
+//! that Go does not know (`\p{Alphabetic}`); what is compiled takes memory within a
 //! bound for the whole document, and matches in time linear in the text.
 
 use std::collections::HashMap;
@@ -31,6 +32,12 @@ const REMEMBERED: usize = 256 << 10;
 
 /// As deep as groups may lie in each other: nobody reads deeper.
 const DEEPEST: u32 = 100;
+
+/// The classes that are written `[:alpha:]`, inside of another.
+const POSIX: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
 
 /// Compiles the patterns of one document, each once.
 #[derive(Debug, Default)]
@@ -87,7 +94,7 @@ impl Patterns {
 }
 
 /// The same pattern in the syntax of the engine here.
-pub(super) fn translated(pattern: &str) -> Result<String, String> {
+pub(in crate::policy) fn translated(pattern: &str) -> Result<String, String> {
     let mut reader =
         Reader { rest: pattern, out: String::with_capacity(pattern.len() * 2), names: Vec::new() };
     // In Go a repetition may not be repeated: neither is `a**` twice, nor `a*+` greedy.
@@ -296,7 +303,7 @@ impl<'a> Reader<'a> {
             if let Some(inside) = self.rest.strip_prefix("[:")
                 && let Some((name, rest)) = inside.split_once(":]")
             {
-                if !name.chars().all(|c| c.is_ascii_lowercase() || c == '^') {
+                if !POSIX.contains(&name.strip_prefix('^').unwrap_or(name)) {
                     return Err(format!("no class of characters is called {}", shortened(name)));
                 }
                 self.out.push_str(&format!("[:{name}:]"));

@@ -6,34 +6,24 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::time::Duration;
 
 use super::condition::Condition;
 use super::counter::{Counter, Declared, EVERY_TOOL, State, rate, word_for};
 use super::pattern::Patterns;
 use super::rule::{Kind, Rule};
-use super::{EVERY, Intercept, Listed, Posture, Standing};
+use super::{EVERY, Intercept, Listed};
 use crate::call::safe_text::{SafeText, is_hidden};
 use crate::config::names::{meant, shortened};
 use crate::policy::problem::{Place, Problems};
-use crate::policy::values::{Map, either, span, unambiguous};
+use crate::policy::values::{Map, either, part, span, unambiguous};
 use crate::policy::yaml::{Entry, Node, Scalar, Value};
 
 /// The longest name of a rule or message to an agent, in characters.
 const LONGEST_TEXT: usize = 2_000;
 
-/// The longest part of a rule's label, in bytes: two of them with the words around
-/// stay below 200.
-const LONGEST_PART: usize = 75;
-
 /// What belongs to Holdpoint's own side of a document.
 const OURS: [&str; 4] = ["rules", "servers", "timeout", "time_zone"];
-
-const POSTURES: [(&str, Posture); 4] = [
-    ("allow", Posture::Allow),
-    ("deny", Posture::Deny),
-    ("require_approval", Posture::RequireApproval),
-    ("judge", Posture::Judge),
-];
 
 const ACTIONS: [&str; 3] = ["evaluate", "deny", "require_approval"];
 
@@ -45,16 +35,12 @@ pub(super) fn document(top: &Map<'_>, problems: &mut Problems) -> Option<Interce
     if let Some(entry) = top.get("description").filter(|entry| !is_nothing(&entry.node)) {
         message(entry, problems);
     }
-    let default = match top.get("default") {
-        Some(entry) => Some(posture(entry, problems)?),
-        None => None,
-    };
-    let mut intercept = Intercept { stands, default, ..Intercept::default() };
+    let mut intercept = Intercept { stands, denies: denies(top), ..Intercept::default() };
     for node in top.get("hide").map(|entry| items(entry, problems)).unwrap_or_default() {
         hide(node, &mut intercept, problems);
     }
     if let Some(entry) = top.get("tools") {
-        tools(entry, &mut intercept, problems);
+        tools(entry, standing_timeout(top), &mut intercept, problems);
     }
     (!problems.any()).then_some(intercept)
 }
@@ -67,7 +53,8 @@ fn version(top: &Map<'_>, problems: &mut Problems) {
                 (format!("\"{}\"", shortened(&scalar.text)), entry.node.place)
             }
             Value::Refused => return,
-            _ => ("something else".to_owned(), entry.node.place),
+            Value::Scalar(_) => ("empty".to_owned(), entry.node.place),
+            Value::List(_) | Value::Map(_) => ("no single value".to_owned(), entry.node.place),
         },
         (None, Some(tools)) => ("missing".to_owned(), tools.place),
         (None, None) => return,
@@ -75,14 +62,17 @@ fn version(top: &Map<'_>, problems: &mut Problems) {
     problems.add(place, format!("version must be \"1\", and is {found}"), "write version: \"1\"");
 }
 
-fn posture(entry: &Entry, problems: &mut Problems) -> Option<Standing> {
-    let word = text(entry, problems)?;
-    let found = POSTURES.iter().find(|(name, _)| *name == word);
-    if found.is_none() {
-        let words = POSTURES.map(|(name, _)| name);
-        unknown_word("default", word, &words, entry.node.place, problems);
-    }
-    found.map(|(_, posture)| Standing { posture: *posture, line: entry.place.line })
+/// What people have where a rule does not say: `timeout:` of the document, whose
+/// mistakes are for whoever reads the rest of it.
+fn standing_timeout(top: &Map<'_>) -> Option<Duration> {
+    span(top.get("timeout")?, &mut Problems::default())
+}
+
+/// The line of a default that denies.
+fn denies(top: &Map<'_>) -> Option<usize> {
+    let entry = top.get("default")?;
+    matches!(&entry.node.value, Value::Scalar(Scalar { text, .. }) if text == "deny")
+        .then_some(entry.place.line)
 }
 
 fn unknown_word(what: &str, word: &str, words: &[&str], place: Place, problems: &mut Problems) {
@@ -113,7 +103,12 @@ fn hide(node: &Node, intercept: &mut Intercept, problems: &mut Problems) {
     }
 }
 
-fn tools(entry: &Entry, intercept: &mut Intercept, problems: &mut Problems) {
+fn tools(
+    entry: &Entry,
+    timeout: Option<Duration>,
+    intercept: &mut Intercept,
+    problems: &mut Problems,
+) {
     let mut declared = Declared::default();
     let mut drafts = Vec::new();
     for entry in entries(entry, "`tools`", problems) {
@@ -132,7 +127,12 @@ fn tools(entry: &Entry, intercept: &mut Intercept, problems: &mut Problems) {
     for (entry, drafts) in drafts {
         let rules =
             drafts.into_iter().filter_map(|draft| draft.rule(&declared, &mut patterns, problems));
-        let rules: Vec<Rule> = rules.collect();
+        let mut rules: Vec<Rule> = rules.collect();
+        for rule in &mut rules {
+            if let Kind::Hold { timeout: own } = &mut rule.kind {
+                *own = own.or(timeout);
+            }
+        }
         let tool = entry.key.text.clone();
         if tool == EVERY {
             intercept.every = rules;
@@ -234,7 +234,8 @@ impl<'a> Draft<'a> {
         let mut state = said("state").and_then(|entry| State::read(entry, scope, problems));
         let limit = said("rate_limit");
         if let Some(entry) = limit {
-            if !conditions.is_empty() || said("state").is_some() {
+            let whole = conditions.is_empty() && said("state").is_none();
+            if !whole {
                 let message = "`rate_limit` cannot be combined with conditions or state";
                 let remedy = "make two rules of it, or write conditions and state in full";
                 problems.add(entry.place, message, remedy);
@@ -242,16 +243,15 @@ impl<'a> Draft<'a> {
             if let Some(Kind::Deny | Kind::Hold { .. }) = kind {
                 let word = if kind == Some(Kind::Deny) { "deny" } else { "require_approval" };
                 let message = format!("`rate_limit` cannot be used with action {word}");
-                problems.add(
-                    entry.place,
-                    message,
-                    "take one of the two away, or make two rules of it",
-                );
+                let remedy = "take one of the two away, or make two rules of it";
+                problems.add(entry.place, message, remedy);
             }
-            if let Some((count, window, word)) = rate(entry, problems) {
-                let name = format!("_rate_{}", word_for(window));
-                let counter = Counter { scope: scope.to_owned(), name, window };
-                state.get_or_insert(State::rate(counter, count));
+            let rate = rate(entry, problems);
+            if let Some((count, window)) = rate.filter(|_| whole && kind == Some(Kind::Evaluate)) {
+                let word = word_for(window);
+                let counter =
+                    Counter { scope: scope.to_owned(), name: format!("_rate_{word}"), window };
+                state = Some(State::rate(counter, count));
                 on_deny.get_or_insert_with(|| {
                     format!("Rate limit of {count} per {word} reached. Try again later.")
                 });
@@ -390,14 +390,4 @@ fn readable(entry: &Entry, text: &str, problems: &mut Problems) -> Option<()> {
     let message = format!("`{}` {fault}", shortened(&entry.key.text));
     problems.add(entry.node.place, message, "write plain text, and no more than is needed");
     None
-}
-
-/// A name as part of a label: safe, and cut in bytes.
-fn part(text: &str) -> String {
-    (0..=LONGEST_PART)
-        .rev()
-        .map(|columns| SafeText::cut_line(text, columns))
-        .find(|(shown, _)| shown.as_str().len() <= LONGEST_PART)
-        .map(|(shown, cut)| format!("{shown}{}", if cut > 0 { "…" } else { "" }))
-        .unwrap_or_default()
 }

@@ -76,6 +76,11 @@ pub fn cancelled(id: &Id, why: &str) -> Bytes {
     .into()
 }
 
+/// A notification of our own, with nothing to say beside its name.
+pub fn notification(method: &str) -> Bytes {
+    message(vec![("method", text(method))])
+}
+
 /// A request of our own.
 pub fn request(id: &Id, method: &str, params: Json) -> Bytes {
     let id = crate::call::json::parse(id.as_str().as_bytes()).unwrap_or(Json::Null);

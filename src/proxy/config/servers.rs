@@ -118,6 +118,41 @@ impl fmt::Debug for UrlConfig {
     }
 }
 
+impl UrlConfig {
+    /// Of a server that no file configures. Says what is wrong without its text, in
+    /// which a key may stand.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write.
+    pub fn of(url: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Result<UrlConfig, String> {
+        let url = checked_url(url).map_err(|fault| format!("the URL {fault}"))?;
+        if let Some((name, _)) = headers.iter().find(|(name, _)| is_not_configured(name)) {
+            return Err(format!("the header {name} belongs to the connection or the message"));
+        }
+        if url.scheme() == "http" && !is_near(&url) && !headers.is_empty() {
+            return Err("headers would travel to another machine unencrypted".to_owned());
+        }
+        Ok(UrlConfig { url, headers, tls_ca_file: None })
+    }
+}
+
+fn is_not_configured(name: &HeaderName) -> bool {
+    NOT_CONFIGURED.contains(&name.as_str())
+}
+
+/// A URL that a server may be behind, or what is wrong with it.
+fn checked_url(text: &str) -> Result<Url, &'static str> {
+    match Url::parse(text) {
+        Err(_) => Err("is no URL"),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => Err("is neither http nor https"),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("has a user name or password")
+        }
+        Ok(url) if url.fragment().is_some() => Err("has a fragment"),
+        Ok(url) => Ok(url),
+    }
+}
+
 impl Reader<'_> {
     pub(super) fn servers(&mut self, top: &Section<'_>) -> Vec<ServerConfig> {
         let Some(section) = top.section("servers", "[servers.NAME]", self.problems) else {
@@ -234,14 +269,9 @@ impl Reader<'_> {
 
     /// Never quotes the text: a key may stand in it.
     fn parse_url(&mut self, text: &str, place: &Place) -> Option<Url> {
-        let fault = match Url::parse(text) {
-            Err(_) => "is no URL",
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => "is neither http nor https",
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                "has a user name or password"
-            }
-            Ok(url) if url.fragment().is_some() => "has a fragment",
+        let fault = match checked_url(text) {
             Ok(url) => return Some(url),
+            Err(fault) => fault,
         };
         let remedy = "write for example url = \"https://mcp.example.org/mcp\"; what shows who \
                       we are belongs in `headers_file`";
@@ -266,7 +296,7 @@ impl Reader<'_> {
                 self.problems.error(&place, message, "write for example Authorization");
                 continue;
             };
-            if NOT_CONFIGURED.contains(&name.as_str()) {
+            if is_not_configured(&name) {
                 let message = format!("the header {name} belongs to the connection or the message");
                 self.problems.error(&place, message, "take it away: the proxy sets it");
                 continue;

@@ -2,6 +2,7 @@
 //! writes down each call that reaches it.
 
 mod broken;
+mod policy;
 mod rounds;
 mod tasks;
 mod trouble;

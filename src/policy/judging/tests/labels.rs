@@ -1,7 +1,8 @@
 //! Labelled tools of other people's servers, from a file that is not in this
 //! repository: `server,tool,category,description`, at HOLDPOINT_TOOL_LABELS.
 
-use super::super::*;
+use super::names::{Dice, permuted};
+use super::*;
 
 /// Labels that are plainly wrong: server, tool, the label, what is right, why.
 const SET_ASIDE: &str = include_str!("set_aside.csv");
@@ -30,8 +31,8 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     text.lines().skip(1).filter(|line| !line.is_empty()).map(row).collect()
 }
 
-fn labelled() -> Option<Vec<Labelled>> {
-    let path = std::env::var_os("HOLDPOINT_TOOL_LABELS")?;
+fn labelled() -> Vec<Labelled> {
+    let path = std::env::var_os("HOLDPOINT_TOOL_LABELS").expect("HOLDPOINT_TOOL_LABELS");
     let text = std::fs::read_to_string(path).expect("the labels");
     let aside = rows(SET_ASIDE);
     let right = |row: &[String]| {
@@ -44,17 +45,12 @@ fn labelled() -> Option<Vec<Labelled>> {
         tool: row[1].clone(),
         description: row[3].clone(),
     });
-    Some(tools.collect())
+    tools.collect()
 }
 
 fn judged(name: &str, description: &str) -> Judgement {
     let members = [("name", Json::from(name)), ("description", Json::from(description))];
     judge(name, Some(&Tool::of(&Json::object(members))), Word::default(), false, None)
-}
-
-/// Whether a call would pass without a policy.
-fn passes(judgement: &Judgement) -> bool {
-    judgement.told && judgement.category == Category::Read
 }
 
 #[derive(Default)]
@@ -96,9 +92,9 @@ impl Score {
 }
 
 #[test]
+#[ignore = "needs the file that HOLDPOINT_TOOL_LABELS names, which is not ours"]
 fn labelled_tools_of_real_servers_are_judged_right() {
-    // The file is other people's work: whoever has it names it.
-    let Some(tools) = labelled() else { return };
+    let tools = labelled();
     let (mut all, mut halves) = (Score::default(), [Score::default(), Score::default()]);
     for tool in &tools {
         let judgement = judged(&tool.tool, &tool.description);
@@ -106,19 +102,30 @@ fn labelled_tools_of_real_servers_are_judged_right() {
         let half = tool.server.bytes().map(usize::from).sum::<usize>() % 2;
         halves[half].count(tool.right, &judgement);
         if passes(&judgement) != (tool.right == Category::Read) {
-            let found: Vec<_> = judgement.evidence.iter().map(|e| e.found.as_str()).collect();
-            println!(
-                "{} {}: {} is judged {} told {} by {}",
-                tool.server,
-                tool.tool,
-                tool.right,
-                judgement.category,
-                judgement.told,
-                found.join("; ")
-            );
+            println!("{} {} is {}: {}", tool.server, tool.tool, tool.right, why(&judgement));
         }
     }
     println!("all: {}\nhalf 0: {}\nhalf 1: {}", all.line(), halves[0].line(), halves[1].line());
+    assert!(all.taken_for_reads * 100 <= all.others, "{}", all.line());
+    assert!(all.reads_passed * 10 >= all.reads * 9, "{}", all.line());
+}
+
+#[test]
+#[ignore = "needs the file that HOLDPOINT_TOOL_LABELS names, which is not ours"]
+fn labelled_tools_under_other_names_are_judged_right() {
+    let tools = labelled();
+    let (mut all, mut dice) = (Score::default(), Dice(7));
+    for _ in 0..20 {
+        for tool in &tools {
+            let name = permuted(&tool.tool, &mut dice);
+            let judgement = judged(&name, "");
+            all.count(tool.right, &judgement);
+            if passes(&judgement) && tool.right != Category::Read {
+                println!("{} as {name} is {}: {}", tool.tool, tool.right, why(&judgement));
+            }
+        }
+    }
+    println!("under other names: {}", all.line());
     assert!(all.taken_for_reads * 100 <= all.others, "{}", all.line());
     assert!(all.reads_passed * 10 >= all.reads * 9, "{}", all.line());
 }

@@ -152,7 +152,9 @@ pub fn compile(source: &str) -> Result<Tree, Fault> {
 }
 
 fn not_cel(source: &str, errors: &cel::ParseErrors) -> Fault {
-    let Some(error) = errors.errors.first() else {
+    // Those without a place say that there were others.
+    let placed = errors.errors.iter().find(|error| error.pos.0 > 0);
+    let Some(error) = placed.or(errors.errors.first()) else {
         return Fault { message: "is no CEL".to_owned(), remedy: HOW.to_owned() };
     };
     let (line, column) = error.pos;

@@ -182,7 +182,7 @@ fn exact<'a>(number: &Number, budget: &mut Budget) -> Result<Value<'a>, Failed> 
     if let Ok(int) = text.parse() {
         return Ok(Value::Int(int));
     }
-    budget.steps(4 + text.len() as u64 / 4)?;
+    budget.steps(4 + text.len() as u64)?;
     if let Some(int) = number.as_i64() {
         return Ok(Value::Int(int));
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::policy::call::Fresh;
 
 #[track_caller]
 fn says(path: &str, op: &str, value: &str, args: &str, expected: &str) {
@@ -143,8 +144,6 @@ fn every_condition_and_every_rule_must_hold() {
     assert_eq!(policy.rules(), 2);
 }
 
-use crate::policy::call::Fresh;
-
 const ORDER: &str = r#"
 version: "1"
 tools:
@@ -171,7 +170,7 @@ fn a_tools_own_rules_come_first_and_then_those_for_every_tool() {
     assert_eq!(reason(&said), "Denied by rule \"all need a reason\"");
     let said = on(&policy, "free", r#"{"why":"x"}"#, &Fresh);
     assert_eq!((reason(&said), said.unlisted), ("Closed", false));
-    assert_eq!(said.rule, "tools.*.rules[1] \"nothing at night\" (line 7)");
+    assert_eq!(said.rule, "tools.*.rules[1] \"nothing at night\" (line 8)");
     let said = on(&policy, "other", "{}", &Fresh);
     assert_eq!(reason(&said), "Denied by rule \"all need a reason\"");
     assert!(said.unlisted);
@@ -200,17 +199,11 @@ tools:
 
 #[test]
 fn other_defaults_are_for_who_reads_the_whole_document() {
-    for (word, posture) in [
-        ("allow", Posture::Allow),
-        ("judge", Posture::Judge),
-        ("require_approval", Posture::RequireApproval),
-    ] {
+    for word in ["allow", "judge", "require_approval"] {
         let policy = policy(&format!("version: 1\ndefault: {word}\ntools: {{}}\n"));
-        assert_eq!(policy.standing(), Some(Standing { posture, line: 2 }));
         let said = on(&policy, "x", "{}", &Fresh);
         assert_eq!((said.action, said.unlisted), (Action::Allow, true));
     }
-    assert_eq!(policy("version: 1\ntools: {}").standing(), None);
 }
 
 #[test]
@@ -272,6 +265,14 @@ fn a_call_is_held_when_all_conditions_hold() {
     assert_eq!(on(&policy, "t", r#"{"amount":1,"iban":"DE1"}"#, &Fresh).action, Action::Allow);
     // A deny anywhere beats a hold.
     assert_eq!(on(&policy, "t", r#"{"amount":1001}"#, &Fresh).action.word(), "deny");
+}
+
+#[test]
+fn a_rule_without_a_time_has_the_documents() {
+    let policy = policy(&format!("timeout: 7m\n{}", HELD.trim_start()));
+    assert_eq!(on(&policy, "always", "{}", &Fresh).action, hold(Some(7), None));
+    let said = on(&policy, "t", r#"{"amount":101}"#, &Fresh);
+    assert_eq!(said.action, hold(Some(10), Some("Large amounts are looked at")));
 }
 
 #[test]

@@ -29,7 +29,7 @@ mod mail;
 mod own;
 mod params;
 mod post;
-mod process;
+pub(in crate::proxy) mod process;
 mod room;
 
 pub use local::Local;

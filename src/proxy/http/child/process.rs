@@ -80,14 +80,28 @@ impl Running {
             .env_clear()
             .envs(config.environment(std::env::vars_os()))
             .stderr(Stdio::piped());
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let (child, mut process) = Child::start(command, longest, unasked)?;
-        if let Some(stderr) = process.stderr.take() {
+        let (child, mut running) = Running::leading(command, longest, unasked)?;
+        if let Some(stderr) = running.process.stderr.take() {
             tokio::spawn(log_lines(stderr, server.clone(), client.clone()));
         }
+        let pid = running.process.id();
+        tracing::info!(server = &**server, client = &**client, pid, "a server runs");
+        Ok((child, running))
+    }
+
+    /// Starts a command at the head of a group of its own.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn leading(
+        mut command: Command,
+        longest: usize,
+        unasked: mpsc::Sender<Unasked>,
+    ) -> io::Result<(Arc<Child>, Running)> {
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let (child, process) = Child::start(command, longest, unasked)?;
         let leader = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = Arc::new(Group(Mutex::new(leader)));
-        tracing::info!(server = &**server, client = &**client, pid = process.id(), "a server runs");
         Ok((child, Running { process, group }))
     }
 
