@@ -34,6 +34,7 @@ use super::call::{Action, Call, Counters, Take};
 use super::problem::Problems;
 use super::values::Map;
 use crate::call::safe_text::SafeText;
+pub(super) use pattern::translated;
 use rule::Rule;
 
 /// How much of a tool's name an agent is told again, in columns.
@@ -93,6 +94,11 @@ impl Intercept {
     /// Whether the document lists this tool.
     pub fn lists(&self, tool: &str) -> bool {
         self.tools.contains_key(tool)
+    }
+
+    /// How many tools the document lists.
+    pub fn tools(&self) -> usize {
+        self.tools.len()
     }
 
     /// Whether the document hides any tool.
