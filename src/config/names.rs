@@ -106,7 +106,7 @@ pub(crate) fn meant<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -
 }
 
 /// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {

@@ -13,6 +13,8 @@
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
+//! explain, lint            what else was near; what is probably not meant
+//! table, memory            tables of expected verdicts, and counters for them
 //! ```
 //!
 //! Promises: a document means one thing or is refused, with every problem that was
@@ -24,12 +26,16 @@
 mod annotations;
 mod call;
 mod document;
+mod explain;
 pub mod judging;
+mod lint;
+mod memory;
 mod patterns;
 mod problem;
 mod rules;
 mod servers;
 mod standing;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -48,13 +54,20 @@ pub use call::{
     Action, Call, CounterKey, Counters, Fresh, From, Hold, LimitKey, Recent, Ruling, Take, Untold,
     Window,
 };
+pub use explain::{Explanation, Near};
+pub use lint::Warning;
+pub use memory::Memory;
 pub use problem::{Place, PolicyError, Problem};
+pub use table::{Expected, Outcome, Table};
 pub use yaml::LONGEST;
 
 use rules::Rules;
 use servers::Servers;
 use standing::Default;
 use tools::Intercept;
+
+/// A table of expected verdicts in which every key is shown; for [`EXAMPLE`].
+pub const EXAMPLE_TABLE: &str = include_str!("example_test.yaml");
 
 /// A policy in which every key is shown, and what it means is said.
 pub const EXAMPLE: &str = include_str!("example.yaml");

@@ -40,6 +40,11 @@ pub struct Patterns {
 }
 
 impl Patterns {
+    /// Those that stand for themselves alone.
+    pub fn exact(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().map(String::as_str)
+    }
+
     /// The numbers of those that match, in order.
     pub fn matching(&self, name: &str) -> Vec<usize> {
         let mut found = self.exact.get(name).cloned().unwrap_or_default();

@@ -45,9 +45,14 @@ impl Servers {
         self.trusted.len()
     }
 
-    /// How many words on tools there are.
-    pub fn words(&self) -> usize {
-        self.words.len()
+    /// The entries' names, where they are no patterns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.exact()
+    }
+
+    /// The names of tools of which something is said, where they are no patterns.
+    pub fn tools(&self) -> impl Iterator<Item = &str> {
+        self.tools.exact()
     }
 
     /// Whether an entry is about this server.

@@ -1,9 +1,12 @@
 //! What a policy means, rule by rule, and what it refuses.
 
 mod hostile;
+mod lint;
 mod loose;
 mod meaning;
 mod mistakes;
+mod pages;
+mod tables;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@
 #[allow(dead_code)]
 mod call;
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -59,14 +60,22 @@ fn routes(c: &mut Criterion) {
         tools: vec![glob("*delete*".to_owned()), glob("*flush*".to_owned())],
         categories: Vec::new(),
         risks: Vec::new(),
+        labels: BTreeMap::new(),
         ask: ["ops".to_owned()].into(),
         approvals: 2,
         timeout: None,
         place: Place::default(),
     };
     let call = call::submit(1).call;
-    let facts =
-        Facts { server: &call.server, tool: &call.tool, category: call.category, risk: call.risk };
+    let labels = BTreeMap::new();
+    let facts = Facts {
+        server: &call.server,
+        tool: &call.tool,
+        category: call.category,
+        risk: call.risk,
+        labels: &labels,
+        also: "",
+    };
     for many in [10, 100] {
         let configured: Vec<RouteConfig> = (0..many).map(route).collect();
         let routes = Routes::new(&configured, Duration::from_secs(900));

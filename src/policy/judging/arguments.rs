@@ -64,6 +64,12 @@ impl Arguments {
                     }
                     let rest = VALUES.saturating_sub(values) + 1;
                     said.too_long |= members.len() > rest;
+                    // An aggregation of MongoDB writes what it found with these.
+                    if members.iter().take(rest).any(|(name, _)| name == "$out" || name == "$merge")
+                    {
+                        let found = "a stage of an aggregation writes".to_owned();
+                        said.worse(finding(Category::Write, Risk::High, found));
+                    }
                     open.extend(members.iter().take(rest).map(|(name, v)| (&**name, v, true)));
                 }
                 Json::Array(items) => {

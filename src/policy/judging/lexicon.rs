@@ -51,7 +51,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
          locate discover query count view browse inspect examine check compare diff peek poll \
          preview explain analyze analyse summarize summarise detect ping grep scrape crawl \
          extract introspect decompile disassemble estimate calculate recommend suggest whoami \
-         exists audit paginate ls is has",
+         exists audit paginate ls is has parse aggregate",
     ),
     // Changes data.
     (
@@ -131,7 +131,7 @@ const VERBS: &[(Category, Risk, When, &str)] = &[
         Financial,
         High,
         Leading,
-        "wire trade bill deposit tip bid lend borrow spend invest hedge debit",
+        "wire trade bill deposit tip bid lend borrow spend invest hedge debit exercise",
     ),
     (Financial, High, Event, "charge transfer settle"),
     (Financial, High, Alone, "invoice order credit payment"),
@@ -273,6 +273,15 @@ const PAIRS: &[(&str, &str, Category, Risk)] = &[
     ("place", "bid", Financial, High),
     ("place", "trade", Financial, High),
     ("scan", "for", Read, Low),
+    // Of a store; to scan a machine or a repository is to run something.
+    ("scan", "all", Read, Low),
+    ("scan", "items", Read, Low),
+    ("scan", "keys", Read, Low),
+    ("scan", "rows", Read, Low),
+    ("scan", "table", Read, Low),
+    // What a page is, where a snapshot of a disk is made.
+    ("browser", "snapshot", Read, Low),
+    ("page", "snapshot", Read, Low),
     ("extract", "archive", Write, Medium),
     ("extract", "file", Write, Medium),
     ("extract", "files", Write, Medium),
@@ -285,7 +294,7 @@ const MONEY: &str = "payment payments payout payouts invoice invoices refund ref
     charges subscription subscriptions money fund funds wallet wallets order orders purchase \
     purchases bill bills loan loans donation donations credit credits cart carts payroll salary \
     transaction transactions deposit withdrawal withdrawals transfer transfers giftcard crypto \
-    expense expenses reimbursement stock stocks trade trades usd btc eth iban escrow";
+    expense expenses reimbursement stock stocks trade trades usd btc eth iban escrow position positions";
 
 /// Who may do what: to change it opens doors.
 const RIGHTS: &str = "role roles permission permissions policy policies admin admins \

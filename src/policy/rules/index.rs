@@ -38,7 +38,8 @@ impl Names {
         self.written.is_empty()
     }
 
-    fn are_exact(&self) -> bool {
+    /// Whether it has names, and none of them is a pattern.
+    pub fn are_exact(&self) -> bool {
         !self.are_all() && self.globs.is_empty()
     }
 }
@@ -126,15 +127,22 @@ impl Index {
         }
     }
 
+    /// These names, of which it is found out what matches them.
+    pub fn sought<'a>(&'a self, server: &'a str, tool: &'a str) -> Sought<'a> {
+        let (of_server, of_tool) = (OnceCell::new(), OnceCell::new());
+        Sought { server, tool, index: self, of_server, of_tool }
+    }
+
+    /// Whether a rule is about every tool and server that another is about, as far as
+    /// that can be told from how they are written.
+    pub fn covers(&self, wide: &Rule, narrow: &Rule) -> bool {
+        covers(&wide.tools, &narrow.tools, &self.tools)
+            && covers(&wide.servers, &narrow.servers, &self.servers)
+    }
+
     /// The rules that are about this tool of this server, in order.
     pub fn about(&self, rules: &[Rule], server: &str, tool: &str) -> Vec<usize> {
-        let sought = Sought {
-            server,
-            tool,
-            index: self,
-            of_server: OnceCell::new(),
-            of_tool: OnceCell::new(),
-        };
+        let sought = self.sought(server, tool);
         let both = self.by_both.get(server).and_then(|tools| tools.get(tool));
         let some = [both, self.by_tool.get(tool), self.by_server.get(server), Some(&self.rest)];
         let candidates = some.into_iter().flatten().flatten().copied();
@@ -144,6 +152,21 @@ impl Index {
         about.sort_unstable();
         about
     }
+}
+
+fn covers(wide: &Names, narrow: &Names, patterns: &Patterns) -> bool {
+    let all = |names: &Names| names.are_all() || names.written.iter().any(|name| name == "*");
+    if all(wide) {
+        return true;
+    }
+    !all(narrow)
+        && narrow.written.iter().all(|name| {
+            wide.written.contains(name)
+                || (is_exact(name) && {
+                    let matching = patterns.matching(name);
+                    wide.globs.iter().any(|glob| matching.binary_search(glob).is_ok())
+                })
+        })
 }
 
 fn push(map: &mut HashMap<String, Vec<usize>>, name: &str, number: usize) {

@@ -32,6 +32,7 @@ use super::verdict::Verdict;
 use crate::call::model::{Category, Risk};
 use index::{Index, Names, Sought};
 use limit::Limit;
+pub use limit::Per;
 pub use read::read;
 use when::{Facts, Failed, When};
 
@@ -127,6 +128,11 @@ impl Rules {
         self.rules.len()
     }
 
+    /// Where they are found.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// All of them, in order.
     pub fn all(&self) -> &[Rule] {
         &self.rules
@@ -136,6 +142,11 @@ impl Rules {
     pub fn about(&self, server: &str, tool: &str) -> impl Iterator<Item = &Rule> {
         let numbers = self.index.about(&self.rules, server, tool);
         numbers.into_iter().filter_map(|number| self.rules.get(number))
+    }
+
+    /// Whether a rule is about this tool of this server.
+    pub fn is_about(&self, rule: &Rule, server: &str, tool: &str) -> bool {
+        rule.is_about(&self.index.sought(server, tool))
     }
 
     /// Whether what was counted so far may matter to calls of this tool.
@@ -248,11 +259,35 @@ impl Rule {
         (&self.categories, &self.risks)
     }
 
-    /// Whether it matches every call of the tools and servers that it is about, and
-    /// decides.
-    pub fn decides_always(&self) -> bool {
-        let bare = self.categories.is_empty() && self.risks.is_empty() && self.hints.is_empty();
-        bare && self.when.is_none() && self.action.as_ref().is_some_and(|does| *does != Does::Hide)
+    /// What it does, in the document's words.
+    pub fn does(&self) -> &'static str {
+        match &self.action {
+            Some(Does::Allow) => "allow",
+            Some(Does::Deny(_)) => "deny",
+            Some(Does::Hold(_)) => "require_approval",
+            Some(Does::Hide) => "hide",
+            None => "rate_limit",
+        }
+    }
+
+    /// Whether wherever `later` matches this one does too, and decides: `later` is then
+    /// never reached.
+    pub fn stands_before(&self, later: &Rule, index: &Index) -> bool {
+        let bare = self.categories.is_empty() && self.risks.is_empty();
+        let unconditional = bare && self.hints.is_empty() && self.when.is_none();
+        let when = |rule: &Rule| rule.when.as_ref().map(|when| when.source().to_owned());
+        let same = self.categories == later.categories
+            && self.risks == later.risks
+            && self.hints == later.hints
+            && when(self) == when(later)
+            // Where the condition has no answer, one that allows does not match.
+            && (self.when.is_none() || (self.action != Some(Does::Allow)))
+            && (self.hints.is_empty() || self.action != Some(Does::Allow));
+        let decides = self.action.as_ref().is_some_and(|does| *does != Does::Hide);
+        decides
+            && later.action != Some(Does::Hide)
+            && (unconditional || same)
+            && index.covers(self, later)
     }
 }
 

@@ -34,7 +34,6 @@ use super::call::{Action, Call, Counters, Take};
 use super::problem::Problems;
 use super::values::Map;
 use crate::call::safe_text::SafeText;
-pub(super) use pattern::translated;
 use rule::Rule;
 
 /// How much of a tool's name an agent is told again, in columns.
@@ -150,6 +149,18 @@ impl Intercept {
             said.takes.clear();
         }
         said
+    }
+
+    /// What each rule for a call's tool says by itself, in the order in which they are
+    /// looked at.
+    pub fn each(&self, call: &Call<'_>, counters: &dyn Counters) -> Vec<(String, Action)> {
+        let rules = self.rules_for(call.tool);
+        rules.map(|rule| (rule.label.clone(), rule.on(call, counters).0)).collect()
+    }
+
+    /// The names of the tools that the document lists, hides included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tools.keys().chain(self.hidden.keys()).map(String::as_str)
     }
 
     fn hidden_by(&self, tool: &str) -> Option<usize> {

@@ -32,6 +32,8 @@ fn a_command_in_the_arguments_makes_a_call_look_worse() {
         ("fetch_url", r#"{"method":"POST","url":"http://x"}"#, Category::Write),
         ("fetch_url", r#"{"method":"GET","url":"http://x"}"#, Category::Read),
         ("read_file", r#"{"path":"x","mode":"w"}"#, Category::Write),
+        ("aggregate", r#"{"pipeline":[{"$match":{}}]}"#, Category::Read),
+        ("aggregate", r#"{"pipeline":[{"$match":{}},{"$out":"x"}]}"#, Category::Write),
         ("get_item", r#"{"overwrite":true}"#, Category::Destructive),
         ("get_item", r#"{"create_if_missing":true}"#, Category::Write),
         ("get_item", r#"{"create_if_missing":false,"include_deleted":true}"#, Category::Read),

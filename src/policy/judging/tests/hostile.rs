@@ -59,6 +59,27 @@ fn arguments_that_are_too_long_to_look_through_tell_nothing() {
 }
 
 #[test]
+fn a_usual_call_is_judged_in_microseconds() {
+    const CALLS: u32 = 2000;
+    let ours = tool(
+        r#"{"name":"update_issue","description":"Updates an issue","annotations":{"readOnlyHint":false}}"#,
+    );
+    let arguments =
+        parse(br#"{"id":7,"title":"A title","labels":["a","b"],"body":"Some text of it"}"#);
+    let arguments = arguments.expect("JSON");
+    let word = Word::default();
+    judge("update_issue", Some(&ours), word, false, Some(&arguments));
+    let begun = Instant::now();
+    for _ in 0..CALLS {
+        judge("update_issue", Some(&ours), word, false, Some(&arguments));
+    }
+    let each = begun.elapsed() / CALLS;
+    println!("{each:?} a call");
+    // Not optimised, and beside other tests.
+    assert!(each < Duration::from_micros(500), "{each:?}");
+}
+
+#[test]
 fn odd_statements_are_bounded() {
     for text in [
         "(".repeat(60_000),
