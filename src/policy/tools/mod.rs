@@ -34,6 +34,7 @@ use super::call::{Action, Call, Counters, Take};
 use super::problem::Problems;
 use super::values::Map;
 use crate::call::safe_text::SafeText;
+pub(super) use pattern::translated;
 use rule::Rule;
 
 /// How much of a tool's name an agent is told again, in columns.
