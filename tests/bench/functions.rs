@@ -93,7 +93,10 @@ fn routes(c: &mut Criterion) {
 fn policy(c: &mut Criterion) {
     let read = |rules: usize| {
         let rule = |n: usize| {
-            format!("  - {{server: s{}, tool: tool_{n}, when: args.n == 1, action: allow}}\n", n % 7)
+            format!(
+                "  - {{server: s{}, tool: tool_{n}, when: args.n == 1, action: allow}}\n",
+                n % 7
+            )
         };
         let rules: String = (0..rules).map(|n| rule(9_999 - n)).rev().collect();
         Policy::read(format!("rules:\n{rules}").as_bytes()).expect("a policy")
