@@ -37,9 +37,9 @@ fn the_example_means_what_it_says() {
     assert_eq!(says(asked("amazon-mq", "create_user")), hidden);
     assert!(policy.hides("amazon-mq", "create_user", None));
     assert!(!policy.hides("valkey", "create_user", None));
-    // Each takes of the first limit; an order of its own too, if it is time.
+    // Each takes of the first limit; a deployment of its own too, if it is time.
     let takes = |call: Asked<'_>| call.of(&policy).takes.len();
-    assert_eq!((takes(asked("other", "x")), takes(asked("other", "place_order"))), (1, 1));
+    assert_eq!((takes(asked("other", "x")), takes(asked("other", "deploy_preview"))), (1, 1));
     assert_eq!(takes(deletes()), 0);
     assert_eq!((policy.servers(), policy.rules()), (1, 6));
 }

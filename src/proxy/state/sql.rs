@@ -112,16 +112,18 @@ pub(super) fn open(file: &Path, clocks: &Clocks) -> std::result::Result<Connecti
     Ok(conn)
 }
 
-/// Waits for other processes' transactions in small steps: they take some ten
-/// microseconds each, and SQLite's own steps grow to 100 ms.
+/// How often a process that waits for others looks again. Their transactions take
+/// some ten microseconds each, and SQLite's own steps grow to 100 ms. All steps are
+/// alike: with growing ones, who has waited longest would come last.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
+
 fn wait_for_others(conn: &mut Connection) -> Result<()> {
     let mut since = Instant::now();
     conn.busy_handler(Some(move |times| {
         if times == 0 {
             since = Instant::now();
         }
-        let step = if times < 50 { 100 } else { 1000 };
-        std::thread::sleep(Duration::from_micros(step));
+        std::thread::sleep(LOOK_AGAIN);
         since.elapsed() < LOCKED_FOR
     }))
 }
