@@ -74,6 +74,15 @@ fn every_name_of_a_rule_must_match_and_what_is_left_out_matches_all() {
 }
 
 #[test]
+fn a_tool_that_an_intercept_file_does_not_list_is_denied_in_its_words() {
+    let text = "version: \"1\"\ndefault: deny\ntools:\n  x:\n";
+    let ruling = asked("s", "y").of(&policy(text));
+    assert_eq!(ruling.action, denied("Tool \"y\" is not permitted by policy"));
+    assert_eq!(ruling.rule, "default (line 2)");
+    assert_eq!(judged(text, "s", "x"), Action::Allow);
+}
+
+#[test]
 fn what_no_rule_is_meant_for_gets_the_default() {
     let deny = denied("No rule of the policy allows this tool.");
     for (default, silent) in
