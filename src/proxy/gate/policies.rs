@@ -175,11 +175,12 @@ impl One {
             Ok(policy) => {
                 now.policy = Arc::new(trusting(policy, &self.trusted));
                 let revision = now.policy.revision();
-                tracing::info!(file = printable(path), revision, "the policy was read again");
+                // Who heard of a mistake wants to hear that it is mended.
+                tracing::warn!(file = printable(path), revision, "the policy was read again");
             }
             Err(error) => {
                 let revision = now.policy.revision();
-                tracing::error!(revision, "{error}; the policy before stays in force");
+                tracing::error!(revision, "the policy before stays in force: {error}");
             }
         }
         Look::Settled(now.policy.clone())
