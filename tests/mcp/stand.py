@@ -28,7 +28,7 @@ ALLOW_ALL = {"default": "allow"}
 # `write` waits for a person, all else passes.
 HOLD_WRITE = {
     "default": "allow",
-    "servers": {"counting": {"tools": [{"match": "write", "action": "require_approval"}]}},
+    "rules": [{"server": "counting", "tool": "write", "action": "require_approval"}],
 }
 
 
