@@ -686,7 +686,8 @@ rules:
         assert_eq!(told("pay_invoice", "{}", (Category::Financial, "high"), ""), Ok(Fate::Held));
         let said = Err("it hangs on what the server said of the tool");
         assert_eq!(told("read", "{}", (Category::Destructive, "high"), hash), said);
-        assert_eq!(told("read", "{}", (Category::Read, "low"), hash), said);
+        // Whoever says that it destroys is not taken for one that reads.
+        assert_eq!(told("read", "{}", (Category::Read, "low"), hash), Ok(Fate::Allowed));
         assert_eq!(told("read", "{}", (Category::Read, "low"), ""), Ok(Fate::Denied));
         assert_eq!(told("send", "{}", WRITE, hash), Err("limits or counters matter"));
         // By the clock of the call, not of today.

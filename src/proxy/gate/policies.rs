@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(file.revision().await, first);
         fs::remove_dir(&file.path).expect("removed");
         file.write(ALLOWS);
-        fs::set_permissions(&file.path, fs::Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o0)).expect("closed");
         // (Root reads it all the same.)
         let closed = fs::read(&file.path).is_err();
         assert_eq!(file.revision().await == first, closed);
