@@ -89,7 +89,7 @@ pub(super) fn open(file: &Path, clocks: &Clocks) -> std::result::Result<Connecti
     let mut conn = Connection::open_with_flags(file, flags)?;
     wait_for_others(&mut conn)?;
     // Before anything is changed: it may be another program's.
-    version(&conn)?;
+    look(&conn)?;
     write_ahead(&conn)?;
     // What was committed survives the end of the process, however it ends. After a
     // power cut the last moments may be missing; to flush each call to the disk
@@ -155,7 +155,13 @@ fn pragma(conn: &Connection, name: &str) -> Result<i64> {
     conn.pragma_query_value(None, name, |row| row.get(0))
 }
 
-/// The file's version, if it is ours; 0: it is empty.
+/// The file's version, as of one moment: another process may be making it just now.
+pub(super) fn look(conn: &Connection) -> std::result::Result<i64, Why> {
+    let _one_moment = read(conn)?;
+    version(conn)
+}
+
+/// The file's version, if it is ours; 0: it is empty. Within a transaction.
 fn version(conn: &Connection) -> std::result::Result<i64, Why> {
     let application = pragma(conn, "application_id")?;
     let found = pragma(conn, "user_version")?;
