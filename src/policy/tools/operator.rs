@@ -51,6 +51,11 @@ pub(super) enum Test {
     Exists(bool),
 }
 
+/// The longest text that a pattern is tried on, in bytes; a longer one cannot be
+/// evaluated, and so never passes. What a pattern costs grows with both: the worst
+/// that are taken look at each byte some thousand times.
+const LONGEST_MATCHED: usize = 64 * 1024;
+
 impl Test {
     /// What it says of this value; `None`: there is none.
     pub fn of(&self, actual: Option<&Json>) -> Truth {
@@ -69,9 +74,10 @@ impl Test {
             Test::AtMost(bound) => ordered(actual, bound, Ordering::is_le),
             Test::More(bound) => ordered(actual, bound, Ordering::is_gt),
             Test::AtLeast(bound) => ordered(actual, bound, Ordering::is_ge),
-            Test::Matches(pattern) => {
-                actual.as_str().map_or(Truth::Unknown, |text| pattern.is_match(text).into())
-            }
+            Test::Matches(pattern) => match actual.as_str() {
+                Some(text) if text.len() <= LONGEST_MATCHED => pattern.is_match(text).into(),
+                _ => Truth::Unknown,
+            },
             Test::Contains(part) => contains(actual, part),
             Test::Exists(_) => Truth::Unknown,
         }

@@ -33,6 +33,28 @@ impl Gate {
         self.state.is_pinned(&server.name, tool, &definition.hash)
     }
 
+    /// Says so if a server does not list a tool that it listed before, or lists others.
+    ///
+    /// # Errors
+    /// As for [`Gate::changed`].
+    pub(super) async fn missing(
+        &self,
+        server: &Server,
+        tool: &str,
+    ) -> Result<Option<Changed>, String> {
+        let pinned = self.state.has_pin(&server.name, tool).await;
+        let pinned = pinned.map_err(|error| error.to_string())?;
+        if !pinned && !server.definitions.lack(tool) {
+            // One that lists no tools says nothing by it.
+            return Ok(None);
+        }
+        let said = match pinned {
+            true => "The server does not say any more what this tool is.",
+            false => "The server does not list this tool.",
+        };
+        Ok(Some(Changed { said: said.to_owned() }))
+    }
+
     /// Says so if nobody accepted that a tool is defined as it is now.
     ///
     /// # Errors
@@ -43,6 +65,11 @@ impl Gate {
         tool: &str,
         definition: &Definition,
     ) -> Result<Option<Changed>, String> {
+        if !definition.readable {
+            let said =
+                "This tool's definition can be read in two ways, or its name is listed twice.";
+            return Ok(Some(Changed { said: said.to_owned() }));
+        }
         let shown = definition.text.as_ref();
         let text = shown.map_or("{}", |shown| &shown.text);
         let pinned = self.state.pin(&server.name, tool, &definition.hash, text, Clocks::now());

@@ -6,6 +6,7 @@
 //! approved is a call of the tool as it was then.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Definition {
     /// What a person is shown of it: its canonical JSON, or the beginning of that.
     /// `None` where all of them together are too long to be kept.
     pub text: Option<Shown>,
+    /// Whether it means exactly one thing.
+    pub readable: bool,
 }
 
 /// What a person is shown of a definition: JSON.
@@ -86,6 +89,9 @@ const LACKING_FOR: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Definitions {
     tools: Mutex<HashMap<String, Definition>>,
+    /// Whether that is a whole list, as far as is known: what it lacks, the server
+    /// does not list.
+    whole: Mutex<bool>,
     /// When the server was last asked, on [`boot`]'s clock.
     asked: Mutex<Option<Duration>>,
     /// Held by the call that asks because nothing is known yet.
@@ -112,6 +118,11 @@ impl Definitions {
         self.known(&call.tool)
     }
 
+    /// Whether the server listed its tools, and not this one.
+    pub fn lack(&self, tool: &str) -> bool {
+        *locked(&self.whole) && !locked(&self.tools).contains_key(tool)
+    }
+
     /// What is known of this tool, without asking anybody.
     pub fn known(&self, tool: &str) -> Option<Definition> {
         locked(&self.tools).get(tool).cloned()
@@ -132,13 +143,15 @@ impl Definitions {
     /// The server says that its tools are others now: what was seen is forgotten.
     pub fn forget(&self) {
         locked(&self.tools).clear();
+        *locked(&self.whole) = false;
         *locked(&self.asked) = None;
     }
 
     /// Takes note of a page of a list that passes by: the answer to `tools/list`.
     pub fn learn(&self, answer: &ServerMessage) {
         let mut known = locked(&self.tools);
-        for (name, definition) in tools(&answer.bytes) {
+        let listed = together(tools(&answer.bytes).unwrap_or_default());
+        for (name, definition) in listed {
             if known.len() < MAX_TOOLS || known.contains_key(&name) {
                 known.insert(name, definition);
             }
@@ -153,7 +166,7 @@ impl Definitions {
         upstream: &dyn Upstream,
     ) -> Result<Option<Definition>, String> {
         *locked(&self.asked) = Some(boot());
-        let mut found = HashMap::new();
+        let mut found = Vec::new();
         let mut cursor = None;
         let asking = async {
             for _ in 0..MAX_PAGES {
@@ -171,14 +184,18 @@ impl Definitions {
                 if find(&page.bytes, &["result", "tools"]).is_none() {
                     return Err("the server does not list its tools".to_owned());
                 }
-                found.extend(tools(&page.bytes));
+                let more = tools(&page.bytes).filter(|more| found.len() + more.len() <= MAX_TOOLS);
+                let Some(more) = more else {
+                    return Err(format!("the server lists more than {MAX_TOOLS} tools"));
+                };
+                found.extend(more);
                 cursor = find(&page.bytes, &["result", "nextCursor"])
                     .and_then(|place| text(&page.bytes[place]).map(|c| c.into_owned()));
-                if cursor.is_none() || found.len() >= MAX_TOOLS {
+                if cursor.is_none() {
                     return Ok(());
                 }
             }
-            Ok(())
+            Err(format!("the server's list of tools has more than {MAX_PAGES} pages"))
         };
         match tokio::time::timeout(LIST_WITHIN, asking).await {
             Ok(done) => done?,
@@ -190,9 +207,11 @@ impl Definitions {
             }
         }
         // Of this very list: others may pass by meanwhile.
+        let mut found = together(found);
         let now = found.get(&call.tool).cloned();
         within_bounds(&mut found);
         *locked(&self.tools) = found;
+        *locked(&self.whole) = true;
         Ok(now)
     }
 }
@@ -213,11 +232,31 @@ fn params(call: &ToolCall, cursor: Option<String>) -> Json {
     Json::object(params)
 }
 
-/// The tools in an answer to `tools/list`.
-fn tools(answer: &Bytes) -> Vec<(String, Definition)> {
-    let list = find(answer, &["result", "tools"]);
-    let list = list.and_then(|place| items(answer, place, MAX_TOOLS)).unwrap_or_default();
-    list.into_iter().filter_map(|place| tool_of(&answer[place])).collect()
+/// The tools in an answer to `tools/list`; `None`: there is no list, or it is too long.
+fn tools(answer: &Bytes) -> Option<Vec<(String, Definition)>> {
+    let list = items(answer, find(answer, &["result", "tools"])?, MAX_TOOLS)?;
+    Some(list.into_iter().filter_map(|place| tool_of(&answer[place])).collect())
+}
+
+/// By name. A name that comes with two definitions is neither of them: which one a
+/// call means, the server alone knows.
+fn together(tools: Vec<(String, Definition)>) -> HashMap<String, Definition> {
+    let mut found = HashMap::new();
+    for (name, definition) in tools {
+        match found.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(definition);
+            }
+            Entry::Occupied(mut first) if first.get().hash != definition.hash => {
+                let both = format!("{} {}", first.get().hash, definition.hash);
+                let hash = hex(&Sha256::digest(both));
+                let first = first.get_mut();
+                *first = Definition { hash, readable: false, ..first.clone() };
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    found
 }
 
 /// The name and definition of one tool in a list.
@@ -242,16 +281,16 @@ fn within_bounds(known: &mut HashMap<String, Definition>) {
 
 fn definition(tool: &[u8]) -> Definition {
     // What the strict reader refuses is hashed as it is, and believed in nothing.
-    let (hashed, tool, text) = match parse_envelope(tool) {
+    let (hashed, tool, text, readable) = match parse_envelope(tool) {
         Ok(json) => {
             let canonical = json.canonical();
             let hashed = Sha256::digest(&canonical);
-            (hashed, Tool::of(&json), Shown::whole(canonical))
+            (hashed, Tool::of(&json), Shown::whole(canonical), true)
         }
         Err(_) => {
             let text = String::from_utf8_lossy(tool);
-            (Sha256::digest(tool), Tool::default(), Shown::begins(&text))
+            (Sha256::digest(tool), Tool::default(), Shown::begins(&text), false)
         }
     };
-    Definition { hash: hex(&hashed), tool: Arc::new(tool), text: Some(text) }
+    Definition { hash: hex(&hashed), tool: Arc::new(tool), text: Some(text), readable }
 }

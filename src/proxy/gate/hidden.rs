@@ -24,8 +24,10 @@ impl Gate {
             return answer.clone();
         }
         let Some(list) = find(answer, &["result", "tools"]) else { return answer.clone() };
-        // What cannot be read as a list has no tools that a client could see.
-        let tools = items(answer, list.clone(), MAX_TOOLS).unwrap_or_default();
+        // What cannot be read as a list, or is too long, has no tools that a client sees.
+        let Some(tools) = items(answer, list.clone(), MAX_TOOLS) else {
+            return replaced(answer, &[(list, b"[]")]);
+        };
         let shown = |place: &Range<usize>| match tool_of(&answer[place.clone()]) {
             Some((name, definition)) => !policy.hides(&server.name, &name, Some(&definition.tool)),
             // One without a name, or with one beyond all bounds, cannot be called.

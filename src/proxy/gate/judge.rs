@@ -83,6 +83,7 @@ impl Gate {
         if self.settings.record == Record::Full
             || policy.counts(&server.name, &call.tool)
             || !self.is_known(server, &call.tool, &definition)
+            || !definition.readable
         {
             return later(call);
         }
@@ -102,7 +103,7 @@ impl Gate {
         let definition = server.definitions.of(&call, upstream).await;
         let changed = match &definition {
             Some(definition) => self.changed(&server, &call.tool, definition).await,
-            None => Ok(None),
+            None => self.missing(&server, &call.tool).await,
         };
         let ruled = match changed {
             Ok(changed) => {
@@ -198,6 +199,11 @@ impl Gate {
         let fits = |ruling: &Ruling| takes && !stricter(ruling);
         let ruled = self.ruled(&policy, &facts, judge, fits).await;
         let (ruling, ticket) = ruled.map_err(|why| Unfit::NotNow(words::cannot_count(&why)))?;
+        if asks_others(&ruling.action, &question.ruling.action) {
+            give_back(ticket).await;
+            let what = "the policy came to ask other people".to_owned();
+            return Err(Unfit::Changed(Since::Other(what)));
+        }
         if !stricter(&ruling) {
             return Ok(ticket);
         }
@@ -220,6 +226,16 @@ pub enum Unfit {
     NotNow(String),
 }
 
+/// Whether who approved may not be who has to.
+fn asks_others(now: &Action, before: &Action) -> bool {
+    match (now, before) {
+        (Action::Hold(now), Action::Hold(before)) => {
+            (&now.route, &now.labels) != (&before.route, &before.labels)
+        }
+        _ => false,
+    }
+}
+
 fn answered(call: &ToolCall, said: &str) -> Judged {
     Judged::Answer(answer::result(&call.id, &answer::tool_error(call.era, said)))
 }
@@ -229,7 +245,7 @@ fn held_for_change(ruling: Ruling) -> Ruling {
     match ruling.action {
         Action::Allow => Ruling {
             action: Action::Hold(policy::Hold::default()),
-            rule: "definition changed since it was accepted".to_owned(),
+            rule: "nobody accepted the tool as it is defined now".to_owned(),
             ..ruling
         },
         _ => ruling,

@@ -3,8 +3,8 @@
 //!
 //! Promises: what is in force was read whole and without a fault. A file that
 //! becomes unreadable or wrong changes nothing, and that is said once, loudly. A
-//! file that is being written in place is not read before it has settled: the first
-//! half of a policy may allow what its second half denies.
+//! file that was just written is not read before it has settled: the first half of a
+//! policy may allow what its second half denies.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +17,7 @@ use crate::config::{file, printable};
 use crate::policy::{LONGEST, Policy, PolicyError};
 use crate::proxy::locked;
 
-/// How long a file that is written in place has to stay as it is before it is read.
+/// How long a file has to stay as it is before it is read.
 const SETTLES: Duration = Duration::from_millis(200);
 /// How often a file is looked at until it has settled.
 const LOOKS: Duration = Duration::from_millis(25);
@@ -30,6 +30,8 @@ struct Stamp {
     inode: u64,
     length: u64,
     changed: (i64, i64),
+    /// Of its contents or its properties: nobody can set it.
+    touched: (i64, i64),
 }
 
 /// The policies in force.
@@ -158,12 +160,7 @@ impl One {
         if found == now.stamp {
             return Look::Settled(now.policy.clone());
         }
-        // Another file in its place was written before it came there.
-        let replaced = match (&found, &now.stamp) {
-            (Some(found), Some(before)) => found.inode != before.inode,
-            (found, _) => found.is_none(),
-        };
-        if !replaced && found.is_some_and(|found| !found.has_settled()) {
+        if found.is_some_and(|found| !found.has_settled()) {
             return Look::Unsettled(now.policy.clone());
         }
         let read = read(path);
@@ -207,7 +204,8 @@ fn trusting(policy: Policy, servers: &[String]) -> Policy {
 fn stamp(path: &Path) -> Option<Stamp> {
     let meta = std::fs::metadata(path).ok()?;
     let changed = (meta.mtime(), meta.mtime_nsec());
-    Some(Stamp { inode: meta.ino(), length: meta.len(), changed })
+    let touched = (meta.ctime(), meta.ctime_nsec());
+    Some(Stamp { inode: meta.ino(), length: meta.len(), changed, touched })
 }
 
 fn read(path: &Path) -> Result<Policy, NoPolicy> {
@@ -325,12 +323,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_replaced_is_in_force_at_once() {
+    async fn a_file_that_is_replaced_is_in_force_for_the_next_call() {
         let file = File::new(DENIES);
         let before = file.revision().await;
         file.replace(ALLOWS);
-        let now = file.policies.at_once("s").expect("settled");
-        assert_ne!(now.revision(), before);
+        assert_ne!(file.revision().await, before);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_removed_and_written_anew_is_not_in_force_by_half() {
+        let file = File::new(DENIES);
+        fs::remove_file(&file.path).expect("removed");
+        file.write(ALLOWS);
+        assert!(file.policies.at_once("s").is_none(), "it has not settled");
     }
 
     #[tokio::test]

@@ -11,6 +11,10 @@ use crate::proxy::message::scan::find;
 use crate::proxy::state::{Clocks, State, Taken};
 use crate::proxy::upstream::NoAnswer;
 
+/// JSON-RPC's codes for what cannot have run: no JSON, no request, no such method,
+/// wrong parameters (JSON-RPC 2.0, section 5.1).
+const NOT_RUN: [&[u8]; 4] = [b"-32700", b"-32600", b"-32601", b"-32602"];
+
 /// What a call took from counters, until its answer is known.
 #[derive(Debug)]
 pub struct Ticket {
@@ -19,11 +23,15 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The server has answered. A JSON-RPC error gives back what the call took, as
-    /// Intercept's policies have it; a result that says the tool failed does not.
+    /// The server has answered. An error that says the call did not run gives back
+    /// what it took of counters, as Intercept's policies have it. Any other may come
+    /// of a call that did something, or was cancelled: who cancels each call is not to
+    /// get around a limit.
     pub fn answered(self, answer: &ServerMessage) {
-        if find(&answer.bytes, &["error"]).is_some() {
-            tokio::spawn(self.give_back());
+        let code = find(&answer.bytes, &["error", "code"]);
+        if code.is_some_and(|place| NOT_RUN.contains(&&answer.bytes[place])) {
+            let Ticket { state, taken } = self;
+            tokio::spawn(Ticket { state, taken: taken.amounts() }.give_back());
         }
     }
 

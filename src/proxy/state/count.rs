@@ -57,6 +57,14 @@ struct Amount {
     amount: i64,
 }
 
+impl Taken {
+    /// What calendar counters would get back; places in a sliding limit stay taken
+    /// until their window has passed.
+    pub fn amounts(self) -> Taken {
+        Taken { places: Vec::new(), ..self }
+    }
+}
+
 impl State {
     /// Judges a call by what was taken so far, and with `take` takes what the judge
     /// says: all of it, or nothing. No other call is judged in between, in no

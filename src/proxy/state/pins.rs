@@ -156,6 +156,14 @@ impl State {
         accepted
     }
 
+    /// Whether a tool is pinned, whatever its definition.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub async fn has_pin(&self, server: &str, tool: &str) -> Result<bool, StateError> {
+        self.turn(|conn| Ok(sql::pin(conn, server, tool)?.is_some())).await
+    }
+
     /// All pinned tools, by server and name; at most [`MOST_PINS`].
     ///
     /// # Errors

@@ -112,6 +112,13 @@ impl Session {
     }
 
     async fn message(self: &Arc<Self>, message: ClientMessage) {
+        if let Some(id) = message.request_id()
+            && locked(&self.watched).contains_key(id)
+        {
+            // Two answers would come under it, and which is which nobody could tell.
+            let why = "this id is still in use: give each request its own";
+            return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(id)).await;
+        }
         if ToolCall::is_one(&message) {
             return match ToolCall::read(message) {
                 Ok(call) => self.call(call).await,
@@ -127,8 +134,13 @@ impl Session {
         if let Kind::Request { id, method } = &message.kind {
             match method.as_str() {
                 "initialize" => self.introduced(&message),
-                "tools/list" => self.watch(id, Watched::Tools),
-                "server/discover" if self.gate.offers_tasks() => self.watch(id, Watched::Discover),
+                "tools/list" if !self.watch(id, Watched::Tools) => {
+                    let why = "too many requests are under way: ask again when some have ended";
+                    return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(id)).await;
+                }
+                "server/discover" if self.gate.offers_tasks() => {
+                    self.watch(id, Watched::Discover);
+                }
                 _ => {}
             }
         }
@@ -150,11 +162,14 @@ impl Session {
         self.party.is(text("name").unwrap_or_default(), text("version").unwrap_or_default());
     }
 
-    fn watch(&self, id: &Id, why: Watched) {
+    /// Whether the answer will be looked at.
+    fn watch(&self, id: &Id, why: Watched) -> bool {
         let mut watched = locked(&self.watched);
-        if watched.len() < MAX_WATCHED {
+        let room = watched.len() < MAX_WATCHED;
+        if room {
             watched.insert(id.clone(), why);
         }
+        room
     }
 
     async fn call(self: &Arc<Self>, call: ToolCall) {

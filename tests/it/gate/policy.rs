@@ -176,10 +176,11 @@ tools:
       - {name: two a day, rate_limit: 2/day}
 ";
     let agent = Proxy::with(&home, policy, Settings::default()).client("a", LONG);
-    agent.upstream.says(r#""error":{"code":-32000,"message":"no"}"#);
+    agent.upstream.says(r#""error":{"code":-32602,"message":"no such thing"}"#);
     assert!(agent.runs().await.get("error").is_some());
-    // What a tool says of its own failure is an answer: the call ran.
-    agent.upstream.says(r#""result":{"resultType":"complete","content":[],"isError":true}"#);
+    // What a tool says of its own failure is an answer, and another error may come of a
+    // call that was cancelled: it may have run.
+    agent.upstream.says(r#""error":{"code":0,"message":"Request cancelled"}"#);
     agent.runs().await;
     // What is given back is given back beside the answer.
     wait_for("the place to be free again", || async {
@@ -263,13 +264,15 @@ async fn hidden_tools_are_not_listed_and_not_called() {
     let proxy = Proxy::with(&home, policy, Settings::default());
     let agent = proxy.client("a", LONG);
     let list = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"write"},{"name":"read", "x" : 1.0}],"nextCursor":"2"}}"#;
+    // The policy has settled once a call was judged by it.
+    let refused = agent.is_refused().await;
+    assert!(refused.contains("Tool \"write\" is hidden by policy"), "{refused}");
     let shown = agent.gate.shown(&agent.server, &Bytes::from(list));
     let expected = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read", "x" : 1.0}],"nextCursor":"2"}}"#;
     assert_eq!(shown, expected);
-    let refused = agent.is_refused().await;
-    assert!(refused.contains("Tool \"write\" is hidden by policy"), "{refused}");
     // Where nothing is hidden, the list is the bytes that the server sent.
     proxy.policy_is("default: allow\n");
+    agent.runs().await;
     let spaced = Bytes::from(list.replace(",", " , "));
     assert_eq!(agent.gate.shown(&agent.server, &spaced), spaced);
 }
