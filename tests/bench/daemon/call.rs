@@ -98,10 +98,16 @@ pub fn submit(n: u64) -> Submit {
     let caller =
         Caller { name: CALLER.to_owned(), acts_for: Vec::new(), strength: Strength::Token };
     let call = Intake { max_arguments: 1 << 18 }.take(&caller, incoming(n)).expect("a good call");
-    let facts =
-        Facts { server: &call.server, tool: &call.tool, category: call.category, risk: call.risk };
-    let timeout = Duration::from_secs(900);
-    let (requirement, timeout) = Routes::new(&[], timeout).requirement(&facts, None);
+    let facts = Facts {
+        server: &call.server,
+        tool: &call.tool,
+        category: call.category,
+        risk: call.risk,
+        labels: &call.labels,
+        also: "",
+    };
+    let routes = Routes::new(&[], Duration::from_secs(900));
+    let (requirement, timeout) = routes.requirement(&facts, None).expect("no route is named");
     Submit {
         id: fresh_id(),
         call_id: call_id(n),
