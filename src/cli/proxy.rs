@@ -135,9 +135,9 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
     let trusted = if args.trusted { vec![server.clone()] } else { Vec::new() };
     let policies = Policies::open(args.policy, trusted)
         .map_err(|error| Failure::usage(error.to_string(), "Nothing was started."))?;
-    if has_policy && !policies.now(&server).names(&server) {
+    if has_policy && policies.now(&server).passes_over(&server) {
         note(&format!(
-            "holdpoint: the policy names no server \"{}\", so its defaults hold for every tool; \
+            "holdpoint: nothing in the policy is about a server \"{}\", so its default holds for every tool; \
              --name says what this server is called",
             safe(&server)
         ));

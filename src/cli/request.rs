@@ -88,7 +88,7 @@ pub async fn run(globals: &Globals, args: RequestArgs) -> Done {
 }
 
 /// The arguments' bytes, exactly as they were given.
-fn arguments(given: &str) -> Done<Vec<u8>> {
+pub(super) fn arguments(given: &str) -> Done<Vec<u8>> {
     let source: Box<dyn Read> = if given == "-" {
         Box::new(std::io::stdin())
     } else if let Some(path) = given.strip_prefix('@') {

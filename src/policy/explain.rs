@@ -15,6 +15,9 @@ const MOST: usize = 12;
 pub struct Explanation {
     /// What happens.
     pub ruling: Ruling,
+    /// Why the rule that decides matches, where that is because something cannot be
+    /// evaluated: safe text on one line.
+    pub doubt: Option<String>,
     /// Whether the server is trusted.
     pub trusted: bool,
     /// The rules that are about this tool, or nearly so, in the order of the document.
@@ -37,7 +40,7 @@ impl Policy {
     pub fn explain(&self, call: &Call<'_>, counters: &dyn Counters) -> Explanation {
         let ruling = self.judge(call, counters);
         let known = self.known(call, &ruling.judgement);
-        let mut near = self.near_in_rules(&known, &ruling);
+        let (mut near, doubt) = self.near_in_rules(&known, &ruling);
         if self.intercept.stands() {
             let each = self.intercept.each(call, counters);
             near.extend(each.into_iter().filter(|(rule, _)| *rule != ruling.rule).map(
@@ -51,16 +54,23 @@ impl Policy {
                 },
             ));
         }
+        if self.intercept.stands() && !self.intercept.lists(call.tool) {
+            near.push(Near {
+                rule: "tools".to_owned(),
+                does: self.default.posture.word(),
+                why: "this tool is not listed there, so the default is for it".to_owned(),
+            });
+        }
         near.truncate(MOST);
-        Explanation { trusted: known.trusted, ruling, near }
+        Explanation { trusted: known.trusted, doubt, ruling, near }
     }
 
-    fn near_in_rules(&self, known: &Known<'_>, ruling: &Ruling) -> Vec<Near> {
+    fn near_in_rules(&self, known: &Known<'_>, ruling: &Ruling) -> (Vec<Near>, Option<String>) {
         let call = known.call;
         let nothing = Json::Object(Vec::new());
         let shown = Call { arguments: &nothing, ..*call };
         let judgement = self.judgement(&shown, None);
-        let mut decided = false;
+        let (mut decided, mut doubt) = (false, None);
         let mut near = Vec::new();
         for rule in self.rules.about(call.server, call.tool) {
             // What is hidden is hidden by what the tool is, and not the call.
@@ -69,6 +79,9 @@ impl Policy {
             let found = rule.matches(&known);
             if rule.label == ruling.rule || ruling.rule.starts_with(&format!("{};", rule.label)) {
                 decided = true;
+                if let Match::InDoubt(why) = found {
+                    doubt = Some(format!("its condition cannot be evaluated: {why}"));
+                }
                 continue;
             }
             near.push(Near {
@@ -87,7 +100,7 @@ impl Policy {
             does: rule.does(),
             why: format!("is about the server {}", listed(&rule.servers.written)),
         }));
-        near
+        (near, doubt)
     }
 }
 
@@ -95,7 +108,7 @@ impl Policy {
 fn why(rule: &Rule, known: &Known<'_>, found: Match, decided: bool) -> String {
     match found {
         Match::Yes | Match::InDoubt(_) if decided => "would match, and comes after".to_owned(),
-        Match::Yes if rule.action.is_none() => "counts this call, and has room".to_owned(),
+        Match::Yes if rule.action.is_none() => "limits, and has room".to_owned(),
         Match::Yes => "matches, and something stricter stands".to_owned(),
         Match::InDoubt(why) => format!("matches, because it cannot be evaluated: {why}"),
         Match::No(miss) => missed(rule, known, miss),

@@ -6,6 +6,7 @@ use super::Policy;
 use super::rules::{Does, Per, Rule};
 use super::standing::Posture;
 use super::values::part;
+use crate::config::duration;
 use crate::config::names::distance;
 
 /// Something to look at.
@@ -31,6 +32,50 @@ const MOST_NAMES: usize = 500;
 const SHORTEST_NAME: usize = 5;
 
 impl Policy {
+    /// What is in it: a word for each thing, and what it is, as safe text on one line.
+    pub fn contents(&self) -> Vec<(&'static str, String)> {
+        let count = |number: usize, one: &str| {
+            format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+        };
+        let why = match (self.default.line, self.intercept.stands()) {
+            (Some(line), _) => format!("line {line}"),
+            (None, true) => "left out, beside `tools`".to_owned(),
+            (None, false) => "left out".to_owned(),
+        };
+        let means = match self.default.posture {
+            Posture::Allow => "what no rule is meant for passes",
+            Posture::Deny => "what no rule is meant for is denied",
+            Posture::RequireApproval => "what no rule is meant for waits for a person",
+            Posture::Judge => "what is known to read only passes, and the rest waits for a person",
+        };
+        let mut contents =
+            vec![("default", format!("{} ({why}): {means}", self.default.posture.word()))];
+        let rules = self.rules.all();
+        if !rules.is_empty() {
+            let words = ["allow", "require_approval", "deny", "hide", "rate_limit"];
+            let of = |word: &str| rules.iter().filter(|rule| rule.does() == word).count();
+            let each = words.map(|word| (word, of(word)));
+            let each = each.iter().filter(|(_, number)| *number > 0);
+            let each: Vec<_> = each.map(|(word, number)| format!("{number} {word}")).collect();
+            contents
+                .push(("rules", format!("{} ({})", count(rules.len(), "rule"), each.join(", "))));
+        }
+        if self.intercept.stands() {
+            let tools = count(self.intercept.tools(), "tool");
+            contents.push(("tools", format!("{tools}, {}", count(self.intercept.rules(), "rule"))));
+        }
+        if self.servers.len() > 0 {
+            let (servers, trusted) = (count(self.servers.len(), "entry"), self.servers.trusting());
+            let servers = servers.replace("entrys", "entries");
+            contents.push(("servers", format!("{servers}, {trusted} trusted")));
+        }
+        if let Some(timeout) = self.timeout {
+            contents.push(("timeout", duration::text(timeout)));
+        }
+        contents.push(("revision", self.revision.clone()));
+        contents
+    }
+
     /// What may not be meant, in the order of the document.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();

@@ -140,9 +140,12 @@ impl Policy {
         self.rules.len() + self.intercept.rules()
     }
 
-    /// Whether an entry under `servers` is about this server.
-    pub fn names(&self, server: &str) -> bool {
-        self.servers.name(server)
+    /// Whether the document names servers, and nothing in it is about this one.
+    pub fn passes_over(&self, server: &str) -> bool {
+        let says = self.servers.len() + self.rules.len() > 0;
+        says && !self.intercept.stands()
+            && !self.servers.name(server)
+            && !self.rules.are_about(server)
     }
 
     /// Whether what this server says of its tools may make them look better.

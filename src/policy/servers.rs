@@ -45,6 +45,11 @@ impl Servers {
         self.trusted.len()
     }
 
+    /// How many entries say that they are trusted.
+    pub fn trusting(&self) -> usize {
+        self.trusted.iter().filter(|trusted| **trusted == Some(true)).count()
+    }
+
     /// The entries' names, where they are no patterns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.exact()

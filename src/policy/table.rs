@@ -201,8 +201,8 @@ fn expected(number: usize, node: &Node, problems: &mut Problems) -> Option<Expec
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let name = given(name).unwrap_or_else(|| format!("call {}", number + 1));
     let arguments = match map.get("args") {
-        Some(entry) => json(&entry.node, problems)?,
-        None => Json::Object(Vec::new()),
+        Some(entry) => json(&entry.node, problems),
+        None => Some(Json::Object(Vec::new())),
     };
     let trusted = map.get("trusted").and_then(|entry| switch(entry, problems)).unwrap_or_default();
     let after = map.get("after").and_then(|entry| whole(entry, 0, 10 * 366 * 86_400, problems));
@@ -216,7 +216,7 @@ fn expected(number: usize, node: &Node, problems: &mut Problems) -> Option<Expec
         line: map.place.line,
         server: server?,
         tool: tool?,
-        arguments,
+        arguments: arguments?,
         client: client?,
         session: session?,
         user: user?,

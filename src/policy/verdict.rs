@@ -124,8 +124,8 @@ impl Policy {
         }
         let said = self.intercept.rule_on(call, counters);
         let verdict = Verdict { action: said.action, rule: said.rule };
-        // The rules for every tool are meant for it too; its default may say more.
-        let verdict = if said.unlisted { self.standing(judgement).and(verdict) } else { verdict };
+        // The rules for every tool are meant for it too; the default may say more.
+        let verdict = if said.unlisted { verdict.and(self.standing(judgement)) } else { verdict };
         Some((verdict, said.takes))
     }
 

@@ -2,6 +2,7 @@
 //!
 //!     cargo bench --bench functions             all
 //!     cargo bench --bench functions -- digest   those whose name has this in it
+//!     cargo bench --bench functions -- policy   with the ratio of 10,000 rules to one
 
 #[path = "daemon/call.rs"]
 #[allow(dead_code)]
@@ -21,6 +22,8 @@ use holdpoint::config::{Place, RouteConfig};
 use holdpoint::desk::intake::Intake;
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
+use holdpoint::policy::judging::Tool;
+use holdpoint::policy::{Call, Fresh, From, Policy};
 use holdpoint::policy::{Counters, LimitKey, Take};
 use holdpoint::proxy::state::{self, Clocks};
 use holdpoint::store::audit::{Entry, Kind, body_hash, entry_hash};
@@ -83,6 +86,57 @@ fn routes(c: &mut Criterion) {
             b.iter(|| routes.requirement(black_box(&facts), None));
         });
     }
+}
+
+/// A policy of so many rules, each for one tool of one server; and a call that the
+/// last of them is for.
+fn policy(c: &mut Criterion) {
+    let read = |rules: usize| {
+        let rule = |n: usize| {
+            format!(
+                "  - {{server: s{}, tool: tool_{n}, when: args.n == 1, action: allow}}\n",
+                n % 7
+            )
+        };
+        let rules: String = (0..rules).map(|n| rule(9_999 - n)).rev().collect();
+        Policy::read(format!("rules:\n{rules}").as_bytes()).expect("a policy")
+    };
+    let policies = [(1, read(1)), (10_000, read(10_000))];
+    let arguments = parse_object(br#"{"n":1,"key":"prod:1"}"#).expect("arguments");
+    let definition = Tool::default();
+    let call = Call {
+        server: "s3",
+        tool: "tool_9999",
+        definition: Some(&definition),
+        arguments: &arguments,
+        from: From::default(),
+        at: Default::default(),
+    };
+    for (many, policy) in &policies {
+        c.bench_function(&format!("policy: judge a call, {many} rules"), |b| {
+            b.iter(|| policy.judge(black_box(&call), &Fresh));
+        });
+    }
+    ratio(&policies, &call);
+}
+
+/// Interleaved, so that what else the machine does counts for both.
+fn ratio(policies: &[(usize, Policy); 2], call: &Call<'_>) {
+    const ROUNDS: usize = 2_001;
+    let mut taken = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for ((_, policy), taken) in policies.iter().zip(&mut taken) {
+            let start = Instant::now();
+            black_box(policy.judge(black_box(call), &Fresh));
+            taken.push(start.elapsed());
+        }
+    }
+    let [one, many] = taken.map(|mut taken| {
+        taken.sort_unstable();
+        taken[ROUNDS / 2]
+    });
+    let ratio = many.as_secs_f64() / one.as_secs_f64();
+    println!("policy: p50 with one rule {one:?}, with 10,000 {many:?}: {ratio:.2} x");
 }
 
 fn audit(c: &mut Criterion) {
@@ -184,6 +238,6 @@ criterion_group! {
         .measurement_time(Duration::from_secs(1))
         .sample_size(30)
         .without_plots();
-    targets = arguments, routes, audit, limits
+    targets = arguments, routes, policy, audit, limits
 }
 criterion_main!(functions);

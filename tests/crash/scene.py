@@ -23,14 +23,10 @@ LEASE = 5
 # `write` waits for a person for as long as one likes, `slow` for five seconds.
 POLICY = {
     "default": "allow",
-    "servers": {
-        "counting": {
-            "tools": [
-                {"match": "write", "action": "require_approval"},
-                {"match": "slow", "action": "require_approval", "timeout": "5s"},
-            ]
-        }
-    },
+    "rules": [
+        {"server": "counting", "tool": "write", "action": "require_approval"},
+        {"server": "counting", "tool": "slow", "action": "require_approval", "timeout": "5s"},
+    ],
 }
 
 

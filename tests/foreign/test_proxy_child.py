@@ -16,7 +16,7 @@ from proxied import MODERN, PATIENCE, Proxy
 TALKATIVE = str(pathlib.Path(__file__).with_name("talkative.py"))
 POLICY = """
 default: allow
-servers: {talk: {tools: [{match: write, action: require_approval}]}}
+rules: [{server: talk, tool: write, action: require_approval}]
 """
 META = "io.modelcontextprotocol/"
 VERSION = "2026-07-28"

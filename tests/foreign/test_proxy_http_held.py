@@ -74,7 +74,7 @@ def test_a_denied_call_never_runs_and_the_reason_is_told(proxy):
 
 
 def test_what_the_policy_denies_is_answered_at_once_in_the_shape_of_its_era():
-    proxy = Proxy("servers:\n  files:\n    tools:\n      - {match: write, action: deny, reason: Open a ticket.}\n")
+    proxy = Proxy("rules:\n  - {server: files, tool: write, action: deny, reason: Open a ticket.}\n")
     try:
         old = proxy.ask(call("write"))
         new = proxy.ask(call("write", _meta=MODERN), headers=SAYS)
@@ -285,8 +285,8 @@ def test_a_held_call_becomes_a_task_that_its_own_client_alone_can_see(proxy):
 
 @pytest.mark.parametrize("headers", [{}, NO_EVENTS])
 def test_a_batch_is_judged_call_by_call(headers):
-    rules = "{match: read, action: allow}, {match: write, action: deny, reason: No.}"
-    proxy = Proxy(f"servers:\n  files:\n    tools: [{rules}]\n")
+    rules = "{tool: read, action: allow}, {tool: write, action: deny, reason: No.}"
+    proxy = Proxy(f"rules: [{rules}]\n")
     try:
         parts = [message("ping", 1), call("read", 2), call("write", 3), call("write", None), b"7"]
         parts.append(message("notifications/initialized", None))

@@ -28,7 +28,7 @@ ALLOW_ALL = {"default": "allow"}
 # `write` waits for a person, all else passes.
 HOLD_WRITE = {
     "default": "allow",
-    "servers": {"counting": {"tools": [{"match": "write", "action": "require_approval"}]}},
+    "rules": [{"server": "counting", "tool": "write", "action": "require_approval"}],
 }
 
 
@@ -59,7 +59,9 @@ class Stand(House):
     # Ways.
 
     def write_policy(self, policy):
-        """A policy file. JSON is YAML."""
+        """A policy file; one that is there stays what it is. JSON is YAML."""
+        if isinstance(policy, pathlib.Path):
+            return policy
         number = len(list(self.dir.glob("policy-*")))
         path = self.dir / f"policy-{number}.yaml"
         path.write_text(json.dumps(policy, indent=1))

@@ -65,8 +65,8 @@ def test_a_denied_call_does_not_run_and_says_why(stand, era):
 
 
 def test_a_call_that_nobody_answered_is_not_told_as_a_no(stand, era):
-    tools = [{"match": "write", "action": "require_approval", "timeout": "5s"}]
-    wire = client(stand, era, {"default": "allow", "servers": {"counting": {"tools": tools}}})
+    rules = [{"tool": "write", "action": "require_approval", "timeout": "5s"}]
+    wire = client(stand, era, {"default": "allow", "rules": rules})
     answer = wire.call("write", {"key": "k"}, era)
     assert answer["result"]["isError"] and "denied" not in said(answer), answer
     assert "nobody answered in time" in said(answer) and stand.executions("k") == 0

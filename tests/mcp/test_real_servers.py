@@ -24,25 +24,23 @@ BROKER = {
 }
 POLICY = {
     "default": "deny",
-    "servers": {
-        "valkey": {
-            "tools": [
-                {"match": "valkey_read", "action": "allow"},
-                {"match": "valkey_write", "action": "require_approval", "timeout": "5m"},
-            ]
+    "rules": [
+        {"server": "valkey", "tool": "valkey_read", "action": "allow"},
+        {
+            "server": "valkey",
+            "tool": "valkey_write",
+            "action": "require_approval",
+            "timeout": "5m",
         },
-        "amazon-mq": {
-            "tools": [
-                {"match": "{list,describe}_*", "action": "allow"},
-                {"match": "create_*", "action": "require_approval"},
-                {
-                    "match": "delete_broker",
-                    "action": "deny",
-                    "reason": "Brokers are deleted by the platform team.",
-                },
-            ]
+        {"server": "amazon-mq", "tool": "{list,describe}_*", "action": "allow"},
+        {"server": "amazon-mq", "tool": "create_*", "action": "require_approval"},
+        {
+            "server": "amazon-mq",
+            "tool": "delete_broker",
+            "action": "deny",
+            "reason": "Brokers are deleted by the platform team.",
         },
-    },
+    ],
 }
 
 

@@ -4,6 +4,7 @@ In both directions: what the server reads of the client, by a recorder before it
 and what the client reads of the server. `recorded.py` lists what servers make up.
 """
 
+import json
 import sys
 
 import pytest

@@ -232,9 +232,9 @@ def test_a_policy_that_denies_since_the_hold_began_wins(stand, era):
         wire.hello()
     call = wire.begin_call("write", {"key": "k"}, era)
     (request,) = stand.held()
-    denied = {"match": "write", "action": "deny", "reason": "Not any more."}
+    denied = {"tool": "write", "action": "deny", "reason": "Not any more."}
     (path,) = stand.dir.glob("policy-*.yaml")
-    fresh = stand.write_policy({"default": "allow", "servers": {"counting": {"tools": [denied]}}})
+    fresh = stand.write_policy({"default": "allow", "rules": [denied]})
     fresh.replace(path)
     stand.approve(request)
     answer = wire.answer(call)

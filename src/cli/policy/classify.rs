@@ -43,7 +43,8 @@ pub fn run(args: &ClassifyArgs, out: &mut Output) -> Done {
 const REMEDY: &str =
     "Give what a server answers to tools/list, its `result`, or an array of tools.";
 
-fn read(path: &Path) -> Done<Vec<u8>> {
+/// The bytes of a list; `-` is standard input.
+pub(super) fn read(path: &Path) -> Done<Vec<u8>> {
     if path != Path::new("-") {
         return file::read(path, LONGEST).map_err(|error| {
             Failure::usage(format!("cannot read {}: {error}", printable(path)), REMEDY)
@@ -62,7 +63,7 @@ fn read(path: &Path) -> Done<Vec<u8>> {
 }
 
 /// The tools of a list, with their names.
-fn tools(text: &[u8]) -> Done<Vec<(String, Json)>> {
+pub(super) fn tools(text: &[u8]) -> Done<Vec<(String, Json)>> {
     let document = parse_envelope(text)
         .map_err(|error| Failure::usage(format!("that is not JSON: {error}"), REMEDY))?;
     if let Some(error) = document.get("error") {

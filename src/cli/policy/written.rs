@@ -127,8 +127,8 @@ fn written(server: &str, listed: &Listed, tools: &[Judged], described: bool) -> 
         let (word, means) = part.title();
         let _ = write!(out, "\n  # {word}: {means}\n");
         for one in odd {
-            let _ = write!(out, "  # No line, so the default holds it: its name has characters\n");
-            let _ = write!(out, "  # that names of tools do not have. {}\n", cut(&one.name, 80));
+            let _ = writeln!(out, "  # No line, so the default holds it: its name has characters");
+            let _ = writeln!(out, "  # that names of tools do not have. {}", cut(&one.name, 80));
         }
         if lines.is_empty() {
             continue;
@@ -169,7 +169,7 @@ fn head(listed: &Listed, tools: usize) -> String {
 fn tool(out: &mut String, one: &Judged, described: bool) {
     let said = cut(&one.description, DESCRIPTION);
     if described && !one.description.is_empty() {
-        let _ = write!(out, "      # {said}\n");
+        let _ = writeln!(out, "      # {said}");
     }
     let verdict = match section(one) {
         Section::Told(Category::Read) => "passes",
@@ -177,7 +177,7 @@ fn tool(out: &mut String, one: &Judged, described: bool) {
     };
     let Judgement { risk, .. } = &one.judgement;
     let why = why(&one.judgement);
-    let _ = write!(out, "      - {}  # {verdict}; risk {risk}; {why}\n", quoted(&one.name));
+    let _ = writeln!(out, "      - {}  # {verdict}; risk {risk}; {why}", quoted(&one.name));
 }
 
 /// The evidence on one line.

@@ -12,9 +12,10 @@
 //! there is more: then nothing is told. Must never: repeat a value, which may be a
 //! secret, but for the words of a language that it found.
 
+use super::keys::{self, Key};
 use super::lexicon::{self, When};
 use super::schema::Schema;
-use super::{Evidence, Finding, Source, command, keys, statement, words};
+use super::{Evidence, Finding, Source, command, statement, words};
 use crate::call::json::Json;
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
@@ -24,6 +25,9 @@ const VALUES: usize = 4096;
 
 /// The most text that is looked at.
 const BYTES: usize = 64 * 1024;
+
+/// Of a command line only the first words choose.
+const HEAD: usize = 200;
 
 /// What arguments say.
 #[derive(Debug, Default)]
@@ -80,7 +84,7 @@ impl Arguments {
                 }
                 Json::String(text) => {
                     bytes += text.len();
-                    said.text(key, text, first, schema);
+                    said.text(&Key::of(key), text, first, schema);
                 }
                 Json::Bool(true) => said.flag(key),
                 _ => {}
@@ -92,53 +96,51 @@ impl Arguments {
         said
     }
 
-    fn text(&mut self, key: &str, text: &str, first: bool, schema: Option<&Schema>) {
+    fn text(&mut self, key: &Key<'_>, text: &str, first: bool, schema: Option<&Schema>) {
         if text.len() > BYTES {
             self.too_long = true;
             return;
         }
-        let is_statement = keys::is_a_statement(key);
+        let is_statement = key.is_a_statement();
         if is_statement || text.len() > 6 {
-            let sure =
-                key.eq_ignore_ascii_case("sql") || key.to_ascii_lowercase().ends_with("_sql");
+            let sure = key.is_sql();
             if let Some(does) = statement::acts(text, sure) {
-                let found = format!("{} is {}", quoted(key), does.word);
+                let found = format!("{} is {}", quoted(key.name), does.word);
                 self.worse(finding(does.category, does.risk, found));
             }
         }
         if is_statement {
             match statement::only_reads(text) {
-                true if self.statement.is_none() => self.statement = Some(key.to_owned()),
+                true if self.statement.is_none() => self.statement = Some(key.name.to_owned()),
                 _ => self.doubt = true,
             }
         }
         // Code beside a statement may do anything.
-        self.doubt |= keys::takes_code(key) && !is_statement;
+        self.doubt |= key.takes_code() && !is_statement;
         // Of a command in pieces only the first chooses; the others are what it is given.
-        if keys::chooses(key) && (first || !keys::may_be_a_command(key)) {
+        if key.chooses() && (first || !key.may_be_a_command()) {
             self.choice(key, text, schema);
-        } else if keys::may_be_a_command(key) {
+        } else if key.may_be_a_command() {
             self.command(key, text);
         }
     }
 
     /// The value of an argument that chooses what is done.
-    fn choice(&mut self, key: &str, text: &str, schema: Option<&Schema>) {
-        // Of a command line only the first words choose.
-        let head = &text[..text.floor_char_boundary(200)];
-        let line = keys::may_be_a_command(key);
+    fn choice(&mut self, key: &Key<'_>, text: &str, schema: Option<&Schema>) {
+        let head = words::start(text, HEAD);
+        let line = key.may_be_a_command();
         match keys::chosen(key, head) {
             Some((Category::Read, _)) => {
                 let listed = schema.is_some_and(|schema| {
-                    schema.reads.iter().any(|(name, value)| name == key && value == text)
+                    schema.reads.iter().any(|(name, value)| name == key.name && value == text)
                 });
                 match listed {
-                    true => self.looks = Some(key.to_owned()),
+                    true => self.looks = Some(key.name.to_owned()),
                     false => self.doubt = true,
                 }
             }
             Some((category, risk)) => {
-                let found = format!("{} chooses {}", quoted(key), words_of_choice(head));
+                let found = format!("{} chooses {}", quoted(key.name), words_of_choice(head));
                 self.worse(finding(category, risk, found));
             }
             None => self.doubt = true,
@@ -149,15 +151,15 @@ impl Arguments {
     }
 
     /// A command line: it runs something, and may destroy.
-    fn command(&mut self, key: &str, text: &str) {
+    fn command(&mut self, key: &Key<'_>, text: &str) {
         if text.trim().is_empty() {
             return;
         }
         if let Some((category, risk, word)) = command::destroys(text) {
-            let found = format!("{} has {}", quoted(key), quoted(&word));
+            let found = format!("{} has {}", quoted(key.name), quoted(&word));
             self.worse(finding(category, risk, found));
-        } else if !keys::is_of_a_store(&text[..text.floor_char_boundary(200)]) {
-            let found = format!("{} is run", quoted(key));
+        } else if !keys::is_of_a_store(words::start(text, HEAD)) {
+            let found = format!("{} is run", quoted(key.name));
             self.worse(finding(Category::Execute, Risk::High, found));
         }
     }
@@ -184,7 +186,7 @@ impl Arguments {
 }
 
 /// `list`, and not `list; rm x`.
-fn is_one_word_that_looks(key: &str, text: &str) -> bool {
+fn is_one_word_that_looks(key: &Key<'_>, text: &str) -> bool {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     plain && matches!(keys::chosen(key, text), Some((Category::Read, _)))
 }
@@ -192,7 +194,7 @@ fn is_one_word_that_looks(key: &str, text: &str) -> bool {
 /// The words of ours that a choice has: never the value itself.
 fn words_of_choice(text: &str) -> String {
     let words = words::of(text);
-    let known = |word: &&String| keys::chosen("command", word).is_some();
+    let known = |word: &&String| keys::chosen(&Key::of("command"), word).is_some();
     let known: Vec<&str> = words.iter().take(3).filter(known).map(String::as_str).collect();
     quoted(&known.join(" "))
 }

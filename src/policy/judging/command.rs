@@ -17,8 +17,7 @@ const ALL_OF_IT: &str = "mkfs wipefs shred dd fdisk flushall";
 
 /// What a command destroys, if it does: the word, and how bad it is.
 pub fn destroys(text: &str) -> Option<(Category, Risk, String)> {
-    let end = text.floor_char_boundary(LONGEST);
-    let text = text[..end].to_ascii_lowercase();
+    let text = super::words::start(text, LONGEST).to_ascii_lowercase();
     // What quotes and backslashes hide is said all the same: r\m, "rm", $'rm'.
     let plain: String = text.chars().filter(|c| !"\\'\"`$".contains(*c)).collect();
     let words = || plain.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));

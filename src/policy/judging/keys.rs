@@ -4,55 +4,70 @@ use super::lexicon::{self, When};
 use super::words;
 use crate::call::model::{Category, Risk};
 
-/// Whether an argument chooses what is done: `action`, `operation`, `command`.
-pub fn chooses(key: &str) -> bool {
-    let last = words::of(key).pop().unwrap_or_default();
-    matches!(
-        last.as_str(),
-        "action"
-            | "actions"
-            | "operation"
-            | "operations"
-            | "op"
-            | "ops"
-            | "method"
-            | "verb"
-            | "command"
-            | "commands"
-            | "cmd"
-            | "subcommand"
-            | "mode"
-    )
+/// The name of an argument. What it means its last word says: `sql`, `raw_sql`.
+pub struct Key<'a> {
+    /// As it is written.
+    pub name: &'a str,
+    last: String,
 }
 
-/// Whether an argument may be a whole command line.
-pub fn may_be_a_command(key: &str) -> bool {
-    let last = words::of(key).pop().unwrap_or_default();
-    matches!(last.as_str(), "command" | "commands" | "cmd" | "shell" | "script" | "bash")
-}
+impl<'a> Key<'a> {
+    /// Of an argument of this name.
+    pub fn of(name: &'a str) -> Key<'a> {
+        Key { name, last: words::of(words::start(name, words::LONGEST)).pop().unwrap_or_default() }
+    }
 
-/// Whether an argument is a statement of a query language.
-pub fn is_a_statement(key: &str) -> bool {
-    let last = words::of(key).pop().unwrap_or_default();
-    matches!(
-        last.as_str(),
-        "sql" | "query" | "queries" | "statement" | "statements" | "q" | "cypher"
-    )
-}
+    /// Whether it chooses what is done: `action`, `operation`, `command`.
+    pub fn chooses(&self) -> bool {
+        matches!(
+            self.last.as_str(),
+            "action"
+                | "actions"
+                | "operation"
+                | "operations"
+                | "op"
+                | "ops"
+                | "method"
+                | "verb"
+                | "command"
+                | "commands"
+                | "cmd"
+                | "subcommand"
+                | "mode"
+        )
+    }
 
-/// Whether a parameter takes code, by its name alone. `command` and `code` are too
-/// often something else; what they are in a call, the call shows.
-pub fn takes_code(key: &str) -> bool {
-    let last = words::of(key).pop().unwrap_or_default();
-    matches!(last.as_str(), "sql" | "shell" | "script" | "bash" | "javascript" | "python")
+    /// Whether it may be a whole command line.
+    pub fn may_be_a_command(&self) -> bool {
+        matches!(self.last.as_str(), "command" | "commands" | "cmd" | "shell" | "script" | "bash")
+    }
+
+    /// Whether it is a statement of a query language.
+    pub fn is_a_statement(&self) -> bool {
+        matches!(
+            self.last.as_str(),
+            "sql" | "query" | "queries" | "statement" | "statements" | "q" | "cypher"
+        )
+    }
+
+    /// Whether it is SQL, and certainly no text to search for.
+    pub fn is_sql(&self) -> bool {
+        self.last == "sql"
+    }
+
+    /// Whether it takes code, by its name alone. `command` and `code` are too often
+    /// something else; what they are in a call, the call shows.
+    pub fn takes_code(&self) -> bool {
+        matches!(self.last.as_str(), "sql" | "shell" | "script" | "bash" | "javascript" | "python")
+    }
 }
 
 /// What a value says that chooses what is done: that it looks, or what it does.
 /// `None`: it cannot be told.
-pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
+pub fn chosen(key: &Key<'_>, value: &str) -> Option<(Category, Risk)> {
     let words = words::of(value);
     let first = words.first()?;
-    if key.eq_ignore_ascii_case("mode") {
+    if key.name.eq_ignore_ascii_case("mode") {
         return match first.as_str() {
             "r" | "rb" | "read" | "readonly" => Some((Category::Read, Risk::Low)),
             "w" | "wb" | "a" | "ab" | "x" | "rw" | "write" | "append" => {
@@ -66,7 +81,7 @@ pub fn chosen(key: &str, value: &str) -> Option<(Category, Risk)> {
         return Some((Category::Read, Risk::Low));
     }
     // A key-value store's, which has words of its own.
-    let commands = may_be_a_command(key);
+    let commands = key.may_be_a_command();
     let mut found: Option<(Category, Risk)> = None;
     for (at, word) in words.iter().take(3).enumerate() {
         let said = store_command(word).filter(|_| commands).or_else(|| {

@@ -7,7 +7,8 @@
 //! Promises: looks at [`MOST`] parameters on two levels, and at [`MOST`] values of
 //! each enumeration.
 
-use super::{Evidence, Finding, Source, keys};
+use super::keys::{self, Key};
+use super::{Evidence, Finding, Source};
 use crate::call::json::Json;
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
@@ -47,17 +48,18 @@ impl Schema {
     }
 
     fn parameter(&mut self, name: &str, property: &Json) {
-        if keys::takes_code(name) {
+        let key = Key::of(name);
+        if key.takes_code() {
             let found = format!("parameter {}", quoted(name));
             self.worse(finding(Category::Execute, Risk::High, found));
         }
-        if !keys::chooses(name) {
+        if !key.chooses() {
             return;
         }
         let values = property.get("enum").and_then(Json::as_array).unwrap_or_default();
         let constant = property.get("const");
         for value in values.iter().chain(constant).take(MOST).filter_map(Json::as_str) {
-            match keys::chosen(name, value) {
+            match keys::chosen(&key, value) {
                 Some((Category::Read, _)) => self.reads.push((name.to_owned(), value.to_owned())),
                 Some((category, risk)) => {
                     let found = format!("{} may be {}", quoted(name), quoted(value));

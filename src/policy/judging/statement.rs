@@ -13,6 +13,9 @@ use crate::call::model::{Category, Risk};
 /// The longest statement that is read. Agents write some hundred bytes.
 const LONGEST: usize = 16 * 1024;
 
+/// How much of a mutation is looked through for what it does.
+const FIELDS: usize = 2048;
+
 /// Words with which statements that only look begin.
 const READS: &[&str] = &["SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "VALUES"];
 
@@ -235,7 +238,7 @@ fn mutation(text: &str) -> Option<Does> {
             && after.is_some_and(|c| c.is_whitespace() || c == '{' || c == '(')
             && text[*at..].contains('{')
     })?;
-    let fields = super::words::of(&text[found.0..][..text[found.0..].len().min(2048)].to_owned());
+    let fields = super::words::of(super::words::start(&text[found.0..], FIELDS));
     let destroys = fields.iter().any(|word| {
         let verb = super::lexicon::verb_as_it_stands(word);
         verb.is_some_and(|verb| verb.category == Category::Destructive)

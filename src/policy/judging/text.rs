@@ -11,7 +11,7 @@
 //! Promises: looks at the first [`LONGEST`] bytes.
 
 use super::lexicon::{self, Verb, When};
-use super::{Evidence, Finding, Source};
+use super::{Evidence, Finding, Source, words};
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
 
@@ -66,11 +66,7 @@ pub struct Text {
 impl Text {
     /// Of a description.
     pub fn of(description: &str) -> Text {
-        let mut end = description.len().min(LONGEST);
-        while !description.is_char_boundary(end) {
-            end -= 1;
-        }
-        let text = description[..end].to_ascii_lowercase();
+        let text = words::start(description, LONGEST).to_ascii_lowercase();
         let mut said = Text::default();
         let mut worst: Option<(Verb, String)> = None;
         let sentences = text.split(['.', '\n', '!', ';', ':']);

@@ -30,6 +30,15 @@ pub fn parts(name: &str) -> impl Iterator<Item = String> {
     parts.map(str::to_ascii_lowercase)
 }
 
+/// The start of a text, at most `longest` bytes of it.
+pub fn start(text: &str, longest: usize) -> &str {
+    let mut end = text.len().min(longest);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 fn split_by_case(part: &str, words: &mut Vec<String>) {
     let letters = part.as_bytes();
     let mut begin = 0;

@@ -144,6 +144,12 @@ impl Rules {
         numbers.into_iter().filter_map(|number| self.rules.get(number))
     }
 
+    /// Whether a rule is about any tool of this server.
+    pub fn are_about(&self, server: &str) -> bool {
+        let sought = self.index.sought(server, "");
+        self.rules.iter().any(|rule| rule.servers.have(server, || sought.server_globs()))
+    }
+
     /// Whether a rule is about this tool of this server.
     pub fn is_about(&self, rule: &Rule, server: &str, tool: &str) -> bool {
         rule.is_about(&self.index.sought(server, tool))

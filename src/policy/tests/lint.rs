@@ -107,7 +107,7 @@ fn what_else_was_near_says_why_it_did_not_decide() {
     assert_eq!(
         near,
         [
-            "rules[0] \"counts\" (line 3) rate_limit: counts this call, and has room".to_owned(),
+            "rules[0] \"counts\" (line 3) rate_limit: limits, and has room".to_owned(),
             "rules[1] (line 4) deny: its condition does not hold (args.n = 2)".to_owned(),
             "rules[2] (line 5) allow: its condition cannot be evaluated: there is no `args.missing` (args.missing = not there)".to_owned(),
             format!("rules[3] (line 6) allow: is for risk low, and this is {risk}"),

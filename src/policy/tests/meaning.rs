@@ -37,9 +37,9 @@ fn the_example_means_what_it_says() {
     assert_eq!(says(asked("amazon-mq", "create_user")), hidden);
     assert!(policy.hides("amazon-mq", "create_user", None));
     assert!(!policy.hides("valkey", "create_user", None));
-    // Each takes of the first limit; an order of its own too, if it is time.
+    // Each takes of the first limit; a deployment of its own too, if it is time.
     let takes = |call: Asked<'_>| call.of(&policy).takes.len();
-    assert_eq!((takes(asked("other", "x")), takes(asked("other", "place_order"))), (1, 1));
+    assert_eq!((takes(asked("other", "x")), takes(asked("other", "deploy_preview"))), (1, 1));
     assert_eq!(takes(deletes()), 0);
     assert_eq!((policy.servers(), policy.rules()), (1, 6));
 }
@@ -71,6 +71,15 @@ fn every_name_of_a_rule_must_match_and_what_is_left_out_matches_all() {
     ] {
         assert_eq!(judged(text, server, tool) == HELD, held, "{server} {tool}");
     }
+}
+
+#[test]
+fn a_tool_that_an_intercept_file_does_not_list_is_denied_in_its_words() {
+    let text = "version: \"1\"\ndefault: deny\ntools:\n  x:\n";
+    let ruling = asked("s", "y").of(&policy(text));
+    assert_eq!(ruling.action, denied("Tool \"y\" is not permitted by policy"));
+    assert_eq!(ruling.rule, "default (line 2)");
+    assert_eq!(judged(text, "s", "x"), Action::Allow);
 }
 
 #[test]

@@ -34,14 +34,14 @@ fn the_eleventh_call_of_a_minute_is_refused_and_it_recovers_by_itself() {
 
 #[test]
 fn what_is_not_as_expected_is_told() {
-    let calls = "  - {server: s, tool: x, expect: allow, rule: other, category: read, risk: low, reason: y}\n";
+    let calls = "  - {server: s, tool: x, expect: allow, rule: other, category: read, risk: low, reason: z}\n";
     let differs = run("rules:\n  - {tool: x, action: deny, reason: No.}\n", calls);
     assert_eq!(
         differs[..3],
         [
             "verdict: expected allow, found deny",
             "rule: expected other, found rules[0] (line 2)",
-            "reason: expected y, found No."
+            "reason: expected z, found No."
         ]
     );
     assert!(differs[3].starts_with("category: expected read, found"), "{differs:?}");
@@ -61,10 +61,11 @@ fn mistakes_in_a_table_are_told_with_their_places() {
     let error = Table::read(wrong.as_bytes()).expect_err("wrong").to_string();
     for said in [
         "1:1: the table has no `policy`",
-        "2:35: `expect` is no verdict: \"hold\"",
-        "3:6: this call has no `expect`",
+        "2:34: `expect` is no verdict: \"hold\"",
+        "3:5: this call has no `expect`",
         "3:17: unknown key `expct` in a call\n  did you mean `expect`?",
-        "4:58: `yes` may be taken for true or false",
+        "4:44: `at` is no time: \"today\"",
+        "4:61: `yes` may be taken for true or false",
     ] {
         assert!(error.contains(said), "{said}: {error}");
     }

@@ -96,6 +96,11 @@ impl Intercept {
         self.tools.contains_key(tool)
     }
 
+    /// How many tools the document lists.
+    pub fn tools(&self) -> usize {
+        self.tools.len()
+    }
+
     /// Whether the document hides any tool.
     pub fn hides_any(&self) -> bool {
         !self.hidden.is_empty()

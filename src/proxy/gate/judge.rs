@@ -17,6 +17,7 @@ use crate::proxy::upstream::Upstream;
 
 /// What happens to a call.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the largest is what nearly all calls are")]
 pub enum Judged {
     /// It goes on, as it came.
     Forward(Passed),

@@ -175,11 +175,12 @@ impl One {
             Ok(policy) => {
                 now.policy = Arc::new(trusting(policy, &self.trusted));
                 let revision = now.policy.revision();
-                tracing::info!(file = printable(path), revision, "the policy was read again");
+                // Who heard of a mistake wants to hear that it is mended.
+                tracing::warn!(file = printable(path), revision, "the policy was read again");
             }
             Err(error) => {
                 let revision = now.policy.revision();
-                tracing::error!(revision, "{error}; the policy before stays in force");
+                tracing::error!(revision, "the policy before stays in force: {error}");
             }
         }
         Look::Settled(now.policy.clone())
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(file.revision().await, first);
         fs::remove_dir(&file.path).expect("removed");
         file.write(ALLOWS);
-        fs::set_permissions(&file.path, fs::Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o0)).expect("closed");
         // (Root reads it all the same.)
         let closed = fs::read(&file.path).is_err();
         assert_eq!(file.revision().await == first, closed);

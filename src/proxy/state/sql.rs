@@ -89,7 +89,7 @@ pub(super) fn open(file: &Path, clocks: &Clocks) -> std::result::Result<Connecti
     let mut conn = Connection::open_with_flags(file, flags)?;
     wait_for_others(&mut conn)?;
     // Before anything is changed: it may be another program's.
-    version(&conn)?;
+    look(&conn)?;
     write_ahead(&conn)?;
     // What was committed survives the end of the process, however it ends. After a
     // power cut the last moments may be missing; to flush each call to the disk
@@ -112,16 +112,18 @@ pub(super) fn open(file: &Path, clocks: &Clocks) -> std::result::Result<Connecti
     Ok(conn)
 }
 
-/// Waits for other processes' transactions in small steps: they take some ten
-/// microseconds each, and SQLite's own steps grow to 100 ms.
+/// How often a process that waits for others looks again. Their transactions take
+/// some ten microseconds each, and SQLite's own steps grow to 100 ms. All steps are
+/// alike: with growing ones, who has waited longest would come last.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
+
 fn wait_for_others(conn: &mut Connection) -> Result<()> {
     let mut since = Instant::now();
     conn.busy_handler(Some(move |times| {
         if times == 0 {
             since = Instant::now();
         }
-        let step = if times < 50 { 100 } else { 1000 };
-        std::thread::sleep(Duration::from_micros(step));
+        std::thread::sleep(LOOK_AGAIN);
         since.elapsed() < LOCKED_FOR
     }))
 }
@@ -153,7 +155,13 @@ fn pragma(conn: &Connection, name: &str) -> Result<i64> {
     conn.pragma_query_value(None, name, |row| row.get(0))
 }
 
-/// The file's version, if it is ours; 0: it is empty.
+/// The file's version, as of one moment: another process may be making it just now.
+pub(super) fn look(conn: &Connection) -> std::result::Result<i64, Why> {
+    let _one_moment = read(conn)?;
+    version(conn)
+}
+
+/// The file's version, if it is ours; 0: it is empty. Within a transaction.
 fn version(conn: &Connection) -> std::result::Result<i64, Why> {
     let application = pragma(conn, "application_id")?;
     let found = pragma(conn, "user_version")?;

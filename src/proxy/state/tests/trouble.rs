@@ -242,3 +242,23 @@ async fn somebody_who_reads_without_an_end_does_not_let_the_log_grow_without_one
     assert!(passes(&state, &machine, sliding("b", 1, HOUR)).await);
     assert!(!passes(&state, &machine, sliding("a", 1, HOUR)).await);
 }
+
+/// A file that another process was just making was once taken for another program's.
+#[test]
+fn a_file_that_is_being_made_is_empty_or_ours_at_each_moment() {
+    for _ in 0..30 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(FILE);
+        fs::write(&path, "").expect("an empty file");
+        let looking = || {
+            let conn = Connection::open(&path).expect("opened");
+            conn.busy_timeout(SECOND).expect("patient");
+            while sql::look(&conn).expect("empty or ours") == 0 {}
+        };
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(looking);
+            State::open(folder.path()).expect("made");
+            looking.join().expect("never another program's");
+        });
+    }
+}
