@@ -112,7 +112,8 @@ def respond(message):
         version = params["protocolVersion"]
         return say(id=id, result={"protocolVersion": version, "capabilities": capabilities, "serverInfo": info})
     if method == "tools/list":
-        names = ["pid", "seen", "heard", "wait", "write", "ask"]
+        names = ["pid", "seen", "heard", "wait", "write", "ask", "release", "progress", "news", "stderr"]
+        names += ["stdout", "long", "crash", "deaf"]
         tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
         key = {"key": {"type": "string", "x-mcp-header": "Key"}}
         tools.append({"name": "say", "inputSchema": {"type": "object", "properties": key}})

@@ -555,7 +555,7 @@ def test_what_is_under_way_at_a_server_that_does_not_read_is_bounded(start):
     pid = int(text(session.call("pid")))
     os.kill(pid, signal.SIGSTOP)
     try:
-        calls = [session.call("write", {"x": "x" * 900_000}, id=id) for id in range(4)]
+        calls = [session.call("pid", {"x": "x" * 900_000}, id=id) for id in range(4)]
         refused = session.call("pid", {"x": "x" * 900_000})
         assert refused.status == 429 and refused.header("Retry-After")
         for call in calls:

@@ -22,8 +22,8 @@ pub const MOST_PLACES: u32 = 1_000_000;
 /// How many places one limit can have. A policy can say no larger `max`.
 const MOST_PLACES_OF_ONE: u32 = 10_000;
 
-/// How many limits, and counters of each window, are taken away with each new one if
-/// they have run out: more than come, so they never pile up.
+/// How many limits are taken away with each new one if they have run out: more than
+/// come, so they never pile up. (Counters are as many as the policy names.)
 const PRUNED: u32 = 4;
 
 /// The same where there is no room: it is worth a call's wait of some milliseconds.
@@ -330,7 +330,10 @@ impl Taking<'_> {
 
     fn prune(&mut self, most: u32) -> Result<(), Why> {
         sql::prune_limits(self.conn, self.now, most)?;
-        for window in [Window::Minute, Window::Hour, Window::Day] {
+        // Counters only where there is no room: a clock that is put back to their window
+        // finds them as they were.
+        let full = most == PRUNED_WHEN_FULL;
+        for window in [Window::Minute, Window::Hour, Window::Day].into_iter().filter(|_| full) {
             let until = self.now.saturating_sub(nanos(length(window)));
             let present = calendar(window, self.wall);
             sql::prune_counters(self.conn, window, (until, present), most)?;
