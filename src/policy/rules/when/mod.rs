@@ -2,8 +2,7 @@
 //!
 //! The text is parsed by the `cel` crate and evaluated here, directly on the
 //! arguments as they were sent. The crate's own evaluator knows no limit and cannot
-//! be stopped; ours pays for every step out of a budget (see [`evaluate`]), and a
-//! test compares the two.
+//! be stopped; ours pays for every step out of a budget (see [`evaluate`]).
 //!
 //! Promises: what does not make sense is refused when the policy is read, with names
 //! and functions that do not exist; an evaluation ends within some milliseconds,
