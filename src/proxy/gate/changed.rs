@@ -33,7 +33,7 @@ impl Gate {
         self.state.is_pinned(&server.name, tool, &definition.hash)
     }
 
-    /// Says so if a server does not list a tool that it listed before, or lists others.
+    /// Says so if a server does not list a tool that it listed before.
     ///
     /// # Errors
     /// As for [`Gate::changed`].
@@ -44,15 +44,10 @@ impl Gate {
     ) -> Result<Option<Changed>, String> {
         let pinned = self.state.has_pin(&server.name, tool).await;
         let pinned = pinned.map_err(|error| error.to_string())?;
-        if !pinned && !server.definitions.lack(tool) {
-            // One that lists no tools says nothing by it.
-            return Ok(None);
-        }
-        let said = match pinned {
-            true => "The server does not say any more what this tool is.",
-            false => "The server does not list this tool.",
-        };
-        Ok(Some(Changed { said: said.to_owned() }))
+        // A name that was never listed may be one that an agent made up: the server says
+        // so itself, and nobody is to be asked for it.
+        let said = "The server does not say any more what this tool is.";
+        Ok(pinned.then(|| Changed { said: said.to_owned() }))
     }
 
     /// Says so if nobody accepted that a tool is defined as it is now.

@@ -89,9 +89,6 @@ const LACKING_FOR: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Definitions {
     tools: Mutex<HashMap<String, Definition>>,
-    /// Whether that is a whole list, as far as is known: what it lacks, the server
-    /// does not list.
-    whole: Mutex<bool>,
     /// When the server was last asked, on [`boot`]'s clock.
     asked: Mutex<Option<Duration>>,
     /// Held by the call that asks because nothing is known yet.
@@ -118,11 +115,6 @@ impl Definitions {
         self.known(&call.tool)
     }
 
-    /// Whether the server listed its tools, and not this one.
-    pub fn lack(&self, tool: &str) -> bool {
-        *locked(&self.whole) && !locked(&self.tools).contains_key(tool)
-    }
-
     /// What is known of this tool, without asking anybody.
     pub fn known(&self, tool: &str) -> Option<Definition> {
         locked(&self.tools).get(tool).cloned()
@@ -143,7 +135,6 @@ impl Definitions {
     /// The server says that its tools are others now: what was seen is forgotten.
     pub fn forget(&self) {
         locked(&self.tools).clear();
-        *locked(&self.whole) = false;
         *locked(&self.asked) = None;
     }
 
@@ -211,7 +202,6 @@ impl Definitions {
         let now = found.get(&call.tool).cloned();
         within_bounds(&mut found);
         *locked(&self.tools) = found;
-        *locked(&self.whole) = true;
         Ok(now)
     }
 }
