@@ -29,6 +29,8 @@ pub const REASONS: &[&str] = &[
     "DIGEST_MISMATCH",
     "NOT_PENDING",
     "ALREADY_DECIDED",
+    "LINK_USED",
+    "SIGN_IN_NEEDED",
     "NOT_APPROVED",
     "ALREADY_GRANTED",
     "USED",
