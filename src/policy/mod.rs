@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! yaml, values, problem    the document's tree, what its values may be, what is wrong
-//! patterns                 globs over names
+//! patterns, cover          globs over names, and which matches all that another does
 //! document                 the keys at the top
 //! servers                  facts about servers and their tools
 //! tools                    PolicyLayer Intercept's side: all its rules must pass
@@ -25,6 +25,7 @@
 
 mod annotations;
 mod call;
+mod cover;
 mod document;
 mod explain;
 pub mod judging;
@@ -55,9 +56,8 @@ pub use call::{
     Window,
 };
 pub use explain::{Explanation, Near};
-pub use lint::Warning;
 pub use memory::Memory;
-pub use problem::{Place, PolicyError, Problem};
+pub use problem::{Place, PolicyError, Problem, Warning};
 pub use table::{Expected, Outcome, Table};
 pub use yaml::LONGEST;
 
@@ -90,6 +90,8 @@ pub struct Policy {
     rules: Rules,
     /// Servers that the proxy's configuration marks as trusted.
     trusted: BTreeSet<String>,
+    /// What was found while it was read that is probably not meant.
+    doubts: Vec<Warning>,
 }
 
 /// Short: ten thousand rules have no place in a log.

@@ -100,7 +100,7 @@ impl Reading {
         let action = self.action(&map, problems);
         let rule = Rule {
             label,
-            line: node.place.line,
+            place: node.place,
             name,
             servers: match servers {
                 Some(entry) => self.servers.names(&entry, problems),
@@ -164,7 +164,7 @@ impl Reading {
                 )
             )),
         };
-        if let Some(first) = self.limits.insert(limit.id.clone(), rule.line) {
+        if let Some(first) = self.limits.insert(limit.id.clone(), rule.place.line) {
             let message = format!(
                 "this rule would count together with the one in line {first}: they have the same {}",
                 if rule.name.is_some() { "name" } else { "matches and window" }

@@ -15,6 +15,7 @@ use super::rule::{Kind, Rule};
 use super::{EVERY, Intercept, Listed};
 use crate::call::safe_text::{SafeText, is_hidden};
 use crate::config::names::{meant, shortened};
+use crate::policy::patterns::{is_exact, like_a_regex};
 use crate::policy::problem::{Place, Problems};
 use crate::policy::values::{Map, either, part, span, unambiguous};
 use crate::policy::yaml::{Entry, Node, Scalar, Value};
@@ -96,11 +97,26 @@ fn hide(node: &Node, intercept: &mut Intercept, problems: &mut Problems) {
     if !unambiguous(scalar, node.place, problems) {
         return;
     }
+    if scalar.text != EVERY && is_like_a_pattern(&scalar.text) {
+        let shown = shortened(&scalar.text);
+        let message = format!(
+            "`hide` knows exact names and \"*\" alone, so \"{shown}\" hides only a tool of just this name"
+        );
+        let remedy = format!(
+            "name each tool, or write a rule under `rules`: - {{tool: \"{shown}\", action: hide}}"
+        );
+        problems.doubt(node.place, message, remedy);
+    }
     if let Some(first) = intercept.hidden.insert(scalar.text.clone(), node.place.line) {
         let shown = shortened(&scalar.text);
         let message = format!("hide has a duplicate entry \"{shown}\": first in line {first}");
         problems.add(node.place, message, "take one of the two away");
     }
+}
+
+/// Whether a name was probably meant for more than one tool.
+fn is_like_a_pattern(name: &str) -> bool {
+    !is_exact(name) || like_a_regex(name).is_some()
 }
 
 fn tools(
@@ -120,6 +136,15 @@ fn tools(
             let message = "`_global` is the scope of the counters of \"*\", and no tool";
             problems.add(entry.place, message, "write rules for every tool under \"*\"");
             continue;
+        }
+        if tool != EVERY && is_like_a_pattern(tool) {
+            let shown = shortened(tool);
+            let message = format!(
+                "`tools` knows exact names and \"*\" alone, so \"{shown}\" is only for a tool of just this name"
+            );
+            let remedy = "name each tool, write under \"*\" what is for all, or a rule under \
+                          `rules`, where `tool` may be a pattern";
+            problems.doubt(entry.place, message, remedy);
         }
         drafts.push((entry, rules(entry, &mut declared, problems)));
     }

@@ -95,6 +95,27 @@ const VARIABLES: [(&str, &str, Variable); 13] = [
     ("time", "weekday", Variable::Weekday),
 ];
 
+impl Variable {
+    /// As a condition names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variable::Server => "call.server",
+            Variable::Tool => "call.tool",
+            Variable::Category => "call.category",
+            Variable::Risk => "call.risk",
+            Variable::Client => "client.name",
+            Variable::Agent => "agent.name",
+            Variable::AgentVersion => "agent.version",
+            Variable::Session => "session.id",
+            Variable::User => "user.name",
+            Variable::Now => "time.now",
+            Variable::Hour => "time.hour",
+            Variable::Minute => "time.minute",
+            Variable::Weekday => "time.weekday",
+        }
+    }
+}
+
 /// The names at the beginning of a variable.
 const ROOTS: [&str; 7] = ["args", "call", "client", "agent", "session", "user", "time"];
 
@@ -448,7 +469,8 @@ impl Tree {
         }
     }
 
-    fn path(&self) -> Option<Vec<String>> {
+    /// The path below `args` that it is; empty for all of them.
+    pub fn path(&self) -> Option<Vec<String>> {
         match self {
             Tree::Arguments => Some(Vec::new()),
             Tree::Select(operand, field) | Tree::Has(operand, field) => {
@@ -460,7 +482,8 @@ impl Tree {
         }
     }
 
-    fn below(&self) -> Vec<&Tree> {
+    /// The parts that it is made of.
+    pub fn below(&self) -> Vec<&Tree> {
         match self {
             Tree::List(trees) | Tree::Call(_, trees) => trees.iter().collect(),
             Tree::Select(tree, _)

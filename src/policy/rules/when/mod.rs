@@ -11,6 +11,7 @@
 
 mod compile;
 mod cost;
+mod doubt;
 mod evaluate;
 mod functions;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use chrono_tz::Tz;
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
 use crate::policy::Call;
-use crate::policy::problem::Problems;
+use crate::policy::problem::{Place, Problems, Warning};
 use crate::policy::values::text;
 use crate::policy::yaml::Entry;
 use compile::Tree;
@@ -31,6 +32,7 @@ use compile::Tree;
 #[derive(Debug, Clone)]
 pub struct When {
     source: String,
+    place: Place,
     tree: Tree,
 }
 
@@ -63,7 +65,7 @@ impl When {
     pub fn read(entry: &Entry, problems: &mut Problems) -> Option<When> {
         let source = text(entry, HOW, problems)?;
         match compile::compile(source) {
-            Ok(tree) => Some(When { source: source.to_owned(), tree }),
+            Ok(tree) => Some(When { source: source.to_owned(), place: entry.node.place, tree }),
             Err(fault) => {
                 problems.add(entry.node.place, format!("`when` {}", fault.message), fault.remedy);
                 None
@@ -77,6 +79,15 @@ impl When {
     /// It cannot be evaluated.
     pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Failed> {
         evaluate::evaluate(&self.tree, facts)
+    }
+
+    /// What of it says the same of every call, or is compared with what it never is.
+    pub fn doubts(&self) -> impl Iterator<Item = Warning> {
+        doubt::doubts(&self.tree).into_iter().map(|fault| Warning {
+            place: Some(self.place),
+            message: format!("`when` {}", fault.message),
+            remedy: fault.remedy,
+        })
     }
 
     /// As it is written.
