@@ -205,7 +205,8 @@ fn expected(number: usize, node: &Node, problems: &mut Problems) -> Option<Expec
         None => Some(Json::Object(Vec::new())),
     };
     let trusted = map.get("trusted").and_then(|entry| switch(entry, problems)).unwrap_or_default();
-    let after = map.get("after").and_then(|entry| whole(entry, 0, 10 * 366 * 86_400, problems));
+    let after =
+        map.get("after").and_then(|entry| whole(entry, 0, 10 * 366 * 86_400, None, problems));
     let definition = definition(&map, tool.as_deref().unwrap_or_default(), problems);
     let at = match (given(at), map.get("at")) {
         (Some(text), Some(entry)) => Some(time(&text, entry, problems)?),
@@ -275,7 +276,7 @@ fn json(node: &Node, problems: &mut Problems) -> Option<Json> {
             let members: Vec<_> = entries.iter().map(|entry| member(entry, problems)).collect();
             Json::Object(members.into_iter().collect::<Option<_>>()?)
         }
-        Value::Scalar(Scalar { text, plain: false }) => Json::String(text.clone()),
+        Value::Scalar(Scalar { text, plain: false, .. }) => Json::String(text.clone()),
         Value::Scalar(scalar) => match scalar.text.as_str() {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),

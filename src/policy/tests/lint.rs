@@ -150,6 +150,18 @@ fn a_regular_expression_where_a_glob_is_meant_is_warned_of() {
 }
 
 #[test]
+fn a_text_that_ends_at_a_comment_is_warned_of() {
+    let ours = "rules:\n  - tool: a\n    action: deny\n    reason: Ask #platform\n";
+    warns(ours, "4:13", "`reason` ends before \"#platform\"", "reason: \"Ask #platform\"");
+    let theirs = "version: \"1\"\ndefault: deny\ntools:\n  a:\n    rules:\n      - name: r\n        action: deny\n        on_deny: Ask #ops\n";
+    warns(theirs, "8:18", "`on_deny` ends before \"#ops\"", "\"Ask #ops\"");
+    for reason in ["Ask us # every time", "\"Ask #ops\"", "'Ask' #ops", "Ask#ops"] {
+        let text = format!("rules:\n  - tool: a\n    action: deny\n    reason: {reason}\n");
+        assert_eq!(policy(&text).warnings(), [], "{reason}");
+    }
+}
+
+#[test]
 fn a_condition_that_says_the_same_of_every_call_is_warned_of() {
     let rule = |when: &str| format!("rules:\n  - tool: a\n    when: '{when}'\n    action: allow\n");
     let monday = rule("time.weekday == \"monday\"");

@@ -7,6 +7,7 @@ use cel::parser::PrattParser;
 
 use super::cost::Pattern;
 use super::functions::Function;
+use super::remedy::{HOW, remedy};
 use crate::config::names::{meant, shortened};
 use crate::policy::values::either;
 
@@ -176,7 +177,7 @@ fn not_cel(source: &str, errors: &cel::ParseErrors) -> Fault {
     // Those without a place say that there were others.
     let placed = errors.errors.iter().find(|error| error.pos.0 > 0);
     let Some(error) = placed.or(errors.errors.first()) else {
-        return Fault { message: "is no CEL".to_owned(), remedy: HOW.to_owned() };
+        return Fault { message: "is no CEL".to_owned(), remedy: remedy(source) };
     };
     let (line, column) = error.pos;
     let at = match (line, source.trim_end().contains('\n')) {
@@ -185,10 +186,8 @@ fn not_cel(source: &str, errors: &cel::ParseErrors) -> Fault {
         (_, true) => format!(" in its line {line}, character {column}"),
     };
     let why = error.msg.trim_start_matches("Syntax error: ").replace("<EOF>", "the end");
-    Fault { message: format!("is no CEL{at}: {}", shortened(&why)), remedy: HOW.to_owned() }
+    Fault { message: format!("is no CEL{at}: {}", shortened(&why)), remedy: remedy(source) }
 }
-
-const HOW: &str = "conditions look like: args.amount > 100 && call.tool.startsWith(\"pay_\")";
 
 /// Whether an expression has more levels. Looks no deeper than it must.
 fn deeper_than(levels: usize, expr: &IdedExpr) -> bool {
@@ -429,7 +428,14 @@ fn literal(value: &LiteralValue) -> Result<Tree, Fault> {
 }
 
 fn unknown(name: &str) -> Fault {
+    let other = match name {
+        "True" | "TRUE" => Some("true"),
+        "False" | "FALSE" => Some("false"),
+        "None" | "nil" | "NULL" | "undefined" => Some("null"),
+        _ => None,
+    };
     let remedy = match meant(name, ROOTS) {
+        _ if other.is_some() => format!("write {}", other.unwrap_or_default()),
         Some(word) => format!("did you mean `{word}`?"),
         None => format!(
             "known are {}; text goes in double quotes, and arguments begin with args.",

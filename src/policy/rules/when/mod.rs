@@ -14,6 +14,7 @@ mod cost;
 mod doubt;
 mod evaluate;
 mod functions;
+mod remedy;
 #[cfg(test)]
 mod tests;
 mod value;
