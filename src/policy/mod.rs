@@ -13,7 +13,7 @@
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
-//! explain, lint            what else was near; what is probably not meant
+//! explain, lint, unseen    what else was near; what is probably not meant; what hangs on arguments
 //! table, memory            tables of expected verdicts, and counters for them
 //! ```
 //!
@@ -40,6 +40,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod unseen;
 mod values;
 mod verdict;
 mod yaml;
@@ -61,7 +62,8 @@ pub use problem::{Place, PolicyError, Problem, Warning};
 pub use table::{Expected, Outcome, Table};
 pub use yaml::LONGEST;
 
-use rules::Rules;
+use crate::config::names::meant;
+use rules::{Does, Rules};
 use servers::Servers;
 use standing::Default;
 use tools::Intercept;
@@ -148,6 +150,20 @@ impl Policy {
         says && !self.intercept.stands()
             && !self.servers.name(server)
             && !self.rules.are_about(server)
+    }
+
+    /// Whether the document names servers, and this is none of them: said by rules or
+    /// entries that are for some servers alone.
+    pub fn names_others(&self, server: &str) -> bool {
+        let rules = || self.rules.all().iter().filter(|rule| !rule.servers.are_all());
+        let names_some = self.servers.len() > 0 || rules().next().is_some();
+        names_some && !self.servers.name(server) && !self.rules.name(server)
+    }
+
+    /// The server of the document that was probably meant.
+    pub fn server_meant(&self, wrong: &str) -> Option<&str> {
+        let rules = self.rules.all().iter().flat_map(|rule| &rule.servers.exact);
+        meant(wrong, self.servers.names().chain(rules.map(String::as_str)))
     }
 
     /// Whether what this server says of its tools may make them look better.

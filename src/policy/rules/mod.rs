@@ -146,6 +146,13 @@ impl Rules {
         self.rules.iter().any(|rule| rule.servers.have(server, || sought.server_globs()))
     }
 
+    /// Whether a rule that is for some servers alone is for this one.
+    pub fn name(&self, server: &str) -> bool {
+        let sought = self.index.sought(server, "");
+        let mut some = self.rules.iter().filter(|rule| !rule.servers.are_all());
+        some.any(|rule| rule.servers.have(server, || sought.server_globs()))
+    }
+
     /// Whether a rule is about this tool of this server.
     pub fn is_about(&self, rule: &Rule, server: &str, tool: &str) -> bool {
         rule.is_about(&self.index.sought(server, tool))
@@ -209,8 +216,8 @@ impl Rule {
             && self.servers.have(sought.server, || sought.server_globs())
     }
 
-    /// Whether a call of a tool that it is about is one that it means.
-    pub fn matches(&self, known: &Known<'_>) -> Match {
+    /// The same without its condition.
+    pub fn matches_but_for_when(&self, known: &Known<'_>) -> Match {
         let Judgement { category, risk, .. } = *known.judgement;
         if !self.categories.is_empty() && !self.categories.contains(&category) {
             return Match::No(Miss::Category(category));
@@ -218,10 +225,16 @@ impl Rule {
         if !self.risks.is_empty() && !self.risks.contains(&risk) {
             return Match::No(Miss::Risk(risk));
         }
-        let hints = self.hints_match(known);
+        self.hints_match(known)
+    }
+
+    /// Whether a call of a tool that it is about is one that it means.
+    pub fn matches(&self, known: &Known<'_>) -> Match {
+        let hints = self.matches_but_for_when(known);
         if let Match::No(_) = hints {
             return hints;
         }
+        let Judgement { category, risk, .. } = *known.judgement;
         let Some(when) = &self.when else {
             return hints;
         };

@@ -114,6 +114,11 @@ impl State {
         }
     }
 
+    /// Whether an argument says how much a call adds.
+    pub fn looks_at_arguments(&self) -> bool {
+        matches!(self.amount, Amount::From(..))
+    }
+
     pub fn take(&self, server: &str, amount: i64) -> Take {
         Take::Counter { key: self.counter.key(server), amount, limit: self.limit }
     }

@@ -464,6 +464,11 @@ impl Tree {
         }
     }
 
+    /// Whether it looks at the arguments.
+    pub fn looks_at_arguments(&self) -> bool {
+        matches!(self, Tree::Arguments) || self.below().into_iter().any(Tree::looks_at_arguments)
+    }
+
     /// Collects the paths below `args` that it looks at.
     pub fn paths(&self, found: &mut Vec<Vec<String>>) {
         if let Some(path) = self.path().filter(|path| !path.is_empty()) {

@@ -91,6 +91,11 @@ impl When {
         })
     }
 
+    /// Whether it looks at the arguments.
+    pub fn looks_at_arguments(&self) -> bool {
+        self.tree.looks_at_arguments()
+    }
+
     /// As it is written.
     pub fn source(&self) -> &str {
         &self.source
