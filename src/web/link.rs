@@ -9,21 +9,21 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use maud::{Markup, html};
+use maud::html;
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{Trouble, on_to};
 use super::form::{Form, TOKEN};
-use super::queue::sentence;
+use super::request::Viewer;
+use super::request::decide::{Decided, decide as record};
+use super::request::view::{Turn, View, render};
 use super::who::{Who, clock};
-use super::{Pages, layout, sign_in, words};
+use super::{Pages, layout, sign_in};
 use crate::call::hex::hex;
-use crate::call::json;
-use crate::call::model::{Request, Status, Verdict};
-use crate::call::present::{self, Limits};
+use crate::call::model::{Request, Strength};
 use crate::call::safe_text::SafeText;
 use crate::desk::links::{NotOpened, Opened};
 
@@ -31,6 +31,7 @@ use crate::desk::links::{NotOpened, Opened};
 pub async fn page(
     State(pages): State<Arc<Pages>>,
     Path(token): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     let opened = open(&pages, &token).await?;
@@ -40,8 +41,11 @@ pub async fn page(
         }
         return Err(somebody_elses(&opened, &who));
     }
-    let title = sentence(&opened.request);
-    Ok(layout::bare(title.as_str(), &shown(&pages, &opened, &token)).into_response())
+    let turn = Turn::of(&Form::read(query.unwrap_or_default().as_bytes()));
+    let viewer = viewer(&pages, &opened, &token);
+    let view = render(&pages, &viewer, &opened.request, &turn, None).await;
+    let view = view.map_err(Trouble::into_response)?;
+    Ok(answer(&opened, StatusCode::OK, &view))
 }
 
 /// POST /l/{token}
@@ -57,17 +61,14 @@ pub async fn decide(
     {
         return Err(somebody_elses(&opened, &who));
     }
-    let decided = decided(&pages, &opened, &token, &body).await;
-    decided.map_err(Trouble::into_response)?;
-    Ok(on_to(&format!("/l/{token}")))
-}
-
-async fn decided(pages: &Pages, opened: &Opened, token: &str, body: &Bytes) -> Result<(), Trouble> {
-    let form = Form::sealed(&form_token(pages, token), body)?;
-    let verdict = Verdict::from_word(form.text("verdict")).ok_or_else(Trouble::not_found)?;
-    let (id, digest) = (opened.request.id, form.text("digest").to_owned());
-    pages.desk.decide(&opened.operator, id, verdict, form.text("reason"), digest, None).await?;
-    Ok(())
+    let form = Form::sealed(&form_token(&pages, &token), &body);
+    let form = form.map_err(Trouble::into_response)?;
+    let viewer = viewer(&pages, &opened, &token);
+    let decided = record(&pages, &viewer, opened.request.clone(), &form).await;
+    match decided.map_err(Trouble::into_response)? {
+        Decided::Recorded => Ok(on_to(&viewer.action)),
+        Decided::Not(status, view) => Ok(answer(&opened, status, &view)),
+    }
 }
 
 /// What a link of ours stands for, or the page that says why it opens nothing.
@@ -87,12 +88,49 @@ async fn open(pages: &Pages, token: &str) -> Result<Opened, Response> {
     })
 }
 
+/// Who comes by a link, and what they may do: the same checks are made again, with
+/// the last word, where the decision is recorded.
+fn viewer(pages: &Pages, Opened { operator, request, .. }: &Opened, token: &str) -> Viewer {
+    let on_behalf_of = &request.call.agent.on_behalf_of;
+    let entitled = pages.desk.people().entitled(&operator.name, &request.requirement, on_behalf_of);
+    let used = |d: &_| is_by_link(d, &operator.name);
+    let may_decide = match request.requirement.sign_in_for() {
+        Some(_) => Err("a route of this call demands a sign-in, and a link is none".to_owned()),
+        None if request.decisions.iter().any(used) => {
+            Err("the link has decided once; to change that, sign in".to_owned())
+        }
+        None => entitled.map_err(|no| no.to_string()),
+    };
+    Viewer {
+        operator: operator.clone(),
+        seen_by: Sha256::digest(token.as_bytes()).into(),
+        clock: clock(&pages.desk, operator),
+        form: html! { input type="hidden" name=(TOKEN) value=(form_token(pages, token)); },
+        action: format!("/l/{token}"),
+        may_decide,
+    }
+}
+
+fn is_by_link(decision: &crate::call::model::Decision, operator: &str) -> bool {
+    decision.operator == operator && decision.strength == Strength::Link
+}
+
+/// What makes a form this link's own.
+fn form_token(pages: &Pages, token: &str) -> String {
+    hex(&pages.seal.of("link form", &[&Sha256::digest(token.as_bytes())]))
+}
+
+fn answer(opened: &Opened, status: StatusCode, view: &View) -> Response {
+    let sign_in = sign_in::path_to(&path_to(&opened.request));
+    let page = layout::by_link(&opened.operator.name, &sign_in, &view.title, &view.body);
+    (status, page).into_response()
+}
+
 fn closed(status: StatusCode, title: &str, words: &str, next: &str) -> Response {
     let body = html! {
         h1 { (title) }
         p { (SafeText::line(words)) }
-        p { "With a sign-in you see all that waits for you." }
-        p { a.main href=(sign_in::path_to(next)) { "Sign in" } }
+        p { a href=(sign_in::path_to(next)) { "Sign in" } " to see all that waits for you." }
     };
     (status, layout::bare(title, &body)).into_response()
 }
@@ -116,43 +154,4 @@ fn somebody_elses(opened: &Opened, who: &Who) -> Response {
 
 fn path_to(request: &Request) -> String {
     format!("/requests/{}", request.id)
-}
-
-/// What makes a form this link's own.
-fn form_token(pages: &Pages, token: &str) -> String {
-    hex(&pages.seal.of("link form", &[&Sha256::digest(token.as_bytes())]))
-}
-
-fn shown(pages: &Pages, opened: &Opened, token: &str) -> Markup {
-    let (request, clock) = (&opened.request, clock(&pages.desk, &opened.operator));
-    let call = &request.call;
-    let arguments = json::parse_envelope(call.arguments.as_bytes()).ok();
-    let lines = arguments.map(|tree| present::arguments(&tree, &Limits::FULL).lines);
-    html! {
-        div.badges {
-            (words::category(call.category)) (words::risk(call.risk)) (words::status(request.status))
-            span.grow {}
-            (words::left(&clock, request.deadline))
-        }
-        h1 { (sentence(request)) }
-        pre.arguments { @for line in lines.unwrap_or_default() { (line) "\n" } }
-        p.hint {
-            "You are here by the link of a mail to "
-            strong { (SafeText::line(&opened.operator.name)) } "."
-        }
-        @if request.status != Status::Pending {
-            p { "Nothing is left to decide." }
-        } @else if request.requirement.sign_in_for().is_some() {
-            p { a.main href=(sign_in::path_to(&path_to(request))) { "Sign in to decide" } }
-        } @else {
-            form method="post" {
-                input type="hidden" name=(TOKEN) value=(form_token(pages, token));
-                input type="hidden" name="digest" value=(call.digest.to_string());
-                label for="reason" { "Reason" }
-                textarea #reason name="reason" {}
-                button.approve name="verdict" value="approve" { "Approve" }
-                button.deny name="verdict" value="deny" { "Deny" }
-            }
-        }
-    }
 }

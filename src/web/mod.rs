@@ -86,6 +86,7 @@ fn router(pages: Arc<Pages>) -> Router {
         .route("/requests/{id}", get(request::page).post(request::decide))
         .route("/l/{token}", get(link::page).post(link::decide))
         .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::turn))
+        .route("/requests/{id}/lift", post(request::lift))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/live", get(live::stream))

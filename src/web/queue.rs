@@ -233,7 +233,7 @@ pub fn sentence(request: &Request) -> SafeText {
 }
 
 /// Who asks, as the caller says.
-fn asker(request: &Request) -> Markup {
+pub fn asker(request: &Request) -> Markup {
     let call = &request.call;
     let name = |text: &str| SafeText::cut_line(text, 40).0;
     html! {

@@ -8,7 +8,7 @@ use crate::call::json::tests::any_json;
 use crate::call::json::{MAX_DEPTH, parse};
 use crate::call::redact::mask;
 
-const ROOMY: Limits = Limits { max_lines: 1000, max_value_columns: 1000, max_depth: 64 };
+const ROOMY: Limits = Limits { max_lines: 1000, max_value_columns: 1000, ..Limits::FULL };
 
 fn json(text: &str) -> Json {
     parse(text.as_bytes()).expect(text)
