@@ -436,8 +436,8 @@ async fn who_wants_no_summaries_gets_a_storm_one_by_one() {
     let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
     let store = store(folder.path(), &fine);
     let server = Server::start(|_| Answer::Usual).await;
-    let off = |tx: &mut _| mail::turn_summaries(tx, "sam", "sam@example.com", false);
-    store.write(off).await.expect("turned off");
+    let off = store.write(|tx| mail::turn_summaries(tx, "sam", "sam@example.com", false));
+    assert!(off.await.expect("turned off"));
     let mut ids = Vec::new();
     for _ in 0..40 {
         ids.push(ask(&store, &["sam"]).await);
