@@ -14,9 +14,10 @@ use holdpoint::desk::seal::Seal;
 use holdpoint::proto::{self, Status};
 use rustix::process::{Signal, kill_process};
 
-use super::support::browser::{Answer, Browser};
+use super::support::browser::Browser;
 use super::support::clients::{self, kinds};
 use super::support::daemon::{Daemon, identity};
+use super::support::pages::Page;
 use super::support::{Home, approve, call, get, submit, take_use, wait_for};
 
 const PAGES: &str = "web_listen = \"127.0.0.1:0\"\n";
@@ -45,7 +46,7 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     async fn of(home: &'a Home, tool: &str) -> Stage<'a> {
         let daemon = home.start().await;
-        let browser = Browser::at(home).await;
+        let browser = Browser::new(home).await;
         let mut caller = home.clients().caller_named("proxy");
         let asked = submit(&mut caller, "one", call(tool, r#"{"key":"a"}"#)).await;
         Stage { home, daemon, browser, asked }
@@ -65,13 +66,13 @@ impl<'a> Stage<'a> {
     }
 
     /// Decides by a link as the form of its page does.
-    async fn decide(&self, link: &str, verdict: &str) -> Answer {
+    async fn decide(&self, link: &str, verdict: &str) -> Page {
         let page = self.browser.get(link).await;
         self.send(link, &page, verdict).await
     }
 
     /// Sends the form of a page that was opened before.
-    async fn send(&self, link: &str, page: &Answer, verdict: &str) -> Answer {
+    async fn send(&self, link: &str, page: &Page, verdict: &str) -> Page {
         let fields = form(page, verdict);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
         self.browser.post(link, &fields).await
@@ -105,7 +106,7 @@ impl<'a> Stage<'a> {
 
 /// The path of the link that an operator was mailed about a request.
 async fn link(home: &Home, browser: &Browser, operator: &str, id: &str) -> String {
-    let start = format!("http://{}/l/", browser.host);
+    let start = format!("http://{}/l/", browser.address());
     let found = || async {
         letters(home).into_iter().find_map(|letter| {
             let about = letter.contains(&format!("X-Holdpoint-Request: {id}"));
@@ -128,9 +129,16 @@ fn letters(home: &Home) -> Vec<String> {
         .collect()
 }
 
+/// What the forms of a page would bring back by themselves.
+fn hidden(page: &Page) -> Vec<(String, String)> {
+    let names = ["form", "digest", "page", "proof"];
+    let there = names.into_iter().filter(|name| page.body.contains(&format!("name=\"{name}\"")));
+    there.map(|name| (name.to_owned(), page.field(name).to_owned())).collect()
+}
+
 /// What the approve or deny form of a page brings back, with what a person types.
-fn form(page: &Answer, verdict: &str) -> Vec<(String, String)> {
-    let mut fields = page.hidden();
+fn form(page: &Page, verdict: &str) -> Vec<(String, String)> {
+    let mut fields = hidden(page);
     let typed = [("verdict", verdict), ("reason", "by the mail"), ("typed", "write")];
     fields.extend(typed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     fields
@@ -143,10 +151,15 @@ async fn the_link_of_a_mail_decides_and_the_caller_runs() {
     let link = stage.link("alice").await;
     let page = stage.browser.get(&link).await;
     page.says(200, &["write", "by the link of a mail to", "alice", "value=\"approve\""]);
-    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
     let decided = stage.send(&link, &page, "approve").await;
-    assert_eq!((decided.status, decided.location()), (303, link.as_str()), "{}", decided.body);
+    assert_eq!(
+        (decided.status, decided.header("location").unwrap_or_default()),
+        (303, link.as_str()),
+        "{}",
+        decided.body
+    );
     let request = stage.request().await;
     let [decision] = request.decisions.as_slice() else { panic!("{request:?}") };
     assert_eq!((decision.operator.as_str(), request.status()), ("alice", Status::Approved));
@@ -192,7 +205,7 @@ async fn scanners_and_previews_may_fetch_a_link_any_number_of_times() {
         storm.spawn(async move {
             let method = if n % 2 == 0 { "GET" } else { "HEAD" };
             let scanner = [("user-agent", "scanner"), ("sec-fetch-site", "cross-site")];
-            let answer = browser.send(method, &link, &scanner, "").await;
+            let answer = browser.exchange(method, &link, &scanner, "").await;
             assert_eq!((answer.status, answer.body.is_empty()), (200, method == "HEAD"));
         });
     }
@@ -201,7 +214,7 @@ async fn scanners_and_previews_may_fetch_a_link_any_number_of_times() {
     }
     stage.is_untouched().await;
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS"] {
-        assert_eq!(stage.browser.send(method, &link, &[], "").await.status, 405, "{method}");
+        assert_eq!(stage.browser.exchange(method, &link, &[], "").await.status, 405, "{method}");
     }
     stage.is_untouched().await;
     assert_eq!(stage.decide(&link, "approve").await.status, 303, "it is not used up by that");
@@ -229,7 +242,7 @@ async fn a_forwarded_link_shows_no_form_to_another_operator() {
     let stage = Stage::of(&home, "write").await;
     let link = stage.link("alice").await;
     let page = stage.browser.get(&link).await;
-    let bob = Stage { browser: stage.browser.signed_in("bob").await, ..stage };
+    let bob = Stage { browser: Browser::signed_in(&home, "bob").await, ..stage };
     for answer in [bob.browser.get(&link).await, bob.send(&link, &page, "approve").await] {
         answer.says(403, &["somebody else's", "alice", "bob", "Nothing was decided"]);
         assert!(!answer.body.contains("<form"), "{}", answer.body);
@@ -242,10 +255,13 @@ async fn who_is_signed_in_already_goes_on_to_the_request() {
     let home = team(&["alice"], "");
     let stage = Stage::of(&home, "write").await;
     let link = stage.link("alice").await;
-    let alice = stage.browser.signed_in("alice").await;
+    let alice = Browser::signed_in(&home, "alice").await;
     let answer = alice.get(&link).await;
     let page = format!("/requests/{}", stage.asked.id);
-    assert_eq!((answer.status, answer.location()), (303, page.as_str()));
+    assert_eq!(
+        (answer.status, answer.header("location").unwrap_or_default()),
+        (303, page.as_str())
+    );
     stage.is_untouched().await;
 }
 
@@ -319,7 +335,7 @@ async fn a_link_decides_once_even_if_it_is_meant_twice() {
     let request = stage.request().await;
     assert_eq!((request.status(), request.decisions.len()), (Status::Pending, 1));
     // Who signs in may.
-    let alice = stage.browser.signed_in("alice").await;
+    let alice = Browser::signed_in(&home, "alice").await;
     let path = format!("/requests/{}", stage.asked.id);
     let page = alice.get(&path).await;
     let fields = form(&page, "deny");
@@ -337,7 +353,7 @@ async fn all_links_of_one_operator_for_one_request_are_one_authority() {
     let reminder = stage.link_until("alice", deadline - Duration::from_secs(1));
     assert_ne!(asked, reminder);
     let (first, second) = (stage.browser.get(&asked).await, stage.browser.get(&reminder).await);
-    let both = [first.hidden(), second.hidden()];
+    let both = [hidden(&first), hidden(&second)];
     assert_ne!(both[0], both[1], "a form belongs to its own link");
     let mut fields = form(&first, "approve");
     fields.iter_mut().filter(|(name, _)| name == "typed").for_each(|f| f.1 = "transfer".into());
@@ -354,7 +370,7 @@ async fn where_a_route_demands_a_sign_in_a_link_decides_nothing() {
     let home = team(&["alice"], routes);
     let stage = Stage::of(&home, "write").await;
     // The mail itself has no such link.
-    let page = format!("http://{}/requests/{}", stage.browser.host, stage.asked.id);
+    let page = format!("http://{}/requests/{}", stage.browser.address(), stage.asked.id);
     wait_for("the mail", || async {
         letters(&home).iter().any(|l| l.lines().any(|line| line == page)).then_some(())
     })
@@ -365,7 +381,7 @@ async fn where_a_route_demands_a_sign_in_a_link_decides_nothing() {
     let link = stage.link_until("alice", deadline);
     let page = stage.browser.get(&link).await;
     page.says(200, &["demands a sign-in"]);
-    let token = page.hidden();
+    let token = hidden(&page);
     assert!(token.is_empty() && !page.body.contains("value=\"approve\""), "{}", page.body);
     assert_eq!(stage.decide(&link, "approve").await.status, 403);
     stage.is_untouched().await;
@@ -406,7 +422,7 @@ async fn another_requests_token_does_not_decide_this_one() {
     // That link's form with the other's digest and proof: not what it showed.
     let theirs = stage.browser.get(&others).await;
     let mut fields = form(&page, "approve");
-    let token = theirs.hidden().into_iter().find(|(name, _)| name == "form").expect("a token");
+    let token = hidden(&theirs).into_iter().find(|(name, _)| name == "form").expect("a token");
     fields.iter_mut().filter(|(name, _)| name == "form").for_each(|f| f.1.clone_from(&token.1));
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
     assert_eq!(stage.browser.post(&others, &fields).await.status, 409);
@@ -429,12 +445,24 @@ async fn a_links_form_from_another_site_is_refused() {
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
     ] {
-        let answer = stage.browser.post_from(&link, &fields, &[from]).await;
+        let answer = send_from(&stage.browser, &link, &fields, &[from]).await;
         answer.says(403, &["another site"]);
     }
     let without: Vec<_> = fields.iter().filter(|(name, _)| *name != "form").copied().collect();
     assert_eq!(stage.browser.post(&link, &without).await.status, 403);
     stage.is_untouched().await;
+}
+
+/// Sends a form from somewhere, as these headers say.
+async fn send_from(
+    browser: &Browser,
+    path: &str,
+    fields: &[(&str, &str)],
+    headers: &[(&str, &str)],
+) -> Page {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let kind = [("content-type", "application/x-www-form-urlencoded")];
+    browser.exchange("POST", path, &[headers, &kind].concat(), &body).await
 }
 
 /// The path by which an operator leaves the summaries, from the header of one.
@@ -450,7 +478,7 @@ async fn summary_of_many(stage: &Stage<'_>) -> String {
     while let Some(asked) = storm.join_next().await {
         asked.expect("asked");
     }
-    let start = format!("List-Unsubscribe: <http://{}", stage.browser.host);
+    let start = format!("List-Unsubscribe: <http://{}", stage.browser.address());
     wait_for("a summary", || async {
         let letters = letters(stage.home);
         let summary = letters.iter().find(|l| l.contains("X-Holdpoint-Kind: summary"))?;
@@ -475,12 +503,12 @@ async fn summaries_are_left_by_one_post_without_cookie_or_origin_and_by_no_get()
         kinds.filter(|kind| kind.starts_with("summaries")).collect::<Vec<_>>()
     };
     for method in ["GET", "HEAD", "GET"] {
-        assert_eq!(stage.browser.send(method, &leave, &[], "").await.status, 200);
+        assert_eq!(stage.browser.exchange(method, &leave, &[], "").await.status, 200);
     }
     assert_eq!(off().await, [""; 0]);
     // What a mail provider sends; RFC 8058, 3.2.
     let one_click = [("List-Unsubscribe", "One-Click")];
-    let answer = stage.browser.post_from(&leave, &one_click, &[]).await;
+    let answer = send_from(&stage.browser, &leave, &one_click, &[]).await;
     answer.says(200, &["Summaries are off", "alice", "Send summaries again"]);
     assert_eq!(off().await, ["summaries_off"]);
     assert!(home.log().contains("unsubscribed from summaries"), "{}", home.log());
@@ -488,11 +516,11 @@ async fn summaries_are_left_by_one_post_without_cookie_or_origin_and_by_no_get()
     stage.browser.get(&leave).await.says(200, &["Send summaries again"]);
     stage.browser.post(&leave, &[("summaries", "on")]).await.says(200, &["Send me no summaries"]);
     let elsewhere = [("origin", "https://mail.example"), ("sec-fetch-site", "cross-site")];
-    stage.browser.post_from(&leave, &one_click, &elsewhere).await.says(200, &["are off"]);
+    send_from(&stage.browser, &leave, &one_click, &elsewhere).await.says(200, &["are off"]);
     let multipart = "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n\
                      One-Click\r\n--x--\r\n";
     let kind = [("content-type", "multipart/form-data; boundary=x")];
-    stage.browser.send("POST", &leave, &kind, multipart).await.says(200, &["are off"]);
+    stage.browser.exchange("POST", &leave, &kind, multipart).await.says(200, &["are off"]);
     assert_eq!(off().await, ["summaries_off", "summaries_on", "summaries_off"]);
     // It is worth nothing else.
     stage.browser.post(&leave, &[("verdict", "approve")]).await.says(400, &["Nothing was changed"]);
@@ -500,11 +528,11 @@ async fn summaries_are_left_by_one_post_without_cookie_or_origin_and_by_no_get()
     assert_eq!(stage.browser.get(&format!("/l/{token}")).await.status, 404);
     let link = stage.link("alice").await;
     let by_link = link.replace("/l/", "/u/");
-    assert_eq!(stage.browser.post_from(&by_link, &one_click, &[]).await.status, 404);
+    assert_eq!(send_from(&stage.browser, &by_link, &one_click, &[]).await.status, 404);
     let mut bytes = URL_SAFE_NO_PAD.decode(token).expect("base64url");
     bytes[2] ^= 1;
     let other = format!("/u/{}", URL_SAFE_NO_PAD.encode(bytes));
-    assert_eq!(stage.browser.post_from(&other, &one_click, &[]).await.status, 404);
+    assert_eq!(send_from(&stage.browser, &other, &one_click, &[]).await.status, 404);
     assert!(!home.log().contains(token), "a token is in the log");
     stage.is_untouched().await;
 }
@@ -515,12 +543,12 @@ async fn who_was_removed_or_has_another_address_cannot_be_unsubscribed_by_an_old
     let stage = Stage::of(&home, "write").await;
     let leave = summary_of_many(&stage).await;
     let one_click = [("List-Unsubscribe", "One-Click")];
-    stage.browser.post_from(&leave, &one_click, &[]).await.says(200, &["are off"]);
+    send_from(&stage.browser, &leave, &one_click, &[]).await.says(200, &["are off"]);
     let moved = identity("operators", "alice", "email = \"other@example.com\"");
     reload(&stage, &configuration(&["bob"], &moved)).await;
     assert_eq!(stage.browser.get(&leave).await.status, 404);
     reload(&stage, &configuration(&["bob"], "")).await;
-    assert_eq!(stage.browser.post_from(&leave, &one_click, &[]).await.status, 404);
+    assert_eq!(send_from(&stage.browser, &leave, &one_click, &[]).await.status, 404);
 }
 
 /// Has this configuration read, and waits until it is in force.

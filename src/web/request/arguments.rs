@@ -156,3 +156,95 @@ fn marker(text: &str) -> Option<(usize, usize)> {
     let to = from + text[from..].find('»')? + '»'.len_utf8();
     Some((from, to))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::hostile::HOSTILE;
+    use crate::call::json::parse;
+    use crate::call::redact::mask;
+
+    fn text(leaf: &Leaf) -> String {
+        leaf.lines.iter().map(|shown| shown.line.text.as_str()).collect()
+    }
+
+    fn is_bounded(leaves: &[Leaf]) {
+        for leaf in leaves {
+            assert!(
+                leaf.lines.len() <= LINES && leaf.bytes <= BYTES,
+                "{} lines, {} bytes",
+                leaf.lines.len(),
+                leaf.bytes
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_text_goes_on_on_the_next_page_and_nothing_is_lost() {
+        let long = "x".repeat(200 * 1024);
+        let leaves = leaves(&Json::object([
+            ("key", Json::from("user:1")),
+            ("text", Json::from(long.as_str())),
+        ]));
+        is_bounded(&leaves);
+        assert_eq!(leaves.len(), 18);
+        let all: String = leaves.iter().map(text).collect();
+        assert_eq!(all, format!("key: user:1text: {long}"));
+        let (first, second) = (leaf(&leaves[0]).into_string(), leaf(&leaves[1]).into_string());
+        assert!(first.contains("key: ") && !first.contains("goes on"), "{first}");
+        assert!(second.contains("goes on on the next page") && !second.contains("(continued)"));
+        let last = leaf(&leaves[17]).into_string();
+        assert!(last.contains("(continued)") && last.contains("Inside") && last.contains("text"));
+    }
+
+    #[test]
+    fn a_thousand_keys_and_forty_levels_are_shown_whole() {
+        let keys = (0..1000).map(|n| (format!("key{n}"), Json::from("v")));
+        let keys = leaves(&Json::object(keys));
+        is_bounded(&keys);
+        assert_eq!(keys.len(), 9);
+        let all: String = keys.iter().map(text).collect();
+        assert!((0..1000).all(|n| all.contains(&format!("key{n}: v"))));
+        let deep = format!("{}\"end\"{}", "{\"level\":".repeat(40), "}".repeat(40));
+        let deep = leaves(&parse(deep.as_bytes()).expect("JSON"));
+        let page = leaf(&deep[0]).into_string();
+        assert!(page.contains("level 39 ") && page.contains("end"), "{page}");
+    }
+
+    #[test]
+    fn a_page_says_what_it_begins_inside_of() {
+        let inner = Json::object((0..200).map(|n| (format!("k{n}"), Json::from("v"))));
+        let leaves = leaves(&Json::object([("outer", Json::object([("inner", inner)]))]));
+        let second = leaf(&leaves[1]).into_string();
+        assert!(second.contains("outer") && second.contains("inner"), "{second}");
+    }
+
+    #[test]
+    fn what_is_hidden_is_marked_and_what_looks_like_it_is_not() {
+        let json =
+            br#"{"password":"correct-horse","note":"\u00abhidden: text of 4 characters\u00bb"}"#;
+        let masked = mask(&parse(json).expect("JSON"));
+        let page = leaf(&leaves(&masked.value)[0]).into_string();
+        assert_eq!((masked.hidden, page.matches("<mark>").count()), (1, 1), "{page}");
+    }
+
+    #[test]
+    fn hostile_text_is_text() {
+        let members =
+            HOSTILE.iter().map(|(what, text)| (format!("{what} {text}"), Json::from(*text)));
+        let masked = mask(&Json::object(members)).value;
+        let page: String = leaves(&masked).iter().map(|l| leaf(l).into_string()).collect();
+        for tag in page.split('<').skip(1) {
+            let known = [
+                "div class=\"line",
+                "div class=\"tree\"",
+                "span class=\"",
+                "p class=\"within\"",
+                "mark>",
+                "/",
+            ];
+            assert!(known.iter().any(|known| tag.starts_with(known)), "{tag}");
+        }
+        assert!(!page.contains('\u{202e}') && !page.contains('\u{1b}'));
+    }
+}

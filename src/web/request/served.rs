@@ -110,3 +110,83 @@ impl About<'_> {
         self.seal.holds(PURPOSE, &self.parts(head, &self.pages()), made)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::call::ids::RequestId;
+    use crate::store::tests::{call, requirement};
+
+    const NOW: Time = Time(1_800_000_000_000);
+    const LATER: Time = Time(1_800_000_060_000);
+    const PAGES: usize = 3;
+
+    fn request(n: u64) -> Request {
+        let (id, time) = (RequestId::from_bytes([7; 16]), Duration::from_secs(900));
+        Request::pending(id, "c".to_owned(), call("", "", n), requirement(&[], 1), NOW, time)
+    }
+
+    fn about<'a>(seal: &'a Seal, seen_by: &'a [u8; 32], request: &'a Request) -> About<'a> {
+        About { seal, seen_by, request, pages: PAGES }
+    }
+
+    /// Serves this page to whoever brings that proof.
+    fn serve(about: &About<'_>, page: usize, proof: &str) -> (Served, String) {
+        let served = Served::read(about, proof, LATER).and(page);
+        (served, served.proof(about))
+    }
+
+    #[test]
+    fn all_is_proven_once_each_page_was_served() {
+        let (seal, request) = (Seal::new([1; 32]), request(1));
+        let about = about(&seal, &[2; 32], &request);
+        let first = Served::nothing(NOW).and(1);
+        let mut proof = first.proof(&about);
+        for page in 2..=PAGES {
+            assert!(!Served::read(&about, &proof, LATER).all(&about), "before page {page}");
+            // Looking at a page twice neither adds nor takes away.
+            proof = serve(&about, page - 1, &proof).1;
+            proof = serve(&about, page, &proof).1;
+        }
+        let served = Served::read(&about, &proof, LATER);
+        assert!(served.all(&about));
+        assert_eq!(served.first, NOW, "the time of the first page stays");
+        assert!(serve(&about, 1, &proof).0.all(&about), "also when one turns back");
+    }
+
+    #[test]
+    fn a_page_that_was_left_out_is_not_proven() {
+        let (seal, request) = (Seal::new([1; 32]), request(1));
+        let about = about(&seal, &[2; 32], &request);
+        let (_, first) = serve(&about, 1, "");
+        let (skipped, proof) = serve(&about, 3, &first);
+        assert_eq!(skipped.upto, 1);
+        assert!(!serve(&about, 3, &proof).0.all(&about));
+        let (nothing, _) = serve(&about, 3, "");
+        assert_eq!(nothing.upto, 0, "the last page alone proves nothing");
+    }
+
+    #[test]
+    fn a_proof_is_for_who_looked_at_what_was_shown() {
+        let (seal, shown) = (Seal::new([1; 32]), request(1));
+        let mine = about(&seal, &[2; 32], &shown);
+        let proof = Served { upto: PAGES, first: NOW }.proof(&mine);
+        assert!(Served::read(&mine, &proof, LATER).all(&mine));
+        let (other_seal, other_request) = (Seal::new([9; 32]), request(2));
+        for other in [
+            about(&other_seal, &[2; 32], &shown),
+            about(&seal, &[3; 32], &shown),
+            about(&seal, &[2; 32], &other_request),
+            About { pages: PAGES + 1, ..mine },
+        ] {
+            assert_eq!(Served::read(&other, &proof, LATER), Served::nothing(LATER));
+        }
+        let mut bytes = URL_SAFE_NO_PAD.decode(&proof).expect("base64");
+        bytes[3] += 1;
+        for wrong in ["", "x", &proof[1..], &URL_SAFE_NO_PAD.encode(&bytes)] {
+            assert_eq!(Served::read(&mine, wrong, LATER).upto, 0, "{wrong}");
+        }
+    }
+}

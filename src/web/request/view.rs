@@ -186,10 +186,11 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
     html! {
         div.badges {
             (words::category(call.category)) (words::risk(call.risk))
-            @if request.status == Status::Pending && !context.is_open() {
-                span.badge.status-expired { "expired" }
-            } @else {
+            // While it waits, the time left says so.
+            @if request.status != Status::Pending {
                 (words::status(request.status))
+            } @else if !context.is_open() {
+                span.badge.status-expired { "expired" }
             }
             @if hidden > 0 { span.badge.is-hidden { (words::count(hidden, "value")) " hidden" } }
             @if context.of > 1 { span.badge { (context.of) " pages of arguments" } }
