@@ -82,8 +82,7 @@ impl Gate {
         let Some(policy) = self.policies.at_once(&server.name) else { return later(call) };
         if self.settings.record == Record::Full
             || policy.counts(&server.name, &call.tool)
-            || !self.is_known(server, &call.tool, &definition)
-            || !definition.readable
+            || !self.is_settled(server, &call.tool, &definition)
         {
             return later(call);
         }
@@ -100,11 +99,9 @@ impl Gate {
     pub async fn judge(&self, unjudged: Unjudged, upstream: &dyn Upstream) -> Judged {
         let Unjudged { call, party, server } = unjudged;
         let policy = self.policies.settled(&server.name).await;
-        let definition = server.definitions.of(&call, upstream).await;
-        let changed = match &definition {
-            Some(definition) => self.changed(&server, &call.tool, definition).await,
-            None => self.missing(&server, &call.tool).await,
-        };
+        let says = server.definitions.of(&call, upstream).await;
+        let definition = says.definition();
+        let changed = self.deviates(&server, &call.tool, definition.as_ref()).await;
         let ruled = match changed {
             Ok(changed) => {
                 let agent = party.agent(&call);
@@ -187,7 +184,12 @@ impl Gate {
             Err(_) if question.definition.is_none() => None,
             Err(why) => return Err(Unfit::NotNow(words::cannot_check(&why))),
         };
-        if definition.as_ref().map(|d| &d.hash) != question.definition.as_ref().map(|d| &d.hash) {
+        let differs =
+            definition.as_ref().map(|d| &d.hash) != question.definition.as_ref().map(|d| &d.hash);
+        // What people saw of a change, if there was one, is what they approved.
+        let changed = self.deviates(server, &call.tool, definition.as_ref()).await;
+        let changed = changed.map_err(|why| Unfit::NotNow(words::cannot_count(&why)))?;
+        if differs || (changed.is_some() && changed != question.changed) {
             let what = format!("the server changed what its tool {} is", call.tool);
             return Err(Unfit::Changed(Since::Other(what)));
         }

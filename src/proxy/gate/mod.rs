@@ -16,6 +16,7 @@
 //! | `broken` | waits that ended on our side before their requests did |
 //! | `taking` | limits and counters: what a call takes, and gives back |
 //! | `changed` | tools that are not defined any more as they were first seen |
+//! | `told` | what clients were told of tools, beside what we were told |
 //! | `hidden` | tools that no client sees |
 //! | `record` | calls that were not held, for the history |
 //!
@@ -41,6 +42,7 @@ mod run;
 mod send;
 mod taking;
 mod tasks;
+mod told;
 mod using;
 mod wait;
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::changed::Changed;
 use super::judge::Unfit;
 use super::send::{Towards, next_round};
 use super::using::Using;
@@ -67,6 +68,8 @@ pub struct Round {
     /// What was approved, and by which rule it was held.
     ruling: Ruling,
     definition: Option<Definition>,
+    /// What people were told of a change of the tool.
+    changed: Option<Changed>,
     /// On [`boot`]'s clock.
     until: Duration,
 }
@@ -140,6 +143,7 @@ impl Gate {
             using,
             ruling: question.ruling,
             definition: question.definition,
+            changed: question.changed,
             until: boot() + WITHIN,
         };
         self.reopen(round).await;
@@ -178,6 +182,7 @@ impl Gate {
         // Measured by what people approved, not by what holds since.
         question.ruling = round.ruling.clone();
         question.definition = round.definition.clone();
+        question.changed = round.changed.clone();
         let said = match self.checked_again(&question, upstream, false).await {
             Ok(_) if reply.is_open() => {
                 let towards = Towards::Client(reply);
