@@ -13,6 +13,7 @@
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
+//! budget                   how much work the conditions on one call may be
 //! explain, lint            what else was near; what is probably not meant
 //! table, memory            tables of expected verdicts, and counters for them
 //! ```
@@ -24,6 +25,7 @@
 //! file or a clock, believe a server that nobody marked, or panic.
 
 mod annotations;
+mod budget;
 mod call;
 mod document;
 mod explain;
@@ -51,14 +53,15 @@ use chrono_tz::Tz;
 
 pub use annotations::Annotations;
 pub use call::{
-    Action, Call, CounterKey, Counters, Fresh, From, Hold, LimitKey, Recent, Ruling, Take, Untold,
-    Window,
+    Action, Call, CounterKey, Counters, Definition, Fresh, From, Hold, LimitKey, Recent, Ruling,
+    Take, Untold, Window,
 };
 pub use explain::{Explanation, Near};
 pub use lint::Warning;
 pub use memory::Memory;
 pub use problem::{Place, PolicyError, Problem};
 pub use table::{Expected, Outcome, Table};
+pub use verdict::Weighed;
 pub use yaml::LONGEST;
 
 use rules::Rules;

@@ -37,7 +37,7 @@ use super::super::when;
 use crate::call::json::{Json, parse, parse_envelope};
 use crate::call::time::Time;
 use crate::policy::judging::Tool;
-use crate::policy::{Action, Call, Fresh, From, Policy, Ruling};
+use crate::policy::{Action, Call, Definition, Fresh, From, Policy, Ruling};
 use crate::proto::{AuditEntry, AuditFilter, QueryAuditRequest};
 use crate::store::audit::Kind;
 
@@ -230,7 +230,7 @@ struct Judge<'a> {
     policy: &'a Policy,
     text: &'a str,
     /// What a server may have said of a tool.
-    tools: Vec<Option<Tool>>,
+    tools: Vec<Tool>,
 }
 
 impl<'a> Judge<'a> {
@@ -282,16 +282,15 @@ impl<'a> Judge<'a> {
             forms.push(with_hidden(&arguments, &|| Some(beyond())));
         }
         let text = |name| payload.get(name).and_then(Json::as_str).unwrap_or_default();
-        let nothing = [None];
-        let tools = match text("tool_definition_hash") {
-            "" => nothing.as_slice(),
-            _ => &self.tools,
+        let tools: Vec<Definition<'_>> = match text("tool_definition_hash") {
+            "" => vec![Definition::NotListed, Definition::Unknown],
+            _ => self.tools.iter().map(Definition::Is).collect(),
         };
-        let ruling = |tool: &Option<Tool>, arguments: &Json| {
+        let ruling = |tool: Definition<'_>, arguments: &Json| {
             let call = Call {
                 server: &entry.server,
                 tool: &entry.tool,
-                definition: tool.as_ref(),
+                definition: tool,
                 arguments,
                 from: From {
                     client: &entry.client,
@@ -306,7 +305,7 @@ impl<'a> Judge<'a> {
         };
         let rulings: Vec<Ruling> = tools
             .iter()
-            .flat_map(|tool| forms.iter().map(|form| ruling(tool, form)).collect::<Vec<_>>())
+            .flat_map(|tool| forms.iter().map(|form| ruling(*tool, form)).collect::<Vec<_>>())
             .collect();
         let as_recorded = |ruling: &&Ruling| {
             let judgement = &ruling.judgement;
@@ -329,7 +328,7 @@ impl<'a> Judge<'a> {
 }
 
 /// Kinds of things that a server may say of a tool, by hints and by words.
-fn said_of_a_tool() -> Vec<Option<Tool>> {
+fn said_of_a_tool() -> Vec<Tool> {
     let hints = [
         "{}",
         r#"{"readOnlyHint":true}"#,
@@ -342,7 +341,7 @@ fn said_of_a_tool() -> Vec<Option<Tool>> {
         let annotations = parse(hints.as_bytes()).ok()?;
         Some(Tool::of(&Json::object([("annotations", annotations), ("description", words.into())])))
     };
-    hints.iter().flat_map(|hints| words.iter().map(|words| one(hints, words))).collect()
+    hints.iter().flat_map(|hints| words.iter().filter_map(|words| one(hints, words))).collect()
 }
 
 /// The arguments without what operators are shown beside them.
@@ -688,7 +687,8 @@ rules:
         assert_eq!(told("read", "{}", (Category::Destructive, "high"), hash), said);
         // Whoever says that it destroys is not taken for one that reads.
         assert_eq!(told("read", "{}", (Category::Read, "low"), hash), Ok(Fate::Allowed));
-        assert_eq!(told("read", "{}", (Category::Read, "low"), ""), Ok(Fate::Denied));
+        // Whether the server listed other tools then, or none, nobody wrote down.
+        assert_eq!(told("read", "{}", (Category::Read, "low"), ""), said);
         assert_eq!(told("send", "{}", WRITE, hash), Err("limits or counters matter"));
         // By the clock of the call, not of today.
         assert_eq!(told("late", "{}", WRITE, hash), Ok(Fate::Held));

@@ -16,7 +16,7 @@ rules:
 
 /// What became of a call.
 #[derive(Debug)]
-enum Became {
+pub(super) enum Became {
     Ran(Json),
     Refused(String),
     Held,
@@ -30,7 +30,7 @@ impl Proxy {
     }
 
     /// Replaces the policy, as editors do.
-    fn policy_is(&self, policy: &str) {
+    pub(super) fn policy_is(&self, policy: &str) {
         let new = self.policy.with_extension("new");
         std::fs::write(&new, policy).expect("a policy");
         std::fs::rename(new, &self.policy).expect("in its place");
@@ -39,7 +39,7 @@ impl Proxy {
 
 impl Agent {
     /// Makes a call that needs nobody, or is held.
-    async fn tries(&self, params: &str) -> Became {
+    pub(super) async fn tries(&self, params: &str) -> Became {
         let call = ToolCall::read(message("tools/call", params, false)).expect("a call");
         let judged = match self.gate.judge_at_once(call, &self.party, &self.server) {
             Ok(judged) => judged,
@@ -366,4 +366,23 @@ async fn what_a_client_was_told_after_people_were_asked_ends_the_approval() {
     let refused = call.result().await;
     assert!(said(&refused).contains("the server changed what its tool write is"), "{refused}");
     assert_eq!(agent.upstream.ran(), 0);
+}
+
+#[tokio::test]
+async fn rules_on_what_a_tool_does_hold_it_where_the_servers_list_cannot_be_had() {
+    let home = Home::new();
+    let _daemon = home.start().await;
+    let policy = "default: allow\nrules:\n  - {category: destructive, action: require_approval}\n";
+    let proxy = Proxy::with(&home, policy, Settings::default());
+    let (read, odd) = (r#"{"name":"get_thing"}"#, r#"{"name":"frobnicate"}"#);
+    // One that an agent made up is the server's to refuse, as far as its name tells.
+    let agent = proxy.client("a", LONG);
+    assert!(matches!(agent.tries(read).await, Became::Ran(_)));
+    assert!(matches!(agent.tries(odd).await, Became::Held));
+    let agent = proxy.client("b", LONG);
+    agent.upstream.served().lists_nothing = true;
+    for call in [read, odd] {
+        assert!(matches!(agent.tries(call).await, Became::Held), "{call}");
+    }
+    assert_eq!(agent.upstream.served().lists, 1, "it is not asked for each call");
 }
