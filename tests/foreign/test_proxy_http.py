@@ -343,7 +343,7 @@ def counted(url):
 
 
 def test_calls_are_counted_by_verdict_whatever_the_history_is_told():
-    rules = ["{tool: del_x, action: deny, reason: no}", "{tool: put_x, action: require_approval}"]
+    rules = ["{tool: del_x, action: deny, reason: never}", "{tool: put_x, action: require_approval}"]
     rules += ["{tool: get_x, rate_limit: {max: 2, window: 600, per: all}, action: allow}"]
     policy = "default: allow\nrules:\n" + "".join(f"  - {rule}\n" for rule in rules)
     proxy = Proxy(policy, top='record = "off"\nmetrics_listen = "127.0.0.1:0"')
