@@ -81,7 +81,7 @@ impl<'a> Asked<'a> {
         let call = Call {
             server: self.server,
             tool: self.tool,
-            definition: Some(&definition),
+            definition: Definition::Is(&definition),
             arguments: &arguments,
             from: self.from,
             at: now(),

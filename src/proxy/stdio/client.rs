@@ -270,6 +270,11 @@ impl Session {
                 self.server.definitions.forget();
                 None
             }
+            // Perhaps several answers in one.
+            Said::Other if self.waits_for_tools() => {
+                self.server.definitions.learn_several(&message.bytes);
+                None
+            }
             _ => None,
         };
         match watched {
@@ -282,6 +287,10 @@ impl Session {
             None => {}
         }
         message.bytes
+    }
+
+    fn waits_for_tools(&self) -> bool {
+        locked(&self.watched).values().any(|watched| matches!(watched, Watched::Tools))
     }
 
     /// The server has ended: whoever still waits for people is told. What was sent

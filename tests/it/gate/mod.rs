@@ -52,6 +52,8 @@ struct Served {
     calls: Vec<Bytes>,
     /// How often it was asked for its tools.
     lists: usize,
+    /// It does not list its tools.
+    lists_nothing: bool,
     /// It lists its tools only once it is told so.
     slow: Option<Arc<Notify>>,
 }
@@ -105,6 +107,9 @@ impl Upstream for Memory {
                 };
                 if let Some(slow) = slow {
                     slow.notified().await;
+                }
+                if self.served().lists_nothing {
+                    return answer(r#""error":{"code":-32603,"message":"busy"}"#);
                 }
                 let about = Json::from(self.served().description.clone()).to_text();
                 let tool = format!(r#"{{"name":"write","description":{about}}}"#);

@@ -11,14 +11,16 @@ use std::rc::Rc;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Weekday};
 
 use super::compile::{Arithmetic, Macro, Relation, Tree, Variable};
-use super::cost::Budget;
 use super::value::{Items, Value, member};
 use super::{Facts, Failed};
+use crate::policy::budget::Budget;
 
 /// See [`super::When::holds`].
-pub fn evaluate(tree: &Tree, facts: &Facts<'_>) -> Result<bool, Failed> {
-    let mut evaluation = Evaluation { facts, budget: Budget::default(), locals: Vec::new() };
-    evaluation.truth(tree)
+pub fn evaluate(tree: &Tree, facts: &Facts<'_>, budget: &mut Budget) -> Result<bool, Failed> {
+    let mut evaluation = Evaluation { facts, budget: *budget, locals: Vec::new() };
+    let truth = evaluation.truth(tree);
+    *budget = evaluation.budget;
+    truth
 }
 
 struct Evaluation<'a> {
@@ -55,7 +57,7 @@ impl<'a> Evaluation<'a> {
                 Value::List(Rc::new(values?))
             }
             Tree::Arguments => Value::of(self.facts.call.arguments, &mut self.budget)?,
-            Tree::Variable(variable) => self.variable(*variable),
+            Tree::Variable(variable) => self.variable(*variable)?,
             Tree::Local(at) => match self.locals.get(*at) {
                 Some(value) => value.clone(),
                 None => return senseless("a name stands outside of what it is for"),
@@ -109,14 +111,18 @@ impl<'a> Evaluation<'a> {
         Ok((self.value(&both[0])?, self.value(&both[1])?))
     }
 
-    fn variable(&self, variable: Variable) -> Value<'a> {
-        let call = self.facts.call;
+    fn variable(&self, variable: Variable) -> Found<'a> {
+        let (call, doubt) = (self.facts.call, self.facts.doubt);
         let local = || call.at.with_timezone(&self.facts.zone);
-        match variable {
+        let known = |word, doubt: Option<&str>| match doubt {
+            None => Ok(Value::Text(word)),
+            Some(why) => senseless(why),
+        };
+        Ok(match variable {
             Variable::Server => Value::Text(call.server),
             Variable::Tool => Value::Text(call.tool),
-            Variable::Category => Value::Text(self.facts.category.word()),
-            Variable::Risk => Value::Text(self.facts.risk.word()),
+            Variable::Category => known(self.facts.category.word(), doubt.category)?,
+            Variable::Risk => known(self.facts.risk.word(), doubt.risk)?,
             Variable::Client => Value::Text(call.from.client),
             Variable::Agent => Value::Text(call.from.agent),
             Variable::AgentVersion => Value::Text(call.from.agent_version),
@@ -134,7 +140,7 @@ impl<'a> Evaluation<'a> {
                 Weekday::Sat => "sat",
                 Weekday::Sun => "sun",
             }),
-        }
+        })
     }
 
     fn member(&mut self, of: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, Failed> {

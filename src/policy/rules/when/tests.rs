@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::call::json::{Json, parse};
-use crate::policy::From;
+use crate::policy::{Definition, From};
 
 fn at() -> DateTime<Utc> {
     "2026-11-22T18:05:00Z".parse().expect("a time")
@@ -15,10 +15,23 @@ fn at() -> DateTime<Utc> {
 fn asked(source: &str, arguments: &Json) -> Result<bool, Failed> {
     let tree = compile::compile(source).unwrap_or_else(|fault| panic!("{source}: {fault:?}"));
     let from = From { client: "ci", session: "s1", user: "ada", agent: "bot", agent_version: "2" };
-    let call = Call { server: "kv", tool: "kv_del", definition: None, arguments, from, at: at() };
+    let call = Call {
+        server: "kv",
+        tool: "kv_del",
+        definition: Definition::Unknown,
+        arguments,
+        from,
+        at: at(),
+    };
     let zone = "Europe/Berlin".parse().expect("a zone");
-    let facts = Facts { call: &call, category: Category::Destructive, risk: Risk::High, zone };
-    evaluate::evaluate(&tree, &facts)
+    let facts = Facts {
+        call: &call,
+        category: Category::Destructive,
+        risk: Risk::High,
+        doubt: Doubt::default(),
+        zone,
+    };
+    evaluate::evaluate(&tree, &facts, &mut Budget::default())
 }
 
 fn holds(source: &str, arguments: &str) -> Result<bool, Failed> {

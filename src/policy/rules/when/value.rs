@@ -6,8 +6,8 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failed;
-use super::cost::Budget;
 use crate::call::json::{Json, Number};
+use crate::policy::budget::Budget;
 
 /// A value. What comes from the arguments is not copied.
 #[derive(Debug, Clone)]
