@@ -1,5 +1,7 @@
 //! What conditions mean, what is refused, and what they may cost.
 
+mod differential;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
