@@ -8,6 +8,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import threading
 import time
 
@@ -265,7 +266,7 @@ def test_no_reading_of_any_line_that_comes_through_is_a_call(house, capsys):
         assert not found, (SEED, found[:5])
     assert came > sent / 50, "nothing comes through, so nothing was shown"
     with capsys.disabled():
-        print(f"\n{sent} hostile lines, {came} came through, seed {SEED}")
+        print(f"\n{sent} hostile lines, {came} came through, seed {SEED}", file=sys.stderr)
 
 
 def test_the_readings_see_a_call_that_comes_through(house):
