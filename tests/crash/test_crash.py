@@ -216,6 +216,7 @@ def rounds(scene, number, seed, plant=None, disasters=DISASTERS):
     return [], seen, truth
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 12 * ROUNDS)
 @pytest.mark.parametrize("half", range(HALVES))
 def test_nothing_runs_twice_or_unapproved_whatever_dies(scene, capsys, half):
