@@ -16,22 +16,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use outbox::mail_sender;
 
-use crate::config::{Config, ConfigError, StatePaths, token};
+use crate::call::hex::{hex, unhex};
+use crate::config::{Config, ConfigError, PublicUrl, StatePaths, token};
+use crate::desk::links::Links;
 use crate::desk::people::People;
 use crate::desk::routes::Routes;
+use crate::desk::seal::Seal;
 use crate::desk::{Desk, Settings};
-use crate::doors::{CrowdLimits, DoorCounts, Doors, H2, Listener, Tls, open_files};
+use crate::doors::{CrowdLimits, DoorCounts, Doors, H2, HTTP_1_1, Listener, Tls, open_files};
 use crate::grpc::auth::Door;
 use crate::grpc::server;
 use crate::monitor;
 use crate::store::clock::{self, SystemClock};
 use crate::store::schema::DaemonLock;
 use crate::telemetry::Dropped;
+use crate::web::{self, Pages};
 use journal::Journal;
 use reload::Reloads;
 use systemd::Sockets;
@@ -70,6 +75,8 @@ pub struct Daemon {
     doors: JoinSet<Result<(), tonic::transport::Error>>,
     door_counts: Arc<DoorCounts>,
     tls: Option<Arc<Tls>>,
+    /// The same certificate for the pages, which speak another protocol.
+    pages_tls: Option<Arc<Tls>>,
     mail: Option<tokio::task::JoinHandle<()>>,
     journal: Option<Journal>,
     doors_close: watch::Sender<bool>,
@@ -86,6 +93,8 @@ pub struct Daemon {
     pub mail_goes: String,
     /// Where metrics are, if they are anywhere.
     pub metrics_at: Option<String>,
+    /// Where operators find their pages, if they are anywhere.
+    pub pages_at: Option<String>,
     // Let go of last.
     _lock: DaemonLock,
 }
@@ -117,7 +126,10 @@ impl Daemon {
         .map_err(CannotStart::because)?;
         desk.store().write(clock::daemon_started).await.map_err(CannotStart::because)?;
         let journal = Journal::begin(&desk);
-        let (mail, mail_goes) = outbox::start(&desk, config, &paths)?;
+        let seal = seal(&paths.seal)?;
+        let pages = listeners::pages(config).await?;
+        let links = pages.as_ref().map(|(_, url)| Links::new(seal.clone(), url.clone()));
+        let (mail, mail_goes) = outbox::start(&desk, config, &paths, links)?;
         let door = Door { desk: desk.clone(), mail: mail_goes.as_str().into() };
         let mut daemon = Daemon {
             desk,
@@ -125,6 +137,7 @@ impl Daemon {
             doors: JoinSet::new(),
             door_counts,
             tls,
+            pages_tls: None,
             mail: Some(mail),
             journal: Some(journal),
             doors_close: watch::Sender::new(false),
@@ -134,10 +147,14 @@ impl Daemon {
             addresses: Vec::new(),
             mail_goes,
             metrics_at: None,
+            pages_at: None,
             _lock: lock,
         };
         daemon.open_monitor(config, dropped).await?;
-        daemon.open_doors(config, sockets, &door).await?;
+        let doors = daemon.open_doors(config, sockets, &door).await?;
+        if let Some((listener, url)) = pages {
+            daemon.open_pages(config, &doors, seal, listener, url)?;
+        }
         systemd::ready(daemon.status()).await;
         daemon.beside.spawn(systemd::watchdog(daemon.desk.clone()));
         daemon.beside.spawn(daemon.desk.clone().watch_expiry());
@@ -149,7 +166,7 @@ impl Daemon {
         config: &Config,
         sockets: Sockets,
         door: &Door,
-    ) -> Result<(), CannotStart> {
+    ) -> Result<Doors, CannotStart> {
         let limits = CrowdLimits {
             connections: open_files::connections_allowed(config.limits.max_connections),
             per_address: config.limits.max_connections_per_address,
@@ -167,6 +184,32 @@ impl Daemon {
             let address = format!("{scheme}://{address}");
             self.open_door(&doors, door, Listener::Tcp(listener), address).await?;
         }
+        Ok(doors)
+    }
+
+    /// The operators' pages, until the doors close.
+    fn open_pages(
+        &mut self,
+        config: &Config,
+        doors: &Doors,
+        seal: Seal,
+        listener: TcpListener,
+        url: PublicUrl,
+    ) -> Result<(), CannotStart> {
+        let files = config.tls.as_ref();
+        let tls = files.map(|files| Tls::start(files, HTTP_1_1, self.door_counts.clone()));
+        self.pages_tls = tls.transpose().map_err(CannotStart::because)?;
+        self.pages_at = Some(format!("{url}/"));
+        let pages = Pages::new(self.desk.clone(), seal, url, self.mail_goes.as_str().into());
+        let connections = doors.open(Listener::Tcp(listener), self.pages_tls.clone());
+        let mut close = self.doors_close.subscribe();
+        let stop = async move {
+            let _ = close.wait_for(|close| *close).await;
+        };
+        self.doors.spawn(async move {
+            web::serve(pages, connections, stop).await;
+            Ok(())
+        });
         Ok(())
     }
 
@@ -319,9 +362,33 @@ fn people(config: &Config, paths: &StatePaths) -> Result<People, CannotStart> {
 
 /// The token in a file of the state directory, made on first use.
 fn local_token(path: &Path) -> Result<String, CannotStart> {
+    secret(path, || token::generate().map_err(CannotStart::because))
+}
+
+/// What links and forms are sealed with.
+fn seal(path: &Path) -> Result<Seal, CannotStart> {
+    let text = secret(path, || {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(CannotStart::because)?;
+        Ok(hex(&bytes))
+    })?;
+    let bytes = unhex(&text).ok_or_else(|| {
+        CannotStart::because(format!(
+            "{} does not hold 64 hex digits; remove it to get a new one (links in mails that were sent become void)",
+            path.display()
+        ))
+    })?;
+    Ok(Seal::new(bytes))
+}
+
+/// A secret in a file of the state directory, made on first use.
+fn secret(
+    path: &Path,
+    make: impl FnOnce() -> Result<String, CannotStart>,
+) -> Result<String, CannotStart> {
     let fail = |e: std::io::Error| {
         CannotStart::because(format!(
-            "cannot use {}: {e}; mend its owner and mode, or remove it to get a new token",
+            "cannot use {}: {e}; mend its owner and mode, or remove it to get a new one",
             path.display()
         ))
     };
@@ -335,17 +402,17 @@ fn local_token(path: &Path) -> Result<String, CannotStart> {
         }
         Ok(_) => {
             fs::remove_file(path).map_err(fail)?;
-            tracing::warn!(file = %path.display(), "others could read or choose this token; a new one is made");
+            tracing::warn!(file = %path.display(), "others could read or choose this secret; a new one is made");
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(fail(e)),
     }
-    let token = token::generate().map_err(CannotStart::because)?;
+    let secret = make()?;
     let mut file = (fs::OpenOptions::new().write(true).create_new(true).mode(0o600))
         .open(path)
         .map_err(fail)?;
-    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
-    Ok(token)
+    file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
+    Ok(secret)
 }
 
 /// Whether nobody else can have read or written a file: one of ours, for us alone.

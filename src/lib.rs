@@ -16,7 +16,7 @@
 //! |---|---|
 //! | [`cli`] | the commands |
 //! | [`daemon`] | the daemon put together, started and stopped |
-//! | [`grpc`], [`mail`], [`monitor`] | its doors: tonic services; letters and the outbox worker; metrics and health |
+//! | [`grpc`], [`web`], [`mail`], [`monitor`] | its doors: tonic services; operators' pages; letters and the outbox worker; metrics and health |
 //! | [`proxy`] | the MCP proxy: speaks to the daemon as any caller does |
 //! | [`doors`] | taking connections in: who is connected, within limits, with or without TLS |
 //! | [`desk`] | the service: who may ask and decide, who waits for what |
@@ -44,6 +44,7 @@ pub mod proxy;
 pub mod store;
 pub mod telemetry;
 pub mod trust;
+pub mod web;
 
 /// The generated contract, `proto/holdpoint/v1`. Its comments are in the `.proto` files.
 #[allow(clippy::all, missing_docs, rustdoc::all)]

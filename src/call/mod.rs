@@ -5,6 +5,7 @@
 //! keep an unmasked argument in anything that outlives the caller's question.
 
 pub mod canonical;
+pub mod clock;
 pub mod definition;
 pub mod digest;
 pub mod handle;

@@ -158,6 +158,8 @@ words! {
         Token = 2 "token",
         /// A client certificate of the operator's own.
         Certificate = 3 "certificate",
+        /// The link of a mail to the operator: whoever reads that mail could have decided.
+        Link = 4 "link",
     }
 }
 
@@ -307,6 +309,9 @@ pub struct Decision {
     pub strength: Strength,
     /// The only local operator decided what was asked on their own behalf.
     pub own_call: bool,
+    /// How long what was decided had been on the operator's screen; `None` where a
+    /// door does not know.
+    pub on_screen: Option<Duration>,
 }
 
 /// One mail to one operator about one request.

@@ -11,6 +11,8 @@ pub struct Clause {
     pub groups: BTreeSet<String>,
     /// How many distinct people; at least 1.
     pub approvals: u32,
+    /// The link of a mail is not enough to decide: people have to sign in.
+    pub sign_in: bool,
 }
 
 impl Clause {
@@ -23,7 +25,7 @@ impl Clause {
     fn implies(&self, other: &Clause) -> bool {
         let within = other.groups.is_empty()
             || (!self.groups.is_empty() && self.groups.is_subset(&other.groups));
-        within && self.approvals >= other.approvals
+        within && self.approvals >= other.approvals && self.sign_in >= other.sign_in
     }
 }
 
@@ -58,6 +60,11 @@ impl Requirement {
             && (self.clauses.iter().zip(self.counted(people))).all(|(c, n)| n >= c.approvals)
     }
 
+    /// The first route that demands a sign-in, if one does.
+    pub fn sign_in_for(&self) -> Option<&str> {
+        self.clauses.iter().find(|clause| clause.sign_in).map(|clause| clause.route.as_str())
+    }
+
     /// Whether `newer` asks for something that `self` did not.
     pub fn is_weaker_than(&self, newer: &Requirement) -> bool {
         !(newer.clauses.iter()).all(|new| self.clauses.iter().any(|old| old.implies(new)))
@@ -73,7 +80,7 @@ mod tests {
     }
 
     fn clause(names: &[&str], approvals: u32) -> Clause {
-        Clause { route: "r".to_owned(), groups: groups(names), approvals }
+        Clause { route: "r".to_owned(), groups: groups(names), approvals, sign_in: false }
     }
 
     #[test]
@@ -99,6 +106,9 @@ mod tests {
         assert!(ops_or_sec.is_weaker_than(&ops));
         assert!(!ops.is_weaker_than(&ops_or_sec));
         assert!(ops.is_weaker_than(&two));
+        let signed_in = one(Clause { sign_in: true, ..clause(&["ops"], 1) });
+        assert!(ops.is_weaker_than(&signed_in));
+        assert!(!signed_in.is_weaker_than(&ops));
         let both = Requirement { clauses: vec![clause(&["ops"], 1), clause(&["sec"], 1)] };
         assert!(ops.is_weaker_than(&both));
         assert!(!both.is_weaker_than(&ops));

@@ -44,6 +44,7 @@ fn usual() -> Request {
         groups: groups.iter().map(|g| (*g).to_owned()).collect(),
         approvals,
         approved,
+        sign_in: false,
     };
     Request {
         id: "019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f".to_owned(),
@@ -75,6 +76,7 @@ fn usual() -> Request {
             digest: "6c1f".repeat(16),
             strength: 2,
             own_call: false,
+            on_screen_ms: None,
         }],
         waited_on: true,
         notices: notices(),

@@ -25,7 +25,7 @@
 //! | `time_left_ms` | number | until the deadline when this was printed; 0 once ended |
 //! | `asked` | array of strings | operators who are asked |
 //! | `required` | array | `route`, `groups`, `approvals`, `approved` of each clause |
-//! | `decisions` | array | `operator`, `verdict`, `reason`, `decided_at`, `digest`, `strength`, `own_call` |
+//! | `decisions` | array | `operator`, `verdict`, `reason`, `decided_at`, `digest`, `strength`, `own_call`, `on_screen_ms` |
 //! | `use` | string | `none`, `unused`, `taken`, `lapsed` |
 //! | `lapses_at`, `used_at` | string or null | |
 //! | `outcome` | string | `none`, `succeeded`, `failed`, `unknown` |
@@ -209,6 +209,7 @@ pub fn decisions(all: &[proto::Decision]) -> Json {
             ("digest", d.digest.as_str().into()),
             ("strength", strength(d.strength).into()),
             ("own_call", d.own_call.into()),
+            ("on_screen_ms", d.on_screen_ms.map_or(Json::Null, Json::from)),
         ])
     }))
 }

@@ -44,6 +44,7 @@ pub async fn run(globals: &Globals, _args: ServeArgs) -> Done {
         config = config.file.as_deref().map(printable),
         addresses = daemon.addresses.join(" "),
         metrics = daemon.metrics_at,
+        pages = daemon.pages_at,
         mail = daemon.mail_goes,
         "serving"
     );

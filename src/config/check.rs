@@ -17,6 +17,7 @@ use super::routing::RouteConfig;
 pub(super) fn always(config: &Config, problems: &mut Problems) {
     doors(config, problems);
     monitoring(config, problems);
+    pages(config, problems);
     unique_names(config, problems);
     unique_tokens(config, problems);
     certificate_names(config, problems);
@@ -179,6 +180,47 @@ fn monitoring(config: &Config, problems: &mut Problems) {
         let remedy = "let only your Prometheus reach it (a firewall, a network of its own), or \
                       listen on 127.0.0.1";
         problems.warning(place, message, remedy);
+    }
+}
+
+/// Tokens and links are typed and followed here: what holds for `listen` holds for the pages.
+fn pages(config: &Config, problems: &mut Problems) {
+    let default = Place::Default;
+    let place = |name| config.sources.get(name).unwrap_or(&default);
+    let Some(listen) = config.web_listen else {
+        if config.public_url.is_some() {
+            let message = "`public_url` is set, but `web_listen` is not, so there are no pages";
+            problems.warning(place("public_url"), message, "set `web_listen`, or take it away");
+        }
+        return;
+    };
+    for (lack, remedy) in config.lacks_for(listen) {
+        let message =
+            format!("`web_listen` is {listen}, which other machines can reach, but {lack}");
+        problems.error(place("web_listen"), message, remedy);
+    }
+    for (other, name) in [(config.listen, "listen"), (config.metrics_listen, "metrics_listen")] {
+        if other == Some(listen) && listen.port() != 0 {
+            let message = format!("`web_listen` and `{name}` are both {listen}");
+            problems.error(
+                place("web_listen"),
+                message,
+                "give the pages a port of their own, for example 4654",
+            );
+        }
+    }
+    match &config.public_url {
+        Some(url) if !url.is_secure() && !url.is_loopback() => {
+            let message = format!("`public_url` is {url}: sign-ins would travel unencrypted");
+            let remedy = "use https://, by `tls_cert_file` or by a proxy in front of this one";
+            problems.error(place("public_url"), message, remedy);
+        }
+        None if !listen.ip().to_canonical().is_loopback() => {
+            let message = "`web_listen` can be reached by other machines, and `public_url` does not say by what name";
+            let remedy = "set it to what operators type, for example https://approve.example.com";
+            problems.error(place("web_listen"), message, remedy);
+        }
+        _ => {}
     }
 }
 

@@ -25,6 +25,7 @@ mod mail;
 mod mail_wishes;
 pub mod names;
 mod paths;
+mod public_url;
 mod routing;
 pub(crate) mod scalars;
 mod settings;
@@ -50,6 +51,7 @@ pub use error::{ConfigError, Place, Problem};
 pub use identities::{CallerConfig, OperatorConfig, Roles, TokenConfig};
 pub use mail_wishes::QuietHours;
 pub use paths::{ConfigFile, StatePaths};
+pub use public_url::PublicUrl;
 pub use routing::{BUILT_IN, RouteConfig};
 pub use settings::Setting;
 pub(crate) use settings::quoted;
@@ -80,6 +82,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// A TCP address for metrics and health.
     pub metrics_listen: Option<SocketAddr>,
+    /// A TCP address for the operators' pages.
+    pub web_listen: Option<SocketAddr>,
+    /// Where operators find the pages; `None`: at `web_listen`.
+    pub public_url: Option<PublicUrl>,
     /// The mail server; `None`: mails become files in the state directory.
     pub smtp: Option<Smtp>,
     /// How many connections to it at most. 1 to 32.
@@ -170,6 +176,12 @@ impl Config {
         StatePaths::of(&self.state_dir)
     }
 
+    /// Where browsers find the pages that are served at this address.
+    pub fn pages_url(&self, listening: SocketAddr) -> PublicUrl {
+        let own = || PublicUrl::of_listener(self.tls.is_some(), listening);
+        self.public_url.clone().unwrap_or_else(own)
+    }
+
     /// Reads and checks a text.
     fn read(
         file: Option<PathBuf>,
@@ -193,6 +205,8 @@ impl Config {
             listen: given.listen(&mut problems),
             tls: given.tls(&mut problems),
             metrics_listen: given.metrics_listen(&mut problems),
+            web_listen: given.web_listen(&mut problems),
+            public_url: given.public_url(&mut problems),
             smtp: given.smtp(&mut problems),
             smtp_connections: given.smtp_connections(&mut problems),
             mail_folder_keep: given.mail_folder_keep(&mut problems),

@@ -23,6 +23,8 @@ pub struct StatePaths {
     pub lock: PathBuf,
     /// Mails, one .eml file each, while no mail server is configured.
     pub mail: PathBuf,
+    /// What links in mails and forms of pages are sealed with.
+    pub seal: PathBuf,
     /// Local mode: the token of the local caller.
     pub caller_token: PathBuf,
     /// Local mode: the token of the local operator.
@@ -56,6 +58,7 @@ impl StatePaths {
             database: dir.join("holdpoint.db"),
             lock: dir.join("lock"),
             mail: dir.join("mail"),
+            seal: dir.join("seal.key"),
             caller_token: dir.join("caller.token"),
             operator_token: dir.join("operator.token"),
             dir: dir.to_owned(),

@@ -44,6 +44,8 @@ pub struct RouteConfig {
     pub approvals: u32,
     /// How long they have; `None`: the route does not say.
     pub timeout: Option<Duration>,
+    /// The link of a mail does not decide: people have to sign in.
+    pub require_sign_in: bool,
     /// Where it stands.
     pub place: Place,
 }
@@ -59,6 +61,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
         "ask",
         "approvals",
         "timeout",
+        "require_sign_in",
     ];
     section.only(&known, problems);
     for key in ["servers", "tools", "categories", "risks"] {
@@ -68,6 +71,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
         .text("timeout", problems)
         .and_then(|(text, place)| span_within("timeout", text, &place, TIMEOUT, problems));
     let approvals = section.item("approvals").map(|item| item.number(1..=100, problems));
+    let switch = section.item("require_sign_in").and_then(|item| item.switch(problems));
     let servers = globs("servers", section, problems);
     let tools = globs("tools", section, problems);
     let categories = categories(section, problems);
@@ -89,6 +93,7 @@ pub(super) fn route(section: &Section<'_>, problems: &mut Problems) -> Option<Ro
         ask,
         approvals: approvals.flatten().unwrap_or(1),
         timeout,
+        require_sign_in: switch == Some("true"),
         place: section.place.clone(),
     })
 }

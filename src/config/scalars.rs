@@ -12,7 +12,7 @@ use super::document::Section;
 use super::environment::Environment;
 use super::error::{Place, Problems};
 use super::names::shortened;
-use super::{Limits, TlsFiles, credential, duration, tls};
+use super::{Limits, PublicUrl, TlsFiles, credential, duration, tls};
 
 const DAY: u64 = 86_400;
 
@@ -32,13 +32,15 @@ enum Kind {
 type Setting = (&'static str, Kind, &'static str);
 
 /// Every setting. `example.toml` documents them in this order.
-const SETTINGS: [Setting; 26] = [
+const SETTINGS: [Setting; 28] = [
     ("listen", Kind::Text, ""),
     ("tls_cert_file", Kind::Text, ""),
     ("tls_key_file", Kind::Text, ""),
     ("tls_min_version", Kind::Text, "1.2"),
     ("tls_client_ca_file", Kind::Text, ""),
     ("metrics_listen", Kind::Text, ""),
+    ("web_listen", Kind::Text, ""),
+    ("public_url", Kind::Text, ""),
     ("smtp_url", Kind::Text, ""),
     ("smtp_password_file", Kind::Text, ""),
     ("smtp_auth", Kind::Text, "auto"),
@@ -238,6 +240,25 @@ impl Given {
     /// The address for monitoring.
     pub fn metrics_listen(&self, problems: &mut Problems) -> Option<SocketAddr> {
         self.address("metrics_listen", "4656", problems)
+    }
+
+    /// The address for the operators' pages.
+    pub fn web_listen(&self, problems: &mut Problems) -> Option<SocketAddr> {
+        self.address("web_listen", "4654", problems)
+    }
+
+    /// Where operators find the pages.
+    pub fn public_url(&self, problems: &mut Problems) -> Option<PublicUrl> {
+        let (text, place) = self.text("public_url")?;
+        match PublicUrl::parse(text) {
+            Ok(url) => Some(url),
+            Err(why) => {
+                let message = format!("`public_url` is \"{}\": {why}", shortened(text));
+                let remedy = "write scheme and host, for example https://approve.example.com";
+                problems.error(place, message, remedy);
+                None
+            }
+        }
     }
 
     fn address(&self, name: &str, port: &str, problems: &mut Problems) -> Option<SocketAddr> {

@@ -28,6 +28,8 @@ impl Config {
             ("tls_min_version", tls.map(|tls| quoted(tls.min_version.word()))),
             ("tls_client_ca_file", tls.and_then(|tls| tls.client_ca_file.as_deref()).map(path)),
             ("metrics_listen", self.metrics_listen.map(|listen| quoted(&listen.to_string()))),
+            ("web_listen", self.web_listen.map(|listen| quoted(&listen.to_string()))),
+            ("public_url", self.public_url.as_ref().map(|url| quoted(url.as_str()))),
             ("smtp_url", smtp.map(|smtp| quoted(&smtp.to_string()))),
             ("smtp_password_file", smtp.and_then(|s| s.password_file.as_deref()).map(path)),
             ("smtp_auth", Some(quoted(smtp.map_or(SmtpAuth::Auto, |smtp| smtp.auth).word()))),

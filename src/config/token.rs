@@ -55,6 +55,11 @@ impl TokenHash {
         Some(TokenHash(bytes))
     }
 
+    /// The inverse of [`TokenHash::as_bytes`].
+    pub fn from_bytes(bytes: [u8; 32]) -> TokenHash {
+        TokenHash(bytes)
+    }
+
     /// The bytes, for an index.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -9,7 +9,7 @@ use std::{io, net, os::unix::net as unix_net};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::CannotStart;
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
 use crate::grpc::server;
 
 /// The Unix sockets that were passed, or the one at this path.
@@ -38,6 +38,14 @@ pub async fn tcp(
         }
         _ => passed.into_iter().map(|socket| checked(config, socket)).collect(),
     }
+}
+
+/// The socket for the operators' pages, and where their browsers find it.
+pub async fn pages(config: &Config) -> Result<Option<(TcpListener, PublicUrl)>, CannotStart> {
+    let Some(address) = config.web_listen else { return Ok(None) };
+    let listener = server::bind_tcp("web_listen", address).await.map_err(CannotStart::because)?;
+    let listening = listener.local_addr().map_err(CannotStart::because)?;
+    Ok(Some((listener, config.pages_url(listening))))
 }
 
 /// A socket that was passed, if it obeys the rules for `listen`.

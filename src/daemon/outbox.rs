@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::CannotStart;
 use crate::config::{Config, Overrides, StatePaths};
 use crate::desk::Desk;
+use crate::desk::links::Links;
 use crate::mail::letter;
 use crate::mail::transport::{MailConfig, Transport};
 use crate::mail::worker::{self, Sender};
@@ -17,11 +18,13 @@ pub fn start(
     desk: &Arc<Desk>,
     config: &Config,
     paths: &StatePaths,
+    links: Option<Links>,
 ) -> Result<(JoinHandle<()>, String), CannotStart> {
     let transport =
         Transport::new(&MailConfig::new(config, paths)).map_err(CannotStart::because)?;
     let goes = transport.describe();
-    let sender = mail_sender(config).map_err(CannotStart::because)?;
+    let mut sender = mail_sender(config).map_err(CannotStart::because)?;
+    sender.links = links;
     let (desk, bell, per_minute) = (desk.clone(), desk.mail_bell(), config.mails_per_minute);
     let worker = tokio::spawn(async move {
         let mut closing = desk.closing();
@@ -44,7 +47,7 @@ pub(crate) fn mail_sender(config: &Config) -> Result<Sender, letter::ComposeErro
         None => (letter::sender(None, &machine)?, machine),
     };
     let reply_to = config.reply_to.clone();
-    Ok(Sender { from, reply_to, command_prefix: command(config), host })
+    Ok(Sender { from, reply_to, command_prefix: command(config), links: None, host })
 }
 
 /// How `holdpoint` is called where operators type. In local mode they use this

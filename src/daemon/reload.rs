@@ -82,7 +82,8 @@ impl Daemon {
             tracing::error!(%error, "{why}; send SIGHUP again when the store can write");
             return Err(why.to_owned());
         }
-        if let (Some(tls), Some(files)) = (&self.tls, &next.tls) {
+        let all = [&self.tls, &self.pages_tls];
+        for (tls, files) in all.into_iter().flatten().zip(next.tls.iter().cycle()) {
             // What cannot be used is said in the log, and what was in use stays:
             // people who were removed are out all the same.
             let _ = tls.reload(files);

@@ -22,9 +22,12 @@ pub mod entitlement;
 pub mod error;
 pub mod in_force;
 pub mod intake;
+pub mod links;
 pub mod people;
 pub mod routes;
+pub mod seal;
 mod settings;
+pub mod sign_ins;
 pub mod visitor;
 pub mod waiters;
 pub mod watch;
@@ -49,6 +52,7 @@ use crate::store::change::{self, Change};
 use crate::store::clock::{self, Clock};
 use crate::store::decide::{self, Decide, Entitled, Lift};
 use crate::store::mail::{self, ListedMail};
+use crate::store::read::PendingAfter;
 use crate::store::record::{self, Recorded};
 use crate::store::schema::OpenError;
 use crate::store::submit::{self, Submit, Submitted, Taken};
@@ -80,6 +84,14 @@ const UNDERWAY_KIB: usize = 256 * 1024;
 /// How long transitions under way may take once the daemon stops. They take
 /// milliseconds, unless the disk or somebody's lock holds them up.
 const LAST_COMMITS: Duration = Duration::from_millis(700);
+
+/// Pending requests that one list holds, and the bytes of their arguments: more than
+/// a person looks through.
+const PENDING_AT_MOST: usize = 1000;
+const PENDING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Pending requests read at once for it.
+const PENDING_READ: usize = 500;
 
 /// What a caller asks.
 #[derive(Debug)]
@@ -449,7 +461,8 @@ impl Desk {
         self.underway.try_acquire_many(kib).map_err(|_| StoreError::Overloaded.into())
     }
 
-    /// An operator approves or denies.
+    /// An operator approves or denies what had been on their screen for so long,
+    /// where the door knows.
     pub async fn decide(
         &self,
         operator: &Operator,
@@ -457,6 +470,7 @@ impl Desk {
         verdict: Verdict,
         reason: &str,
         shown: String,
+        on_screen: Option<Duration>,
     ) -> Result<Request, DeskError> {
         let input = Decide {
             id,
@@ -466,6 +480,7 @@ impl Desk {
             reason: mask_text(reason).0,
             shown,
             lapse_after: self.settings().lapse_after,
+            on_screen,
         };
         let entitled = self.entitlement();
         self.write(move |tx| decide::decide(tx, &input, &entitled)).await
@@ -487,6 +502,42 @@ impl Desk {
     pub async fn visible(&self, operator: &Operator, id: RequestId) -> Result<Request, DeskError> {
         let found = self.store.read(move |conn| read::request(conn, id)).await?;
         found.filter(|request| sees(operator, request)).ok_or(DeskError::not_found())
+    }
+
+    /// What waits for this person's decision (or, with `all`, what they may see), most
+    /// urgent first, and whether there is more than that.
+    pub async fn pending_for(
+        &self,
+        operator: &Operator,
+        all: bool,
+    ) -> Result<(Vec<Request>, bool), DeskError> {
+        let (mut found, mut after, mut bytes) = (Vec::new(), PendingAfter::default(), 0);
+        loop {
+            let (page, more) =
+                self.store.read(move |conn| read::pending(conn, after, PENDING_READ)).await?;
+            let people = self.people();
+            for (at, request) in page {
+                after = at;
+                let on_behalf_of = &request.call.agent.on_behalf_of;
+                let theirs = match all {
+                    true => sees(operator, &request),
+                    false => people
+                        .entitled(&operator.name, &request.requirement, on_behalf_of)
+                        .is_ok_and(|()| !has_approved(operator, &request)),
+                };
+                if !theirs {
+                    continue;
+                }
+                if found.len() == PENDING_AT_MOST || bytes >= PENDING_BYTES {
+                    return Ok((found, true));
+                }
+                bytes += request.call.arguments.len();
+                found.push(request);
+            }
+            if !more {
+                return Ok((found, false));
+            }
+        }
     }
 
     /// Notes that somebody who may decide this pending request has read it, whole.
@@ -549,6 +600,11 @@ impl Desk {
         self.start_closing();
         self.store.close().await;
     }
+}
+
+/// Whether this person's approval is counted already, and others' are waited for.
+fn has_approved(operator: &Operator, request: &Request) -> bool {
+    request.decisions.iter().any(|decision| decision.operator == operator.name)
 }
 
 /// Whether a request is this person's business.

@@ -215,6 +215,11 @@ impl Operator {
         operator
     }
 
+    /// The same person, known only by the link of a mail to them.
+    pub(super) fn known_by_link(&self) -> Operator {
+        Operator { strength: Strength::Link, ..self.clone() }
+    }
+
     /// Whether these are words for this person: name, mail address or an alias,
     /// ignoring case; also as one of several (`bob, alice`), within
     /// `Name <address>`, `Name (address)` and `mailto:address`. Errs, as [`fold`]

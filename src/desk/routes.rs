@@ -123,6 +123,7 @@ impl Route {
                 route: config.name.clone(),
                 groups: config.ask.clone(),
                 approvals: config.approvals,
+                sign_in: config.require_sign_in,
             },
         }
     }
@@ -150,7 +151,7 @@ fn any(globs: &[GlobMatcher], name: &Candidate<'_>) -> bool {
 
 /// The clause for calls that no route matches.
 fn built_in() -> Clause {
-    Clause { route: BUILT_IN.to_owned(), groups: BTreeSet::new(), approvals: 1 }
+    Clause { route: BUILT_IN.to_owned(), groups: BTreeSet::new(), approvals: 1, sign_in: false }
 }
 
 /// Adds a clause unless the others imply it, and drops those that it implies:

@@ -99,6 +99,7 @@ fn decisions(decisions: &[Decision]) -> Vec<proto::Decision> {
         digest: d.digest.to_string(),
         strength: d.strength.number(),
         own_call: d.own_call,
+        on_screen_ms: d.on_screen.map(|shown| u64::try_from(shown.as_millis()).unwrap_or(u64::MAX)),
     };
     decisions.iter().map(convert).collect()
 }
@@ -123,6 +124,7 @@ fn clauses(request: &Request, people: &People) -> Vec<proto::Clause> {
         groups: clause.groups.iter().cloned().collect(),
         approvals: clause.approvals,
         approved,
+        sign_in: clause.sign_in,
     };
     request.requirement.clauses.iter().zip(counted).map(convert).collect()
 }

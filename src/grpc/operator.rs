@@ -216,7 +216,7 @@ impl OperatorService for OperatorDoor {
         let decided = self
             .0
             .desk
-            .decide(&operator, id, verdict, &message.reason, message.digest)
+            .decide(&operator, id, verdict, &message.reason, message.digest, None)
             .await
             .map_err(status)?;
         let request = Some(convert::request(&self.0.desk, &decided));

@@ -11,7 +11,6 @@ mod asked;
 mod follow_up;
 mod sample;
 mod summary;
-mod times;
 
 use super::letter::{About, Matter, Recipient};
 use super::limits;
@@ -21,9 +20,9 @@ use crate::call::model::Request;
 use crate::call::present;
 use crate::call::safe_text::SafeText;
 
+pub(super) use crate::call::clock::Clock;
 pub(super) use follow_up::{approvers, denier};
 pub(super) use summary::{Waiting, ended, wait};
-pub(super) use times::Clock;
 
 /// A letter's substance.
 pub(super) struct Content {
@@ -99,7 +98,7 @@ pub(super) struct Command(pub Vec<SafeText>);
 
 impl Content {
     pub fn new(matter: &Matter<'_>, to: &Recipient, about: &About) -> Content {
-        let clock = Clock::of(to, about);
+        let clock = clock(to, about);
         match matter {
             Matter::Asked(request) => asked::asked(request, about, &clock),
             Matter::Reminder(request) => asked::reminder(request, about, &clock),
@@ -110,14 +109,13 @@ impl Content {
 
     /// A test, so that people know what a real one will look like.
     pub fn sample(to: &Recipient, about: &About) -> Content {
-        sample::sample(about, &Clock::of(to, about))
+        sample::sample(about, &clock(to, about))
     }
 }
 
-impl Clock {
-    pub fn of(to: &Recipient, about: &About) -> Clock {
-        Clock { now: about.now, zone: to.time_zone }
-    }
+/// The recipient's, when the letter is written.
+pub(super) fn clock(to: &Recipient, about: &About) -> Clock {
+    Clock { now: about.now, zone: to.time_zone }
 }
 
 impl Command {

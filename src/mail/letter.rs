@@ -5,7 +5,7 @@ use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 
-use super::content::{Clock, Content};
+use super::content::{Content, clock};
 use super::subject::{base, header_text, subject};
 use super::thread::{self, domain, file_name, first_of_thread};
 use super::{html, plain};
@@ -196,7 +196,7 @@ pub fn compose(matter: &Matter<'_>, to: &Recipient, about: &About) -> Result<Let
         Parts {
             kind: matter.kind(),
             request: matter.request(),
-            subject: subject(matter, &Clock::of(to, about)),
+            subject: subject(matter, &clock(to, about)),
             message_id: message_id(matter, to, &about.host),
             parent: first_of_thread(matter, to, about),
             file_name: file_name(matter, to),

@@ -10,6 +10,7 @@ use super::letter::{
 use super::transport::Transport;
 use crate::call::model::{MailKind, Request, Status};
 use crate::call::time::Time;
+use crate::desk::links::Links;
 use crate::desk::people::People;
 use crate::store::mail::{self, DueMail, MailOutcome};
 use crate::store::{Store, StoreError, read};
@@ -26,6 +27,8 @@ pub struct Sender {
     pub reply_to: Option<Mailbox>,
     /// How `holdpoint` is called where operators type.
     pub command_prefix: String,
+    /// What leads to the pages; `None`: there are none.
+    pub links: Option<Links>,
     /// The right side of `Message-ID`s.
     pub host: String,
 }

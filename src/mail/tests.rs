@@ -72,7 +72,7 @@ pub(super) fn request() -> Request {
         definition_changed: String::new(),
     };
     let groups = BTreeSet::from([text("ops"), text("security")]);
-    let clauses = vec![Clause { route: text("destructive"), groups, approvals: 2 }];
+    let clauses = vec![Clause { route: text("destructive"), groups, approvals: 2, sign_in: false }];
     let created = at("2026-11-22T13:50:00.000Z");
     let (requirement, timeout) = (Requirement { clauses }, Duration::from_secs(15 * 60));
     Request::pending(id(0x6f), text("call-1"), call, requirement, created, timeout)
@@ -101,8 +101,12 @@ fn bare() -> Request {
     request.identical_to = Some(id(0x70));
     request.may_have_run = vec![id(0x71), id(0x72)];
     request.deadline = at("2026-11-25T10:00:00.000Z");
-    request.requirement.clauses[0] =
-        Clause { route: "built-in".to_owned(), groups: BTreeSet::new(), approvals: 1 };
+    request.requirement.clauses[0] = Clause {
+        route: "built-in".to_owned(),
+        groups: BTreeSet::new(),
+        approvals: 1,
+        sign_in: false,
+    };
     request
 }
 

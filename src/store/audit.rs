@@ -126,6 +126,10 @@ kinds! {
     ClockStepped "clock_stepped",
     /// An admin vouched for the clock.
     ClockConfirmed "clock_confirmed",
+    /// An operator signed in to the pages.
+    SignedIn "signed_in",
+    /// An operator signed out of the pages, here or everywhere.
+    SignedOut "signed_out",
     /// The configuration was read again and is in force.
     ConfigReloaded "config_reloaded",
     /// The daemon began to serve.
@@ -277,6 +281,10 @@ impl Entry {
         self.text("strength", decision.strength.word());
         if decision.own_call {
             self.member("own_call", &Json::Bool(true));
+        }
+        if let Some(shown) = decision.on_screen {
+            let ms = u64::try_from(shown.as_millis()).unwrap_or(u64::MAX);
+            self.member("on_screen_ms", &Json::from(ms));
         }
     }
 

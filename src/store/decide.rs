@@ -56,6 +56,8 @@ pub struct Decide {
     pub shown: String,
     /// How long an approval stays usable.
     pub lapse_after: Duration,
+    /// How long it had been on the operator's screen, where the door knows.
+    pub on_screen: Option<Duration>,
 }
 
 /// Records a decision.
@@ -98,6 +100,9 @@ pub fn decide(
         let operator = input.operator.clone();
         return Err(Refusal::AlreadyDecided { id: input.id, operator }.into());
     }
+    if input.strength == Strength::Link {
+        may_decide_by_link(&request, &input.operator)?;
+    }
     let decision = Decision {
         operator: input.operator.clone(),
         verdict: input.verdict,
@@ -106,6 +111,7 @@ pub fn decide(
         digest: request.call.digest,
         strength: input.strength,
         own_call: counts.own_call,
+        on_screen: input.on_screen,
     };
     row::insert_decision(tx.conn, input.id, request.decisions.len(), &decision)?;
     request.decisions.push(decision.clone());
@@ -133,6 +139,17 @@ pub fn decide(
         reach::say_reached(tx, &request, &format!("{} decided", input.operator))?;
     }
     Ok(request)
+}
+
+/// The links of all mails to one operator about one request are one authority, which
+/// is used up by one decision: that this is so is what the decision itself says.
+fn may_decide_by_link(request: &Request, operator: &str) -> Result<(), Refusal> {
+    let id = request.id;
+    if let Some(route) = request.requirement.sign_in_for() {
+        return Err(Refusal::SignInNeeded { id, route: route.to_owned() });
+    }
+    let used = |d: &Decision| d.operator == operator && d.strength == Strength::Link;
+    if request.decisions.iter().any(used) { Err(Refusal::LinkUsed(id)) } else { Ok(()) }
 }
 
 /// Whether the approvals of those who are still entitled are enough.

@@ -41,6 +41,17 @@ pub enum Refusal {
         /// Who.
         operator: String,
     },
+    /// A link decides once.
+    #[error("request {}: this link has been used to decide; sign in to decide again", .0.short())]
+    LinkUsed(RequestId),
+    /// A link is not enough.
+    #[error("request {}: route \"{route}\" demands a sign-in, so the link of a mail does not decide; sign in", .id.short())]
+    SignInNeeded {
+        /// Which.
+        id: RequestId,
+        /// Which route says so.
+        route: String,
+    },
     /// This person may not decide this request.
     #[error("request {}: {why}", .id.short())]
     NotEntitled {

@@ -44,6 +44,7 @@ pub mod restored;
 pub mod retention;
 mod row;
 pub mod schema;
+pub mod sign_ins;
 pub mod submit;
 pub mod text_index;
 pub mod tx;

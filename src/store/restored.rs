@@ -62,6 +62,8 @@ pub fn begin_anew(tx: &mut Tx<'_>) -> Result<Option<Restored>, StoreError> {
         mail::outcome_unknown(tx, request)?;
         record(tx, Kind::OutcomeUnknown, request, &why)
     })?;
+    // Who has signed out since the copy was taken is not signed in again by it.
+    tx.conn.execute("DELETE FROM sign_ins", [])?;
     tx.conn.execute("DELETE FROM meta WHERE key = 'copy'", [])?;
     let mut entry = Entry::new(Kind::Restored);
     entry.text("copy", &hex(&mark.id));

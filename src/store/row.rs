@@ -1,6 +1,7 @@
 //! Requests as rows: one insert, one load, one update.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
@@ -40,11 +41,15 @@ fn strings(json: &Json) -> impl Iterator<Item = &str> {
 fn requirement_text(requirement: &Requirement) -> String {
     let clauses = requirement.clauses.iter().map(|clause| {
         let groups = clause.groups.iter().map(|g| Json::from(g.as_str())).collect();
-        Json::object([
+        let mut members = vec![
             ("route", Json::from(clause.route.as_str())),
             ("groups", Json::Array(groups)),
             ("approvals", Json::from(u64::from(clause.approvals))),
-        ])
+        ];
+        if clause.sign_in {
+            members.push(("sign_in", Json::Bool(true)));
+        }
+        Json::object(members)
     });
     Json::Array(clauses.collect()).to_text()
 }
@@ -57,6 +62,7 @@ fn requirement_of(text: &str) -> Result<Requirement, StoreError> {
             route: item.get("route")?.as_str()?.to_owned(),
             groups,
             approvals: u32::try_from(item.get("approvals")?.as_u64()?).ok()?,
+            sign_in: item.get("sign_in").is_some(),
         })
     };
     let clauses = items.iter().map(|item| clause(item).ok_or_else(|| corrupt("requirement")));
@@ -169,8 +175,9 @@ pub(super) fn insert_decision(
     decision: &Decision,
 ) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "INSERT INTO decisions (request, n, operator, verdict, reason, at, digest, strength, own_call)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO decisions (request, n, operator, verdict, reason, at, digest, strength, own_call,
+           on_screen)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         id.as_bytes(),
@@ -182,6 +189,7 @@ pub(super) fn insert_decision(
         decision.digest.as_bytes(),
         decision.strength.number(),
         decision.own_call,
+        decision.on_screen.map(|shown| i64::try_from(shown.as_millis()).unwrap_or(i64::MAX)),
     ])?;
     Ok(())
 }
@@ -220,7 +228,7 @@ fn looks(conn: &Connection, id: RequestId) -> Result<Vec<Look>, StoreError> {
 /// The decisions on a request, oldest first.
 fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT operator, verdict, reason, at, digest, strength, own_call
+        "SELECT operator, verdict, reason, at, digest, strength, own_call, on_screen
          FROM decisions WHERE request = ? ORDER BY n",
     )?;
     let rows = statement.query_map([id.as_bytes()], |row| {
@@ -233,6 +241,9 @@ fn decisions(conn: &Connection, id: RequestId) -> Result<Vec<Decision>, StoreErr
                 digest: Digest::from_bytes(row.get(4)?),
                 strength: Strength::Token,
                 own_call: row.get(6)?,
+                on_screen: row
+                    .get::<_, Option<i64>>(7)?
+                    .map(|ms| Duration::from_millis(ms.max(0) as u64)),
             },
             row.get::<_, i32>(1)?,
             row.get::<_, i32>(5)?,

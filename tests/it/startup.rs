@@ -85,7 +85,7 @@ fn call(n: usize) -> Call {
 /// One request by the store's own transitions; every second one ends at once.
 fn one(tx: &mut holdpoint::store::Tx<'_>, n: usize) -> Result<(), holdpoint::store::StoreError> {
     let groups = ["ops".to_owned()].into();
-    let clause = Clause { route: "writes".to_owned(), groups, approvals: 1 };
+    let clause = Clause { route: "writes".to_owned(), groups, approvals: 1, sign_in: false };
     let taken = submit(
         tx,
         Submit {

@@ -139,6 +139,7 @@ pub(super) fn shown(config: &Config) -> String {
         lines.extend((!labels.is_empty()).then(|| format!("labels = {{ {labels} }}")));
         list("ask", &route.ask, &mut lines);
         lines.push(format!("approvals = {}", route.approvals));
+        lines.extend(route.require_sign_in.then(|| "require_sign_in = true".to_owned()));
         let timeout = route.timeout.map(duration::text);
         lines.extend(timeout.map(|timeout| format!("timeout = {}", quoted(&timeout))));
     }

@@ -43,7 +43,12 @@ fn strings(texts: &[&str]) -> Vec<String> {
 }
 
 fn clause(route: &str, groups: &[&str], approvals: u32) -> Clause {
-    Clause { route: route.to_owned(), groups: strings(groups).into_iter().collect(), approvals }
+    Clause {
+        route: route.to_owned(),
+        groups: strings(groups).into_iter().collect(),
+        approvals,
+        sign_in: false,
+    }
 }
 
 fn asks(clauses: &[Clause]) -> Requirement {

@@ -63,7 +63,8 @@ fn made_up(now: Time) -> Request {
         evidence: Vec::new(),
         definition_changed: String::new(),
     };
-    let clause = Clause { route: text("sample"), groups: BTreeSet::new(), approvals: 1 };
+    let clause =
+        Clause { route: text("sample"), groups: BTreeSet::new(), approvals: 1, sign_in: false };
     let requirement = Requirement { clauses: vec![clause] };
     Request::pending(RequestId::from_bytes([0; 16]), String::new(), call, requirement, now, TIMEOUT)
 }

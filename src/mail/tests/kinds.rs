@@ -24,6 +24,7 @@ fn decided(operator: &str, verdict: Verdict, reason: &str) -> Decision {
         digest: Digest::from_bytes([0xa5; 32]),
         strength: Strength::Token,
         own_call: false,
+        on_screen: None,
     }
 }
 

@@ -147,6 +147,7 @@ impl Worker {
         let (wake, store) = (Arc::new(Notify::new()), store.clone());
         let waker = wake.clone();
         let sender = Sender {
+            links: None,
             from: sender(None, "example.com").expect("an address"),
             reply_to: None,
             command_prefix: "holdpoint".to_owned(),

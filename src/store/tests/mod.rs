@@ -160,6 +160,7 @@ impl Plain {
             reason: "because".to_owned(),
             shown: seen.short(),
             lapse_after: MINUTES(15),
+            on_screen: None,
         };
         self.run(|tx| decide::decide(tx, &input, people))
     }
@@ -262,7 +263,9 @@ pub fn ann() -> Staff {
 
 pub fn requirement(groups: &[&str], approvals: u32) -> Requirement {
     let groups = groups.iter().map(|g| (*g).to_owned()).collect();
-    Requirement { clauses: vec![Clause { route: "r".to_owned(), groups, approvals }] }
+    Requirement {
+        clauses: vec![Clause { route: "r".to_owned(), groups, approvals, sign_in: false }],
+    }
 }
 
 /// A call of `client` in `session`, distinguished by `n`.

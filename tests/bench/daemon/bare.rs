@@ -315,6 +315,7 @@ fn templates(dir: &Path) -> Templates {
         reason: call::REASON.to_owned(),
         shown,
         lapse_after: Duration::from_secs(900),
+        on_screen: None,
     };
     let decided = store.write(move |tx| decide::decide(tx, &input, &Everybody));
     runtime.block_on(decided).expect("decide");

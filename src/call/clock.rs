@@ -6,8 +6,9 @@ use chrono_tz::Tz;
 use crate::call::time::Time;
 
 /// What is compared when a time is said.
-#[derive(Clone, Copy)]
-pub(in crate::mail) struct Clock {
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Now.
     pub now: Time,
     /// The reader's own, if it is known.
     pub zone: Option<Tz>,

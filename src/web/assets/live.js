@@ -1,0 +1,101 @@
+// What makes an open page follow what happens, and the keys. Every page works
+// without it. It never decides anything, and takes nobody's words out of a field.
+"use strict";
+
+const live = () => document.getElementById("live");
+const say = (words) => { document.getElementById("connection").textContent = words; };
+
+// Time left, counted down from what the server said when it wrote the page: this
+// machine's clock may be wrong, its stopwatch is not.
+let written = performance.now();
+const countDown = () => {
+  for (const time of document.querySelectorAll(".left[data-left]")) {
+    const seconds = Math.max(0, Math.ceil((Number(time.dataset.left) - (performance.now() - written)) / 1000));
+    const minutes = Math.floor((seconds + 30) / 60);
+    time.textContent =
+      seconds === 0 ? "time is up" :
+      seconds < 120 ? `${seconds} s` :
+      seconds < 5400 ? `${minutes} min` :
+      seconds < 172800 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` :
+      `${Math.floor(minutes / 1440)} days ${Math.floor((minutes % 1440) / 60)} h`;
+    time.classList.toggle("soon", seconds < 120);
+  }
+};
+
+// The page as it is now, put in the place of what has changed. A form stays as it is
+// while its request waits: nothing moves under a finger.
+let fetching = false, again = false;
+const refresh = async () => {
+  if (fetching) { again = true; return; }
+  fetching = true;
+  try {
+    const answer = await fetch(location.href, { headers: { "x-holdpoint-live": "1" }, redirect: "manual" });
+    if (answer.type === "opaqueredirect") { say("Your sign-in has ended. Load the page again to sign in."); return; }
+    if (!answer.ok) { say("This page cannot be brought up to date. Load it again."); return; }
+    const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const now = next.getElementById("live"), before = live();
+    if (!now || !before) return;
+    const state = (part) => part.dataset.state ?? "";
+    if (before.dataset.live === "queue" || state(now) !== state(before)) {
+      const at = document.activeElement?.getAttribute?.("href");
+      before.replaceWith(now);
+      if (at) now.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+      written = performance.now();
+    }
+    document.title = next.title;
+    countDown();
+  } catch { /* The stream says when the connection is back. */ } finally {
+    fetching = false;
+    if (again) { again = false; refresh(); }
+  }
+};
+
+const follow = () => {
+  const stream = new EventSource("/live");
+  let lost = false;
+  stream.addEventListener("here", () => {
+    if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
+    lost = false;
+  });
+  stream.addEventListener("changed", (event) => {
+    const part = live()?.dataset.live;
+    if (part === "queue" || event.data === "many" || event.data.split(" ").includes(part)) refresh();
+  });
+  stream.addEventListener("error", () => {
+    lost = true;
+    say("The connection to Holdpoint is lost. What you see may be old; trying again.");
+    // A stream that was refused, and not only cut, does not come back by itself.
+    if (stream.readyState === EventSource.CLOSED) { setTimeout(() => { stream.close(); follow(); refresh(); }, 5000); }
+  });
+  addEventListener("pagehide", () => stream.close());
+};
+
+const rows = () => [...document.querySelectorAll(".row")];
+const step = (by) => {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.contains(document.activeElement));
+  all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + by))].querySelector("a.what").focus();
+};
+const goTo = (id) => {
+  const field = document.getElementById(id);
+  field?.scrollIntoView({ block: "center" });
+  field?.focus();
+};
+const KEYS = {
+  j: () => step(1),
+  k: () => step(-1),
+  a: () => goTo("approve"),
+  d: () => goTo("deny"),
+  u: () => { location.href = "/"; },
+  "?": () => document.getElementById("keys")?.showModal(),
+};
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (typing || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+  const action = KEYS[event.key];
+  if (action) { event.preventDefault(); action(); }
+});
+
+setInterval(countDown, 1000);
+if (live()) follow();

@@ -1,0 +1,126 @@
+//! Tells an open page that something changed, so that it fetches itself anew.
+//!
+//! Promises: nothing about any request travels here but the ids of those that this
+//! person may see; a page that does not read holds nothing up; a sign-in that ends
+//! ends its streams. Must never: keep a sign-in alive, as a person does who uses it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::Pages;
+use super::answer::Trouble;
+use super::who::Who;
+use crate::desk::sees;
+
+/// How long changes are gathered before a page hears of them: quick enough for an
+/// eye, and a storm of requests does not become a storm of pages.
+const GATHER: Duration = Duration::from_millis(300);
+
+/// Ids that one message names; more are told as "many".
+const NAMED: usize = 20;
+
+/// A comment in a silent stream, so that proxies keep it open.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Open pages at once, of everybody together.
+pub const MOST: usize = 512;
+
+/// GET /live
+pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
+    let Ok(place) = pages.watching.clone().try_acquire_owned() else {
+        let words = "Too many pages are open. This one does not follow changes by itself.";
+        return Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", words).into_response();
+    };
+    let mut events = pages.desk.subscribe();
+    let (sender, receiver) = mpsc::channel::<Event>(1);
+    let desk = pages.desk.clone();
+    tokio::spawn(async move {
+        let _place = place;
+        let mut closing = desk.closing();
+        let ends = Instant::now() + who.signed_in.ends.left(desk.store().now());
+        let ended = async {
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => {}
+                _ = desk.revoked(&who.signed_in.visitor) => {}
+                () = sleep_until(ends) => {}
+                () = sender.closed() => {}
+            }
+        };
+        tokio::pin!(ended);
+        // So that a page which comes back knows that it is back.
+        if sender.try_send(Event::default().event("here").data("")).is_err() {
+            return;
+        }
+        let mut changed = Changed::default();
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = &mut ended => return,
+                event = events.recv(), if changed.may_wait() => event,
+                // What is gathered is told now; a page that has not read the last
+                // message is told when it has.
+                () = sleep(GATHER), if changed.any() => {
+                    let Ok(place) = sender.reserve().await else { return };
+                    place.send(changed.tell());
+                    continue;
+                }
+            };
+            match event {
+                Ok(event) if sees(who.operator(), &event.request) => {
+                    changed.add(event.request.id.to_string());
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => changed.many = true,
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+    let events = ReceiverStream::new(receiver).map(Ok::<_, Infallible>);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("");
+    Sse::new(events).keep_alive(keep_alive).into_response()
+}
+
+/// What has changed since the page was last told.
+#[derive(Default)]
+struct Changed {
+    ids: Vec<String>,
+    many: bool,
+    since: Option<Instant>,
+}
+
+impl Changed {
+    fn add(&mut self, id: String) {
+        self.since.get_or_insert_with(Instant::now);
+        if self.ids.len() >= NAMED {
+            self.many = true;
+        } else if !self.ids.contains(&id) {
+            self.ids.push(id);
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.many || !self.ids.is_empty()
+    }
+
+    /// Whether more may be gathered: in a storm the page is told all the same.
+    fn may_wait(&self) -> bool {
+        self.since.is_none_or(|since| since.elapsed() < GATHER)
+    }
+
+    fn tell(&mut self) -> Event {
+        let all = std::mem::take(self);
+        let data = if all.many { "many".to_owned() } else { all.ids.join(" ") };
+        Event::default().event("changed").data(data)
+    }
+}

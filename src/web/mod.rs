@@ -1,0 +1,93 @@
+//! The operators' pages: an address of its own, which `web_listen` opens.
+//!
+//! ```text
+//! browser ──> doors ──> guard: is it our host, our form? ──> who: signed in? ──> page ──> desk
+//!                         every answer leaves with the headers that keep a page to itself
+//! ```
+//!
+//! | path | what it is |
+//! |---|---|
+//! | `/` | what waits |
+//! | `/requests/{id}` | one request, and the forms that decide it |
+//! | `/history`, `/people`, `/mail` | the audit history; who may decide what; the mail queue |
+//! | `/l/{token}` | the same request by the link of a mail, without a sign-in |
+//! | `/sign-in`, `/sign-out` | |
+//! | `/live` | tells an open page that something changed |
+//! | `/assets/…` | style and script, named by their content |
+//!
+//! Promises: everything works without the script; a GET changes nothing but that
+//! somebody looked; what is shown to one person was allowed to that person at that
+//! moment; nothing is loaded from elsewhere. Must never: print text from outside
+//! that is not a [`SafeText`], or decide anything that the form does not name by
+//! its digest.
+
+mod answer;
+mod assets;
+mod attempts;
+mod form;
+mod guard;
+mod layout;
+mod live;
+mod queue;
+mod request;
+mod serve;
+mod sign_in;
+mod who;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use crate::config::PublicUrl;
+use crate::desk::Desk;
+use crate::desk::seal::Seal;
+
+pub use serve::serve;
+
+use attempts::Attempts;
+
+/// A form is a reason, a name that was typed, and some seals.
+const LONGEST_FORM: usize = 64 * 1024;
+
+/// What all pages are made from.
+#[derive(Debug)]
+pub struct Pages {
+    desk: Arc<Desk>,
+    seal: Seal,
+    /// Where browsers find them.
+    url: PublicUrl,
+    /// Where mails go, in words.
+    mail: Arc<str>,
+    attempts: Attempts,
+    /// Places for open pages that follow changes.
+    watching: Arc<Semaphore>,
+}
+
+impl Pages {
+    /// The pages of this desk.
+    pub fn new(desk: Arc<Desk>, seal: Seal, url: PublicUrl, mail: Arc<str>) -> Arc<Self> {
+        let watching = Arc::new(Semaphore::new(live::MOST));
+        Arc::new(Pages { desk, seal, url, mail, attempts: Attempts::default(), watching })
+    }
+}
+
+/// Every path and what answers it.
+fn router(pages: Arc<Pages>) -> Router {
+    Router::new()
+        .route("/", get(queue::page))
+        .route("/requests/{id}", get(request::page).post(request::decide))
+        .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/live", get(live::stream))
+        .route("/assets/{name}", get(assets::asset))
+        .fallback(answer::no_such_page)
+        .method_not_allowed_fallback(answer::not_this_way)
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .layer(from_fn_with_state(pages.clone(), guard::guard))
+        .with_state(pages)
+}
