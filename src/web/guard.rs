@@ -3,7 +3,7 @@
 //! | header | why |
 //! |---|---|
 //! | `Content-Security-Policy` | nothing from elsewhere, no inline script or style, no frame, forms only to us |
-//! | `Referrer-Policy: no-referrer` | a link's token never leaves by a click |
+//! | `Referrer-Policy: same-origin` | a link's token never leaves by a click (and not `no-referrer`, by which a browser's own forms come from nowhere) |
 //! | `Cache-Control: no-store` | what was shown to one person is not found by the next |
 //! | `Cross-Origin-*`, `X-Frame-Options` | other sites cannot look in or click through |
 //!
@@ -28,7 +28,7 @@ const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-
 
 const HEADERS: [(&str, &str); 8] = [
     ("content-security-policy", CSP),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -68,11 +68,12 @@ fn refuse(pages: &Pages, method: &Method, headers: &HeaderMap) -> Option<Trouble
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
-    // Browsers of this decade say where a form comes from, in one of two headers.
+    // Browsers say where a form comes from, in one of two headers that no page can
+    // set: the older one is "null" where a page keeps its address to itself.
     let site = text(HeaderName::from_static("sec-fetch-site"));
-    let elsewhere = match (text(header::ORIGIN), site) {
-        (Some(origin), _) => !pages.is_our_origin(origin),
-        (None, Some(site)) => !matches!(site, "same-origin" | "none"),
+    let elsewhere = match (site, text(header::ORIGIN)) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => !pages.is_our_origin(origin),
         // curl, and nothing that another site could make a browser do.
         (None, None) => false,
     };

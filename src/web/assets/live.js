@@ -50,9 +50,9 @@ const refresh = async () => {
   }
 };
 
+let lost = false;
 const follow = () => {
   const stream = new EventSource("/live");
-  let lost = false;
   stream.addEventListener("here", () => {
     if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
     lost = false;
@@ -65,7 +65,7 @@ const follow = () => {
     lost = true;
     say("The connection to Holdpoint is lost. What you see may be old; trying again.");
     // A stream that was refused, and not only cut, does not come back by itself.
-    if (stream.readyState === EventSource.CLOSED) { setTimeout(() => { stream.close(); follow(); refresh(); }, 5000); }
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   });
   addEventListener("pagehide", () => stream.close());
 };
