@@ -81,6 +81,7 @@ fn router(pages: Arc<Pages>) -> Router {
     Router::new()
         .route("/", get(queue::page))
         .route("/requests/{id}", get(request::page).post(request::decide))
+        .route("/requests/{id}/lift", post(request::lift))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/live", get(live::stream))

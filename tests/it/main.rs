@@ -18,6 +18,7 @@
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`pages`] | the operators' pages, by a browser without a script |
 //! | [`doors`] | TLS: certificates of both sides, their exchange and their end |
 //! | [`flood`] | connections that are many, silent, hostile or dead |
 //! | [`reload`] | the configuration read again while the daemon serves |
@@ -70,6 +71,7 @@ mod judged;
 mod limits;
 mod mail;
 mod model;
+mod pages;
 mod reach;
 mod reload;
 mod startup;

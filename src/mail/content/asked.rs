@@ -1,14 +1,14 @@
 //! The letter that asks for a decision, and the one that reminds of it.
 
 use super::{
-    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, number, ours,
-    sentence,
+    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, ours, sentence,
 };
 use crate::call::json::{self, Json};
 use crate::call::model::{Request, Verdict};
-use crate::call::present::{self, Rendered};
+use crate::call::present::Rendered;
 use crate::call::requirement::Clause;
-use crate::call::safe_text::{SafeText, name_notice};
+use crate::call::safe_text::SafeText;
+use crate::call::warnings;
 use crate::desk::people::who_is_asked;
 use crate::mail::letter::About;
 use crate::mail::limits::{self, fitting, listed};
@@ -72,51 +72,9 @@ pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Conte
 
 /// What to know before anything else, with so many of the things that the
 /// digest does not cover.
-pub(super) fn warnings(request: &Request, listed_things: usize) -> Vec<SafeText> {
-    let mut warnings = Vec::new();
-    let unstated = present::unstated(request.call.category.word(), request.call.risk.word());
-    warnings.extend(unstated.map(ours));
-    if !request.may_have_run.is_empty() {
-        let ids: Vec<String> =
-            request.may_have_run.iter().map(|id| format!("[{}]", id.short())).collect();
-        warnings.push(ours(&format!(
-            "this call may have run already: nobody knows how {} ended; look before you approve",
-            listed(&ids, ", ")
-        )));
-    }
-    if let Some(other) = request.identical_to {
-        let other = other.short();
-        warnings.push(ours(&format!("an identical call is already waiting: [{other}]")));
-    }
-    if !request.call.definition_changed.is_empty() {
-        warnings.push(fitting(&request.call.definition_changed, limits::SENTENCE));
-    }
-    for text in request.call.not_covered.iter().take(listed_things) {
-        let mut warning = SafeText::default();
-        warning.push_ours("not covered by the digest: ");
-        warning.push(&fitting(text, limits::LONG_VALUE));
-        warnings.push(warning);
-    }
-    let more = request.call.not_covered.len().saturating_sub(listed_things);
-    if more > 0 {
-        let more =
-            if listed_things == 0 { number(more, "thing") } else { number(more, "more thing") };
-        warnings.push(ours(&format!("not covered by the digest: {more}")));
-    }
-    let call = &request.call;
-    for (whose, name) in [
-        ("the tool's", &call.tool),
-        ("the server's", &call.server),
-        ("the caller's", &call.caller),
-        ("the client's", &call.client),
-        ("the agent's", &call.agent.name),
-        ("for whom it works: the", &call.agent.on_behalf_of),
-    ] {
-        if let Some(notice) = name_notice(name) {
-            warnings.push(ours(&format!("{whose} {notice}")));
-        }
-    }
-    warnings
+pub(super) fn warnings(request: &Request, listed: usize) -> Vec<SafeText> {
+    let (columns, sentence) = (limits::LONG_VALUE, limits::SENTENCE);
+    warnings::warnings(request, warnings::Room { listed, columns, sentence })
 }
 
 fn who_asks(request: &Request) -> Section {

@@ -3,6 +3,7 @@
 mod clock;
 mod copies;
 mod definitions;
+mod earlier;
 mod find;
 mod history;
 mod lives;
