@@ -7,6 +7,7 @@ mod meaning;
 mod mistakes;
 mod pages;
 mod tables;
+mod traps;
 
 use std::time::Duration;
 

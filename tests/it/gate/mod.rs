@@ -2,6 +2,7 @@
 //! writes down each call that reaches it.
 
 mod broken;
+mod listing;
 mod policy;
 mod rounds;
 mod tasks;
@@ -47,6 +48,8 @@ struct Memory(Mutex<Served>);
 struct Served {
     /// What its tool says of itself.
     description: String,
+    /// What stands in its list of tools in place of that tool.
+    listed: Option<String>,
     /// What it does with the calls to come; then it succeeds.
     script: VecDeque<Script>,
     calls: Vec<Bytes>,
@@ -111,9 +114,11 @@ impl Upstream for Memory {
                 if self.served().lists_nothing {
                     return answer(r#""error":{"code":-32603,"message":"busy"}"#);
                 }
-                let about = Json::from(self.served().description.clone()).to_text();
-                let tool = format!(r#"{{"name":"write","description":{about}}}"#);
-                return answer(&format!(r#""result":{{"tools":[{tool}]}}"#));
+                let served = self.served();
+                let about = Json::from(served.description.clone()).to_text();
+                let tool = || format!(r#"{{"name":"write","description":{about}}}"#);
+                let tools = served.listed.clone().unwrap_or_else(tool);
+                return answer(&format!(r#""result":{{"tools":[{tools}]}}"#));
             }
             let script = {
                 let mut served = self.served();

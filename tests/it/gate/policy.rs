@@ -16,21 +16,21 @@ rules:
 
 /// What became of a call.
 #[derive(Debug)]
-pub(super) enum Became {
+pub enum Became {
     Ran(Json),
     Refused(String),
     Held,
 }
 
 impl Proxy {
-    fn with(home: &Home, policy: &str, settings: Settings) -> Proxy {
+    pub fn with(home: &Home, policy: &str, settings: Settings) -> Proxy {
         let proxy = Proxy::new(home, settings);
         proxy.policy_is(policy);
         proxy
     }
 
     /// Replaces the policy, as editors do.
-    pub(super) fn policy_is(&self, policy: &str) {
+    pub fn policy_is(&self, policy: &str) {
         let new = self.policy.with_extension("new");
         std::fs::write(&new, policy).expect("a policy");
         std::fs::rename(new, &self.policy).expect("in its place");
@@ -39,7 +39,7 @@ impl Proxy {
 
 impl Agent {
     /// Makes a call that needs nobody, or is held.
-    pub(super) async fn tries(&self, params: &str) -> Became {
+    pub async fn tries(&self, params: &str) -> Became {
         let call = ToolCall::read(message("tools/call", params, false)).expect("a call");
         let judged = match self.gate.judge_at_once(call, &self.party, &self.server) {
             Ok(judged) => judged,
@@ -71,7 +71,7 @@ impl Agent {
         }
     }
 
-    async fn runs(&self) -> Json {
+    pub async fn runs(&self) -> Json {
         match self.tries(CALL).await {
             Became::Ran(answer) => answer,
             other => panic!("it did not run: {other:?}"),
@@ -189,6 +189,40 @@ tools:
     .await;
     let refused = agent.is_refused().await;
     assert!(refused.contains("Rate limit of 2 per day reached"), "{refused}");
+}
+
+#[tokio::test]
+async fn cancelling_a_call_does_not_free_its_place_in_a_limit() {
+    let home = Home::new();
+    let _daemon = home.start().await;
+    let mut operator = home.clients().operator();
+    let cancelled = r#""error":{"code":-32000,"message":"cancelled"}"#;
+    let limit = "rate_limit: {max: 1, window: 3600, per: all}";
+
+    // One that passed by itself, and that its server gave up when it was told to.
+    let allows = format!("rules:\n  - {{{limit}, action: allow}}\n");
+    let agent = Proxy::with(&home, &allows, Settings::default()).client("a", LONG);
+    agent.upstream.says(cancelled);
+    agent.runs().await;
+    agent.is_refused().await;
+    assert_eq!(agent.upstream.ran(), 1);
+
+    // One that a person approved, and that its client cancels while it runs.
+    let holds = format!(
+        "rules:\n  - {{name: held, {limit}}}\n  - {{when: 'args.k == \"v\"', action: require_approval}}\n\
+         default: allow\n"
+    );
+    let agent = Proxy::with(&home, &holds, Settings::default()).client("b", LONG);
+    agent.upstream.does(Script::Until(cancelled.to_owned()));
+    let call = agent.call(CALL, false).await;
+    let id = approve_it(&mut operator).await;
+    wait_for("it to run", || async { (agent.upstream.ran() == 1).then_some(()) }).await;
+    call.cancelled.cancel();
+    assert_eq!(told(&mut operator, &id).await.0, proto::Outcome::Failed);
+    call.held.await.expect("it ends");
+    let other = agent.tries(r#"{"name":"write","arguments":{"k":"w"}}"#).await;
+    assert!(matches!(other, Became::Refused(_)), "{other:?}");
+    assert_eq!(agent.upstream.ran(), 1);
 }
 
 #[tokio::test]

@@ -166,12 +166,12 @@ impl<'a> Evaluation<'a> {
         let Some(items) = of.items() else {
             return senseless(format!("{} has no items", of.kind()));
         };
-        match index {
-            Value::Int(at) => match usize::try_from(at) {
+        match index.whole() {
+            Some(at) => match usize::try_from(at) {
                 Ok(at) => items.get(at, &mut self.budget),
                 Err(_) => senseless("no item has a number below 0"),
             },
-            index => senseless(format!("{} is no number of an item", index.kind())),
+            None => senseless(format!("{} is no number of an item", index.kind())),
         }
     }
 
@@ -205,9 +205,11 @@ impl<'a> Evaluation<'a> {
 
     fn within(&mut self, value: &Value<'a>, of: &Value<'a>) -> Result<bool, Failed> {
         if let Value::Map(members) = of {
-            return match value.text() {
-                Some(name) => Ok(member(members, name, &mut self.budget)?.is_some()),
-                None => Ok(false),
+            return match (value, value.text()) {
+                (_, Some(name)) => Ok(member(members, name, &mut self.budget)?.is_some()),
+                // What may be a key elsewhere in CEL.
+                (Value::Bool(_) | Value::Int(_) | Value::Double(_), _) => Ok(false),
+                (value, _) => senseless(format!("{} is no name of a member", value.kind())),
             };
         }
         let Some(items) = of.items() else {

@@ -1,5 +1,7 @@
 //! What conditions mean, what is refused, and what they may cost.
 
+mod differential;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -59,6 +61,7 @@ fn conditions_that_hold() {
         "args.n > 4 && args.n >= 5 && args.n < 6 && args.n <= 5 && args.n != 4",
         "args.n * 2 + 1 == 11 && args.n % 3 == 2 && args.n / 2 == 2 && -args.n == -5",
         "args.x > 1 && args.x < 2 && args.n == 5.0 && args.x * 2.0 == 3.0",
+        "args.list[4.0 / 2.0] == 3",
         "args.big == 9007199254740993 && args.big > 9007199254740992.0",
         "has(args.key) && !has(args.nothing) && has(args.none) && has(args.deep.a.b)",
         "args.none == null && args.yes && args.deep.a.b[0] == 'c'",
@@ -104,6 +107,8 @@ fn what_cannot_be_evaluated_says_why_and_nothing_of_the_arguments() {
         ("9223372036854775807 + args.n > 0", "what is computed is out of range"),
         ("args.list[3] == 1", "the list is shorter than that"),
         ("args.list[-1] == 1", "no item has a number below 0"),
+        ("args.list[args.x] == 1", "a number is no number of an item"),
+        ("args.none in args.deep", "null is no name of a member"),
         ("args.key.x == 1", "a text has no members"),
         ("has(args.key.x)", "a text has no members"),
         ("args.n.matches('a')", "a number matches no pattern"),

@@ -49,6 +49,18 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The number, if it is a whole one, also as a double.
+    pub fn whole(&self) -> Option<i64> {
+        match self {
+            Value::Int(int) => Some(*int),
+            Value::Double(double) => {
+                let int = *double as i64;
+                (int_and_double(int, *double)? == Ordering::Equal).then_some(int)
+            }
+            _ => None,
+        }
+    }
+
     /// What it is, in words.
     pub fn kind(&self) -> &'static str {
         match self {
