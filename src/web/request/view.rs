@@ -7,7 +7,7 @@ use super::arguments::{self, Leaf};
 use super::served::{About, PROOF, Served};
 use super::{Viewer, afterwards, facts, forms, unusual};
 use crate::call::json;
-use crate::call::model::{Decision, Request, Status, Verdict};
+use crate::call::model::{Decision, Request, Status, Use, Verdict};
 use crate::call::safe_text::SafeText;
 use crate::call::warnings::{Room, warnings};
 use crate::web::answer::Trouble;
@@ -197,7 +197,15 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
         }
         h1 { (title) }
         p.who { "Asked by " (asker(request)) }
+        @if may_run(context) && !context.pages.desk.waited_on(request.id) {
+            p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
+        }
     }
+}
+
+/// Whether it has still to be decided, or to run.
+fn may_run(context: &Context<'_>) -> bool {
+    context.is_open() || context.request.use_ == Use::Unused
 }
 
 fn warned(request: &Request) -> Markup {
