@@ -21,6 +21,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Pages;
 use super::answer::Trouble;
+use super::unsubscribe;
 
 /// No source but ourselves, for anything. No `unsafe-*`.
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -42,7 +43,8 @@ const HSTS: &str = "max-age=31536000";
 
 /// Lets a request in, or not, and puts the headers on its answer.
 pub async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
-    let mut response = match refuse(&pages, request.method(), request.headers()) {
+    let path = request.uri().path();
+    let mut response = match refuse(&pages, request.method(), path, request.headers()) {
         Some(trouble) => trouble.into_response(),
         None => next.run(request).await,
     };
@@ -58,14 +60,17 @@ pub async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next
     response
 }
 
-fn refuse(pages: &Pages, method: &Method, headers: &HeaderMap) -> Option<Trouble> {
+fn refuse(pages: &Pages, method: &Method, path: &str, headers: &HeaderMap) -> Option<Trouble> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     if !pages.is_ours(host) {
         let words = format!("These pages are at {}.", pages.url);
         return Some(Trouble::new(StatusCode::MISDIRECTED_REQUEST, "Not this address", words));
     }
-    if matches!(*method, Method::GET | Method::HEAD) {
+    // Mail providers unsubscribe for people; whatever they send, the token says what it
+    // may do, and no cookie counts there.
+    let unsubscribes = *method == Method::POST && path.starts_with(unsubscribe::PLACE);
+    if matches!(*method, Method::GET | Method::HEAD) || unsubscribes {
         return None;
     }
     // Browsers say where a form comes from, in one of two headers that no page can

@@ -11,6 +11,7 @@
 //! | `/requests/{id}` | one request, and the forms that decide it |
 //! | `/history`, `/people`, `/mail` | the audit history; who may decide what; the mail queue |
 //! | `/l/{token}` | the same request by the link of a mail, without a sign-in |
+//! | `/u/{token}` | leaving the summaries, and coming back |
 //! | `/sign-in`, `/sign-out` | |
 //! | `/live` | tells an open page that something changed |
 //! | `/assets/…` | style and script, named by their content |
@@ -27,11 +28,13 @@ mod attempts;
 mod form;
 mod guard;
 mod layout;
+mod link;
 mod live;
 mod queue;
 mod request;
 mod serve;
 mod sign_in;
+mod unsubscribe;
 mod who;
 mod words;
 
@@ -81,6 +84,8 @@ fn router(pages: Arc<Pages>) -> Router {
     Router::new()
         .route("/", get(queue::page))
         .route("/requests/{id}", get(request::page).post(request::decide))
+        .route("/l/{token}", get(link::page).post(link::decide))
+        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::turn))
         .route("/requests/{id}/lift", post(request::lift))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))

@@ -25,6 +25,7 @@
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
 //! | [`stopping`] | told to stop in the middle of commits, mails and holds |
+//! | [`links`] | decisions by the links of mails; leaving the summaries |
 //! | [`mail`] | mail, tried out from the command line |
 //! | [`watched_over`] | metrics, health and logs, and those who read them slowly |
 //!
@@ -69,6 +70,7 @@ mod held;
 mod hostile;
 mod judged;
 mod limits;
+mod links;
 mod mail;
 mod model;
 mod pages;

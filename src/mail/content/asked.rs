@@ -1,7 +1,7 @@
 //! The letter that asks for a decision, and the one that reminds of it.
 
 use super::{
-    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, ours, sentence,
+    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, link, ours, sentence,
 };
 use crate::call::json::{self, Json};
 use crate::call::model::{Request, Verdict};
@@ -10,11 +10,11 @@ use crate::call::requirement::Clause;
 use crate::call::safe_text::SafeText;
 use crate::call::warnings;
 use crate::desk::people::who_is_asked;
-use crate::mail::letter::About;
+use crate::mail::letter::{About, Recipient};
 use crate::mail::limits::{self, fitting, listed};
 
 /// All there is to know before one decides.
-pub(super) fn asked(request: &Request, about: &About, clock: &Clock) -> Content {
+pub(super) fn asked(request: &Request, about: &About, to: &Recipient, clock: &Clock) -> Content {
     let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
     let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
     let time_left = Section {
@@ -40,12 +40,15 @@ pub(super) fn asked(request: &Request, about: &About, clock: &Clock) -> Content 
         headline: sentence(request),
         under: vec![ours(&format!("{needs} ({left} after this was sent)."))],
         warnings: warnings(request, limits::LISTED),
+        button: link::review(request, about, to),
         sections,
+        leave: None,
+        last: link::whose_words(about),
     }
 }
 
 /// The facts and commands again, and who has done what so far.
-pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Content {
+pub(super) fn reminder(request: &Request, about: &About, to: &Recipient, clock: &Clock) -> Content {
     let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
     let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
     let sections = vec![
@@ -66,7 +69,10 @@ pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Conte
         headline: sentence(request),
         under: std::iter::once(reminder).chain(needs).collect(),
         warnings: warnings(request, limits::LISTED),
+        button: link::review(request, about, to),
         sections,
+        leave: None,
+        last: link::whose_words(about),
     }
 }
 
@@ -207,7 +213,11 @@ pub(super) fn people_needed(request: &Request) -> Option<String> {
 }
 
 fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
-    let mut note = "Type one of these in a terminal. Answering this mail does nothing.".to_owned();
+    let how = match about.links {
+        None => "Type one of these in a terminal.",
+        Some(_) => "Without a browser, type one of these in a terminal.",
+    };
+    let mut note = format!("{how} Answering this mail does nothing.");
     let cut = tree.map_or(1, |tree| limits::arguments(tree).cut);
     let unseen = [(request.call.hidden_values, "hidden"), (cut, "cut")];
     let unseen: Vec<String> =

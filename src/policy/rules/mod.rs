@@ -21,13 +21,16 @@ mod limit;
 mod read;
 pub mod when;
 
+use std::cell::Cell;
 use std::fmt;
 
 use chrono_tz::Tz;
 
 use super::Annotations;
+use super::budget::Budget;
 use super::call::{Action, Call, Counters, Hold, Take};
 use super::judging::{Judgement, Tool};
+use super::problem::Place;
 use super::verdict::Verdict;
 use crate::call::model::{Category, Risk};
 use index::{Index, Names, Sought};
@@ -51,7 +54,7 @@ pub struct Rule {
     /// What the history calls it: safe text on one line, at most 200 bytes.
     pub label: String,
     /// Where it begins.
-    pub line: usize,
+    pub place: Place,
     /// Its own name.
     pub name: Option<String>,
     pub servers: Names,
@@ -96,7 +99,18 @@ pub struct Known<'a> {
     pub judgement: &'a Judgement,
     /// Whether the server is trusted.
     pub trusted: bool,
+    pub doubt: Doubt,
     pub zone: Tz,
+    /// What all conditions on the call share.
+    pub budget: &'a Cell<Budget>,
+}
+
+/// Why it cannot be told what a call does, where that is so. What the judgement says
+/// is then a guess, by which nothing is let pass and no rule that tightens passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Doubt {
+    pub category: Option<&'static str>,
+    pub risk: Option<&'static str>,
 }
 
 /// Why a rule does not match, or that it does.
@@ -128,11 +142,6 @@ impl Rules {
         self.rules.len()
     }
 
-    /// Where they are found.
-    pub fn index(&self) -> &Index {
-        &self.index
-    }
-
     /// All of them, in order.
     pub fn all(&self) -> &[Rule] {
         &self.rules
@@ -148,6 +157,13 @@ impl Rules {
     pub fn are_about(&self, server: &str) -> bool {
         let sought = self.index.sought(server, "");
         self.rules.iter().any(|rule| rule.servers.have(server, || sought.server_globs()))
+    }
+
+    /// Whether a rule that is for some servers alone is for this one.
+    pub fn name(&self, server: &str) -> bool {
+        let sought = self.index.sought(server, "");
+        let mut some = self.rules.iter().filter(|rule| !rule.servers.are_all());
+        some.any(|rule| rule.servers.have(server, || sought.server_globs()))
     }
 
     /// Whether a rule is about this tool of this server.
@@ -176,15 +192,29 @@ impl Rules {
         })
     }
 
-    /// What this side says of a call.
-    pub fn said(&self, known: &Known<'_>, counters: &dyn Counters) -> Said {
-        let mut said = Said::default();
+    /// The rules that match a call, in order, up to the first that decides.
+    pub fn matching(&self, known: &Known<'_>) -> Vec<&Rule> {
+        let mut matching = Vec::new();
         for rule in self.about(known.call.server, known.call.tool) {
             if let Match::No(_) = rule.matches(known) {
                 continue;
             }
+            matching.push(rule);
+            // What hides is looked for by itself, before: with what the tool is, not the
+            // call.
+            if rule.action.as_ref().is_some_and(|does| *does != Does::Hide) {
+                break;
+            }
+        }
+        matching
+    }
+
+    /// What these rules say, which match a call.
+    pub fn said(matching: &[&Rule], call: &Call<'_>, counters: &dyn Counters) -> Said {
+        let mut said = Said::default();
+        for rule in matching {
             if let Some(limit) = &rule.limit {
-                match limit.room(known.call, rule, counters) {
+                match limit.room(call, rule, counters) {
                     Ok(take) => said.takes.push(take),
                     Err(action) => {
                         said.verdict = Some(Verdict { action, rule: rule.label.clone() });
@@ -196,13 +226,20 @@ impl Rules {
                 Some(Does::Allow) => Action::Allow,
                 Some(Does::Deny(reason)) => Action::Deny { reason: reason.clone() },
                 Some(Does::Hold(hold)) => Action::Hold(hold.clone()),
-                // Looked for by themselves, before: with what the tool is, not the call.
                 Some(Does::Hide) | None => continue,
             };
             said.verdict = Some(Verdict { action, rule: rule.label.clone() });
             break;
         }
         said
+    }
+}
+
+impl<'a> Known<'a> {
+    /// What a condition is asked of.
+    pub fn facts(&self) -> Facts<'a> {
+        let Judgement { category, risk, .. } = *self.judgement;
+        Facts { call: self.call, category, risk, doubt: self.doubt, zone: self.zone }
     }
 }
 
@@ -213,25 +250,31 @@ impl Rule {
             && self.servers.have(sought.server, || sought.server_globs())
     }
 
-    /// Whether a call of a tool that it is about is one that it means.
-    pub fn matches(&self, known: &Known<'_>) -> Match {
-        let Judgement { category, risk, .. } = *known.judgement;
-        if !self.categories.is_empty() && !self.categories.contains(&category) {
-            return Match::No(Miss::Category(category));
-        }
-        if !self.risks.is_empty() && !self.risks.contains(&risk) {
-            return Match::No(Miss::Risk(risk));
+    /// The same without its condition.
+    pub fn matches_but_for_when(&self, known: &Known<'_>) -> Match {
+        let kind = self.kind_matches(known);
+        if let Match::No(_) = kind {
+            return kind;
         }
         let hints = self.hints_match(known);
-        if let Match::No(_) = hints {
-            return hints;
+        if let (Match::No(_), _) | (_, Match::Yes) = (&hints, &kind) { hints } else { kind }
+    }
+
+    /// Whether a call of a tool that it is about is one that it means.
+    pub fn matches(&self, known: &Known<'_>) -> Match {
+        let found = self.matches_but_for_when(known);
+        if let Match::No(_) = found {
+            return found;
         }
         let Some(when) = &self.when else {
-            return hints;
+            return found;
         };
-        let facts = Facts { call: known.call, category, risk, zone: known.zone };
-        match when.holds(&facts) {
-            Ok(true) => hints,
+        let facts = known.facts();
+        let mut budget = known.budget.get();
+        let holds = when.holds(&facts, &mut budget);
+        known.budget.set(budget);
+        match holds {
+            Ok(true) => found,
             Ok(false) => Match::No(Miss::When),
             Err(failed) => self.in_doubt(failed),
         }
@@ -244,6 +287,24 @@ impl Rule {
         }
     }
 
+    /// Whether it is for what the call does.
+    fn kind_matches(&self, known: &Known<'_>) -> Match {
+        let Judgement { category, risk, .. } = *known.judgement;
+        let doubt = known.doubt;
+        let (categories, risks) = (!self.categories.is_empty(), !self.risks.is_empty());
+        if categories && doubt.category.is_none() && !self.categories.contains(&category) {
+            return Match::No(Miss::Category(category));
+        }
+        if risks && doubt.risk.is_none() && !self.risks.contains(&risk) {
+            return Match::No(Miss::Risk(risk));
+        }
+        let doubt = doubt.category.filter(|_| categories).or(doubt.risk.filter(|_| risks));
+        match doubt {
+            Some(why) => self.in_doubt(Failed::Senseless(why.to_owned())),
+            None => Match::Yes,
+        }
+    }
+
     fn hints_match(&self, known: &Known<'_>) -> Match {
         if self.hints.is_empty() {
             return Match::Yes;
@@ -252,7 +313,7 @@ impl Rule {
         if self.action == Some(Does::Allow) && !known.trusted {
             return Match::No(Miss::Untrusted);
         }
-        let Some(Tool { annotations, .. }) = known.call.definition else {
+        let Some(Tool { annotations, .. }) = known.call.definition.tool() else {
             return self
                 .in_doubt(Failed::Senseless("the tool's definition is not known".to_owned()));
         };
@@ -276,24 +337,23 @@ impl Rule {
         }
     }
 
-    /// Whether wherever `later` matches this one does too, and decides: `later` is then
-    /// never reached.
-    pub fn stands_before(&self, later: &Rule, index: &Index) -> bool {
-        let bare = self.categories.is_empty() && self.risks.is_empty();
-        let unconditional = bare && self.hints.is_empty() && self.when.is_none();
-        let when = |rule: &Rule| rule.when.as_ref().map(|when| when.source().to_owned());
-        let same = self.categories == later.categories
-            && self.risks == later.risks
-            && self.hints == later.hints
-            && when(self) == when(later)
-            // Where the condition has no answer, one that allows does not match.
-            && (self.when.is_none() || (self.action != Some(Does::Allow)))
-            && (self.hints.is_empty() || self.action != Some(Does::Allow));
+    /// Whether this one decides wherever `later` would match, as far as conditions go:
+    /// which tools and servers either is about is another question.
+    pub fn stands_before(&self, later: &Rule) -> bool {
+        let allows = self.action == Some(Does::Allow);
+        let categories = self.categories.is_empty()
+            || (!later.categories.is_empty()
+                && later.categories.iter().all(|one| self.categories.contains(one)));
+        let risks = self.risks.is_empty()
+            || (!later.risks.is_empty() && later.risks.iter().all(|one| self.risks.contains(one)));
+        // Where a condition has no answer, or the server is not trusted, one that allows
+        // does not match, and another does.
+        let hints = self.hints.is_empty()
+            || (!allows && self.hints.iter().all(|hint| later.hints.contains(hint)));
+        let source = |rule: &Rule| rule.when.as_ref().map(|when| when.source().to_owned());
+        let when = self.when.is_none() || (!allows && source(self) == source(later));
         let decides = self.action.as_ref().is_some_and(|does| *does != Does::Hide);
-        decides
-            && later.action != Some(Does::Hide)
-            && (unconditional || same)
-            && index.covers(self, later)
+        decides && later.action != Some(Does::Hide) && categories && risks && hints && when
     }
 }
 

@@ -113,4 +113,4 @@ addEventListener("keydown", (event) => {
 });
 
 setInterval(countDown, 1000);
-if (live()) follow();
+if (live()?.dataset.live) follow();

@@ -127,7 +127,9 @@ pub async fn render(
     let unusual = unusual::unusual(&context).await?;
     let title = sentence(request);
     let body = html! {
-        div #live.request data-live=(request.id) data-state=(state(&context)) {
+        // What follows changes needs a sign-in.
+        @let follows = (!viewer.by_link()).then_some(request.id);
+        div #live.request data-live=[follows] data-state=(state(&context)) {
             (notice(&context, said))
             (head(&context, &title))
             @if request.status != Status::Pending { (afterwards::afterwards(&context)) }

@@ -45,6 +45,11 @@ impl Browser {
         browser
     }
 
+    /// Host and port of the pages.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// What it sends if nobody meddles.
     pub fn headers(&self) -> Headers {
         Headers { host: self.address.clone(), origin: format!("http://{}", self.address) }
@@ -64,14 +69,31 @@ impl Browser {
     }
 
     async fn send(&self, method: &str, path: &str, headers: &Headers, body: &str) -> Page {
-        let path = path.split('#').next().unwrap_or_default();
         let Headers { host, origin } = headers;
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n");
-        request += &format!("connection: close\r\ncookie: {}\r\n", self.cookie);
-        if method == "POST" {
-            request += &format!("origin: {origin}\r\ncontent-length: {}\r\n", body.len());
-            request += "content-type: application/x-www-form-urlencoded\r\n";
+        let form =
+            [("origin", origin.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let more: &[_] = if method == "POST" { &form } else { &[] };
+        self.exchange(method, path, &[&[("host", host.as_str())], more].concat(), body).await
+    }
+
+    /// Sends anything, as somebody who is no browser may.
+    pub async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Page {
+        let path = path.split('#').next().unwrap_or_default();
+        let mut request = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request += &format!("host: {}\r\n", self.address);
         }
+        request += &format!("connection: close\r\ncookie: {}\r\n", self.cookie);
+        if !body.is_empty() {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
         let exchange = async {
             let mut stream = TcpStream::connect(&self.address).await.expect("connected");
             stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.expect("sent");
@@ -88,6 +110,20 @@ impl Browser {
 }
 
 impl Page {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Its status, and words that it has.
+    pub fn says(&self, status: u16, words: &[&str]) {
+        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
+        for word in words {
+            assert!(self.body.contains(word), "{word:?} is missing in\n{}", self.body);
+        }
+    }
+
     /// The value of the first field of this name.
     pub fn field(&self, name: &str) -> &str {
         let (_, after) =
