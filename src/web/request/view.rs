@@ -70,6 +70,11 @@ impl Context<'_> {
         is_open(self.viewer, self.request)
     }
 
+    /// Whether there are forms, in which what was written stands.
+    fn has_forms(&self) -> bool {
+        self.is_open() && self.viewer.may_decide.is_ok()
+    }
+
     /// Whether every page was served.
     pub fn is_whole(&self) -> bool {
         self.of > 0 && self.served.upto >= self.of
@@ -148,8 +153,7 @@ pub async fn render(
 /// only what ends that.
 fn state(context: &Context<'_>) -> String {
     let request = context.request;
-    let typing = context.is_open() && context.viewer.may_decide.is_ok();
-    let decisions = if typing { 0 } else { request.decisions.len() };
+    let decisions = if context.has_forms() { 0 } else { request.decisions.len() };
     format!(
         "{}-{decisions}-{}-{}-{}-{}",
         if context.is_open() { "open" } else { request.status.word() },
@@ -166,8 +170,7 @@ fn notice(context: &Context<'_>, said: Option<&Said>) -> Markup {
     html! {
         div.wrong role="alert" {
             p { strong { (said.words) } }
-            // Where there is a form, it stands in there.
-            @if !said.reason.is_empty() && !(context.is_open() && context.viewer.may_decide.is_ok()) {
+            @if !said.reason.is_empty() && !context.has_forms() {
                 p { "You had written:" }
                 (quote(&said.reason))
             }
