@@ -17,6 +17,7 @@ fn route(name: &str) -> RouteConfig {
         ask: BTreeSet::new(),
         approvals: 1,
         timeout: None,
+        require_sign_in: false,
         place: Default::default(),
     }
 }
