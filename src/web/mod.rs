@@ -26,12 +26,14 @@ mod assets;
 mod attempts;
 mod form;
 mod guard;
+mod history;
 mod layout;
 mod live;
 mod queue;
 mod request;
 mod serve;
 mod sign_in;
+mod tables;
 mod who;
 mod words;
 
@@ -81,6 +83,9 @@ fn router(pages: Arc<Pages>) -> Router {
     Router::new()
         .route("/", get(queue::page))
         .route("/requests/{id}", get(request::page).post(request::decide))
+        .route("/history", get(history::page))
+        .route("/history/export", get(history::export))
+        .route("/history/verify", post(history::verify))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/live", get(live::stream))

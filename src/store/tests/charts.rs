@@ -44,7 +44,7 @@ fn requests_are_counted_by_when_they_were_made_and_how_they_ended() {
     plain.now = began + HOUR;
     ask(&mut plain, 10);
     plain.pass(MINUTES(16));
-    plain.run(|tx| ending::expire(tx)).expect("expired");
+    plain.run(ending::end_due).expect("expired");
     let withdrawn = ask(&mut plain, 11);
     plain.run(|tx| ending::withdraw(tx, "proxy", withdrawn, "")).expect("withdrawn");
     ask(&mut plain, 12);
