@@ -169,7 +169,8 @@ fn ended(
     Ok(None)
 }
 
-pub(super) const ENDED: &str = "SELECT created, status, ended FROM requests INDEXED BY requests_ended
+pub(super) const ENDED: &str =
+    "SELECT created, status, ended FROM requests INDEXED BY requests_ended
      WHERE status <> 1 AND created >= ? AND created < ? ORDER BY created DESC LIMIT ?";
 
 /// Those whose time is up last are the newest, roughly.

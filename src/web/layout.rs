@@ -50,10 +50,13 @@ pub fn page(who: &Who, here: Here, title: &SafeText, body: &Markup) -> Html<Stri
                 }
                 details.me {
                     summary { (name) }
-                    @if !who.operator().sees_all() { p { a href="/mail" { "Mails to me" } } }
-                    (sign_out(who, "here", "Sign out"))
-                    (sign_out(who, "everywhere", "Sign out everywhere"))
-                    p.hint { kbd { "?" } " shows the keys" }
+                    div.menu {
+                        p { strong { (name) } }
+                        @if !who.operator().sees_all() { p { a href="/mail" { "Mails to me" } } }
+                        (sign_out(who, "here", "Sign out"))
+                        (sign_out(who, "everywhere", "Sign out everywhere"))
+                        p.hint { kbd { "?" } " shows the keys" }
+                    }
                 }
             }
             main #main { (body) }

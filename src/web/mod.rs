@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `/` | what waits |
 //! | `/requests/{id}` | one request, and the forms that decide it |
-//! | `/history`, `/people`, `/mail` | the audit history; who may decide what; the mail queue |
+//! | `/history` | what happened; charts, exports and the chain below it |
+//! | `/people`, `/mail` | who may decide what; the mail queue |
 //! | `/l/{token}` | the same request by the link of a mail, without a sign-in |
 //! | `/sign-in`, `/sign-out` | |
 //! | `/live` | tells an open page that something changed |
@@ -24,11 +25,14 @@
 mod answer;
 mod assets;
 mod attempts;
+mod charts;
 mod form;
 mod guard;
 mod history;
 mod layout;
 mod live;
+mod mails;
+mod people;
 mod queue;
 mod request;
 mod serve;
@@ -84,8 +88,12 @@ fn router(pages: Arc<Pages>) -> Router {
         .route("/", get(queue::page))
         .route("/requests/{id}", get(request::page).post(request::decide))
         .route("/history", get(history::page))
+        .route("/history/charts", get(charts::page))
         .route("/history/export", get(history::export))
         .route("/history/verify", post(history::verify))
+        .route("/people", get(people::page))
+        .route("/mail", get(mails::page))
+        .route("/mail/{id}/retry", post(mails::retry))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/live", get(live::stream))

@@ -35,7 +35,9 @@ fn requests_are_counted_by_when_they_were_made_and_how_they_ended() {
         plain.submit(&format!("c{n}"), call, &waiting).expect("held").request.id
     };
     for (n, (verdict, seconds)) in
-        [(Verdict::Approve, 10), (Verdict::Approve, 30), (Verdict::Deny, 50)].into_iter().enumerate()
+        [(Verdict::Approve, 10), (Verdict::Approve, 30), (Verdict::Deny, 50)]
+            .into_iter()
+            .enumerate()
     {
         let id = ask(&mut plain, n as u64);
         plain.pass(Duration::from_secs(seconds));
@@ -99,7 +101,8 @@ fn more_than_are_counted_is_said_with_from_when_on_they_are() {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
     let began = plain.now;
     for n in 0..5 {
-        let id = plain.submit(&format!("c{n}"), call("c", "s", n), &waiting).expect("held").request.id;
+        let id =
+            plain.submit(&format!("c{n}"), call("c", "s", n), &waiting).expect("held").request.id;
         plain.decide(id, "ann", Verdict::Approve, &ann()).expect("decided");
         plain.pass(Duration::from_secs(1));
     }
@@ -113,7 +116,9 @@ fn more_than_are_counted_is_said_with_from_when_on_they_are() {
 #[test]
 fn the_charts_are_answered_from_their_indexes() {
     let plain = Plain::new();
-    for (sql, index) in [(ENDED, "COVERING INDEX requests_ended"), (SHOWN, "COVERING INDEX decisions_shown")] {
+    for (sql, index) in
+        [(ENDED, "COVERING INDEX requests_ended"), (SHOWN, "COVERING INDEX decisions_shown")]
+    {
         let mut statement = plain.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("SQL");
         let plan: Vec<String> = (statement.query_map([0, 0, 0], |row| row.get(3)).expect("a plan"))
             .collect::<Result<_, _>>()
@@ -137,25 +142,51 @@ fn charts_of_a_hundred_thousand_requests() {
         let columns: Vec<String> = (plain.conn.prepare(&format!("PRAGMA table_info({table})")))
             .and_then(|mut s| s.query_map([], |row| row.get(1))?.collect())
             .expect("columns");
-        let changed: Vec<(&str, &str)> = set.split(';').filter_map(|s| s.split_once(" as ")).collect();
+        let changed: Vec<(&str, &str)> =
+            set.split(';').filter_map(|s| s.split_once(" as ")).collect();
         let values: Vec<&str> = (columns.iter())
             .map(|c| changed.iter().find(|(_, to)| to == c).map_or(c.as_str(), |(from, _)| from))
             .collect();
-        format!("INSERT INTO {table} ({}) SELECT {} FROM {table}, numbers", columns.join(", "), values.join(", "))
+        format!(
+            "INSERT INTO {table} ({}) SELECT {} FROM {table}, numbers",
+            columns.join(", "),
+            values.join(", ")
+        )
     };
     let arguments = format!("'{{\"text\":\"{}\"}}'", "x".repeat(1000));
     let id = "unhex(printf('%016x%016x', i, i))";
-    let numbers_of = |most: i64| format!("WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {most}) ");
+    let numbers_of = |most: i64| {
+        format!(
+            "WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {most}) "
+        )
+    };
     // A `WITH` stands before its `INSERT`.
-    let requests = copy("requests", &format!("n + i as n;{id} as id;'k' || i as call_id;created + i * 70000 as created;ended + i * 70000 + i % 977 as ended;2 + i % 4 as status;{arguments} as arguments"));
-    plain.conn.execute_batch(&format!("BEGIN; {}{requests}; COMMIT", numbers_of(REQUESTS))).expect("requests");
-    let decisions = copy("decisions", &format!("{id} as request;at + i * 70000 as at;i % 60000 as on_screen"));
-    plain.conn.execute_batch(&format!("BEGIN; {}{decisions}; COMMIT", numbers_of(REQUESTS / 5))).expect("decisions");
+    let requests = copy(
+        "requests",
+        &format!(
+            "n + i as n;{id} as id;'k' || i as call_id;created + i * 70000 as created;ended + i * 70000 + i % 977 as ended;2 + i % 4 as status;{arguments} as arguments"
+        ),
+    );
+    plain
+        .conn
+        .execute_batch(&format!("BEGIN; {}{requests}; COMMIT", numbers_of(REQUESTS)))
+        .expect("requests");
+    let decisions =
+        copy("decisions", &format!("{id} as request;at + i * 70000 as at;i % 60000 as on_screen"));
+    plain
+        .conn
+        .execute_batch(&format!("BEGIN; {}{decisions}; COMMIT", numbers_of(REQUESTS / 5)))
+        .expect("decisions");
     let edges: Vec<Time> = (0..=90).map(|day| began + HOUR * 24 * day).collect();
     for what in ["first", "second", "third"] {
         let start = std::time::Instant::now();
         let found = whole(&plain, &edges);
         let all = Span::together(&found.spans);
-        println!("{what}: {:?} for {} requests, {} decisions", start.elapsed(), all.all(), found.shown.len());
+        println!(
+            "{what}: {:?} for {} requests, {} decisions",
+            start.elapsed(),
+            all.all(),
+            found.shown.len()
+        );
     }
 }

@@ -73,11 +73,15 @@ fn happened(told: &Told, payload: &Json) -> Markup {
     };
     match told.kind.as_str() {
         "requested" => html! { (asker) " asks to run " (call) },
-        "resumed" => html! { (asker) " asks for " (call) " once more and takes its request up again" },
+        "resumed" => {
+            html! { (asker) " asks for " (call) " once more and takes its request up again" }
+        }
         "approval_counted" => html! { (by) " approves " (call) "; more approvals are needed" },
         "approved" => html! { (by) " approves " (call) },
         "denied" => html! { (by) " denies " (call) },
-        "denial_repeated" => html! { (asker) " asks for " (call) " again and hears the same denial" },
+        "denial_repeated" => {
+            html! { (asker) " asks for " (call) " again and hears the same denial" }
+        }
         "denial_lifted" => html! { (by) " lifts the denial of " (call) },
         "expired" => html! { "Nobody decides " (call) " in time" },
         "withdrawn" => html! { (cut(&told.caller, NAME)) " takes " (call) " back" },
@@ -94,16 +98,22 @@ fn happened(told: &Told, payload: &Json) -> Markup {
         "mail_sent" => html! { (mail) " is sent" },
         "mail_deferred" => html! { (mail) " has to wait: it could not be delivered for now" },
         "mail_failed" => html! { (mail) " fails" },
-        "mail_retried" => html! { (by) " has a mail tried again: “" (SafeText::line(&text(payload, "mail").replace('_', " "))) "” to " (cut(text(payload, "to"), NAME)) },
+        "mail_retried" => {
+            html! { (by) " has a mail tried again: “" (SafeText::line(&text(payload, "mail").replace('_', " "))) "” to " (cut(text(payload, "to"), NAME)) }
+        }
         "looked" => html! { (by) " looks at " (call) },
         "nobody_reached" => html! { "Nobody could be reached about " (call) },
         "reached" => html! { "Somebody is reached about " (call) " after all" },
         "clock_stepped" => html! { "The wall clock is stepped" },
         "clock_confirmed" => html! { (by) " vouches for the clock" },
         "signed_in" => html! { (by) " signs in to these pages" },
-        "signed_out" => html! { (by) " signs out" @if text(payload, "where") == "everywhere" { " everywhere" } },
+        "signed_out" => {
+            html! { (by) " signs out" @if text(payload, "where") == "everywhere" { " everywhere" } }
+        }
         "config_reloaded" => html! { "The configuration is read again and is in force" },
-        "daemon_started" => html! { "The daemon starts, version " (cut(text(payload, "version"), NAME)) },
+        "daemon_started" => {
+            html! { "The daemon starts, version " (cut(text(payload, "version"), NAME)) }
+        }
         "daemon_stopped" => html! { "The daemon stops in good order" },
         "erased" => html! { "What old entries said is erased" (range(payload)) },
         "restored" => html! { "The daemon begins from a backup; what was open in it ends" },
@@ -211,7 +221,10 @@ mod tests {
             let entry = told(kind.word(), "ana");
             let said = happened(&entry, &Json::Null).into_string();
             let word = kind.word().replace('_', " ");
-            assert!(said.chars().filter(|c| *c == ' ').count() > 1 || kind.word() == "signed_out", "{said}");
+            assert!(
+                said.chars().filter(|c| *c == ' ').count() > 1 || kind.word() == "signed_out",
+                "{said}"
+            );
             assert!(said != word, "{word} has no sentence of its own");
         }
     }
