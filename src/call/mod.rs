@@ -5,8 +5,10 @@
 //! keep an unmasked argument in anything that outlives the caller's question.
 
 pub mod canonical;
+pub mod care;
 pub mod clock;
 pub mod definition;
+pub mod difference;
 pub mod digest;
 pub mod handle;
 pub mod hex;
@@ -21,3 +23,4 @@ pub mod requirement;
 pub mod safe_text;
 pub mod time;
 pub mod wants;
+pub mod warnings;

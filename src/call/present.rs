@@ -16,7 +16,7 @@ mod value;
 
 pub use sentence::{sentence, unstated};
 
-use super::json::Json;
+use super::json::{Json, MAX_DEPTH};
 use super::safe_text::SafeText;
 use value::{inline, name_text, scalar};
 
@@ -29,16 +29,41 @@ pub struct Limits {
     pub max_value_columns: usize,
     /// How deep members are shown one per line; what is deeper is left out.
     pub max_depth: usize,
+    /// Columns of a member's name; more is cut.
+    pub max_name_columns: usize,
 }
 
 impl Limits {
     /// A terminal: what fits a screen or two.
-    pub const TERMINAL: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 8 };
+    pub const TERMINAL: Limits = Limits {
+        max_lines: 60,
+        max_value_columns: 400,
+        max_depth: 8,
+        max_name_columns: MAX_NAME_COLUMNS,
+    };
     /// A mail: short enough to be read on a phone.
-    pub const MAIL: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 8 };
-    /// A page, or `show --full`: all that can be read at all.
-    pub const FULL: Limits = Limits { max_lines: 2000, max_value_columns: 20_000, max_depth: 64 };
+    pub const MAIL: Limits = Limits::TERMINAL;
+    /// `show --args`: all that can be read at all.
+    pub const FULL: Limits = Limits {
+        max_lines: 2000,
+        max_value_columns: 20_000,
+        max_depth: MAX_DEPTH,
+        max_name_columns: MAX_NAME_COLUMNS,
+    };
+    /// A page, which turns its leaves: nothing is cut. Arguments have a megabyte at most.
+    pub const WHOLE: Limits = Limits {
+        max_lines: WHOLE,
+        max_value_columns: WHOLE,
+        max_depth: WHOLE,
+        max_name_columns: WHOLE,
+    };
 }
+
+/// More than any arguments take of anything.
+const WHOLE: usize = 1 << 30;
+
+/// Columns of a member's name where not all can be shown.
+const MAX_NAME_COLUMNS: usize = 80;
 
 /// Arguments as lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +82,13 @@ const MAX_INLINE_COLUMNS: usize = 60;
 
 /// Masked arguments as an indented tree: `key: value`.
 pub fn arguments(masked: &Json, limits: &Limits) -> Rendered {
+    let (lines, cut) = lines(masked, limits);
+    Rendered { lines: lines.into_iter().map(Line::indented).collect(), cut }
+}
+
+/// The same before it is indented, for who indents otherwise, and how many values
+/// were cut or left out.
+pub fn lines(masked: &Json, limits: &Limits) -> (Vec<Line>, u32) {
     let mut tree = Tree { limits, cut: 0 };
     let mut lines = Vec::new();
     let budget = limits.max_lines.max(1);
@@ -68,21 +100,31 @@ pub fn arguments(masked: &Json, limits: &Limits) -> Rendered {
         Json::Array(items) => tree.items(items, 0, budget, &mut lines),
         value => tree.value(SafeText::default(), value, 0, budget, &mut lines),
     }
-    let lines = lines.into_iter().map(Line::indented).collect();
-    Rendered { lines, cut: tree.cut }
+    (lines, tree.cut)
 }
 
 /// A line before it is indented.
-struct Line {
-    depth: usize,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Below how many containers it stands.
+    pub depth: usize,
     /// Whether an item of a list starts here: its dash takes the last level's place.
-    dash: bool,
-    text: SafeText,
+    pub dash: bool,
+    /// Whether it is one line of a text of several, after its bar.
+    pub bar: bool,
+    /// What stands there, the member's name first.
+    pub text: SafeText,
+    /// How many bytes of it are the name and its colon.
+    pub name: usize,
 }
 
 impl Line {
     fn at(depth: usize, text: SafeText) -> Line {
-        Line { depth, dash: false, text }
+        Line { depth, dash: false, bar: false, text, name: 0 }
+    }
+
+    fn named(self, name: usize) -> Line {
+        Line { name: name.min(self.text.as_str().len()), ..self }
     }
 
     fn indented(self) -> SafeText {
@@ -119,7 +161,7 @@ impl Tree<'_> {
             // What is left, less one line for each one that follows.
             let following = shown - i - 1 + usize::from(shown < all.len());
             let room = (end - out.len()).saturating_sub(following).max(1);
-            let (mut label, cut) = name_text(name);
+            let (mut label, cut) = name_text(name, self.limits.max_name_columns);
             self.cut += u32::from(cut);
             label.push_ours(": ");
             self.value(label, value, depth, room, out);
@@ -184,6 +226,7 @@ impl Tree<'_> {
         budget: usize,
         out: &mut Vec<Line>,
     ) {
+        let name = label.as_str().len();
         if let Json::String(text) = value
             && budget > 1
             && text.trim_end_matches(['\r', '\n']).contains('\n')
@@ -195,7 +238,7 @@ impl Tree<'_> {
         } else if self.opens(value, depth, budget) {
             // The dashes stand one level in from a name, but below another dash.
             let labelled = usize::from(!label.is_empty());
-            out.push(Line::at(depth, label.trimmed_end()));
+            out.push(Line::at(depth, label.trimmed_end()).named(name));
             return match value {
                 Json::Object(members) => self.members(members, depth + 1, budget - 1, out),
                 Json::Array(items) => self.items(items, depth + labelled, budget - 1, out),
@@ -207,7 +250,7 @@ impl Tree<'_> {
         } else {
             label.push(&self.closed(value));
         }
-        out.push(Line::at(depth, label));
+        out.push(Line::at(depth, label).named(name));
     }
 
     /// Whether the container's members are written below it.
@@ -264,8 +307,9 @@ impl Tree<'_> {
         };
         let lines: Vec<&str> = body.split(if returns { "\r\n" } else { "\n" }).collect();
         let kind = if returns { ", CRLF" } else { "" };
+        let name = label.as_str().len();
         label.push(&SafeText::line(&format!("({} lines{kind}{closed})", lines.len())));
-        out.push(Line::at(depth, label));
+        out.push(Line::at(depth, label).named(name));
         let shown = how_many(lines.len(), budget - 1);
         let mut cut = shown < lines.len();
         for line in &lines[..shown] {
@@ -277,7 +321,7 @@ impl Tree<'_> {
                 bar.push_ours(" ");
                 bar.push(&cut_marker(rest, "more character"));
             }
-            out.push(Line::at(depth + 1, bar));
+            out.push(Line { bar: true, ..Line::at(depth + 1, bar) });
         }
         if shown < lines.len() {
             let characters: usize = lines[shown..].iter().map(|line| line.chars().count()).sum();

@@ -39,6 +39,10 @@ const MAX_SPACES: usize = 40;
 /// The most line ends in a row that a block keeps.
 const MAX_BLANK_LINES: usize = 3;
 
+/// How far back a place is sought where a text can be parted. Our markers have
+/// some 60 bytes.
+const NEAR: usize = 200;
+
 /// How wide a tab is shown in a block.
 const TAB: &str = "    ";
 
@@ -100,6 +104,26 @@ impl SafeText {
     /// The text without the spaces at its end.
     pub(super) fn trimmed_end(&self) -> SafeText {
         SafeText(self.0.trim_end_matches(' ').to_owned())
+    }
+
+    /// The text before and from a place, which is a character's; at the end if it is none.
+    pub fn split_at(&self, place: usize) -> (SafeText, SafeText) {
+        let (before, from) = self.0.split_at_checked(place).unwrap_or((&self.0, ""));
+        (SafeText(before.to_owned()), SafeText(from.to_owned()))
+    }
+
+    /// The text in pieces of about `bytes` at most. No mark is parted from its
+    /// letter, and none of our escapes and markers is parted at all.
+    pub fn pieces(&self, bytes: usize) -> Vec<SafeText> {
+        let (mut pieces, mut rest) = (Vec::new(), self.0.as_str());
+        while rest.len() > bytes {
+            let place = place_to_part(rest, bytes);
+            let (piece, after) = rest.split_at(place);
+            pieces.push(SafeText(piece.to_owned()));
+            rest = after;
+        }
+        pieces.push(SafeText(rest.to_owned()));
+        pieces
     }
 
     /// The text.
@@ -167,6 +191,24 @@ impl fmt::Debug for SafeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
+}
+
+/// Where `text`, which is longer than that, is parted after about `bytes`.
+fn place_to_part(text: &str, bytes: usize) -> usize {
+    let parts = |at: &usize| {
+        let next = text[*at..].chars().next();
+        let within = |open, close| match text[..*at].rfind(open) {
+            Some(opened) => !text[opened..*at].contains(close),
+            None => false,
+        };
+        !next.is_some_and(is_mark) && !within('⟨', '⟩') && !within('«', '»')
+    };
+    // Escapes and markers are short, and a letter has few marks: the place is near.
+    let near = bytes.saturating_sub(NEAR).max(1)..=bytes;
+    let places = || near.clone().rev().filter(|at| text.is_char_boundary(*at));
+    // A character has four bytes at most.
+    let beyond = (bytes.max(1)..).find(|at| text.is_char_boundary(*at));
+    places().find(parts).or_else(|| places().next()).or(beyond).unwrap_or(text.len())
 }
 
 /// How many terminal columns `s` takes, character by character (terminals

@@ -17,9 +17,9 @@ use super::page::{self, Wanted};
 use super::records;
 use super::state::Globals;
 use super::text::{safe, short};
+use crate::call::care::{self, ToType};
 use crate::call::ids::RequestId;
 use crate::call::model::{Category, Status, Verdict};
-use crate::call::safe_text::name_notice;
 use crate::client::{certainly_not_done, worth_retrying};
 use crate::proto;
 
@@ -175,28 +175,13 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     Ok(Decided { id: r.id, digest: r.digest, reason })
 }
 
-/// Whether one key must not be enough: it destroys or pays, or may do so for all
-/// that is known. What is unsaid counts as the most dangerous, and so does a
-/// command of which a part is hidden: nobody can see what that part does.
-fn is_grave(category: i32, hidden_values: u32) -> bool {
-    use Category::{Execute, Read, Write};
-    match Category::from_number(category) {
-        Some(Read | Write) => false,
-        Some(Execute) => hidden_values > 0,
-        _ => true,
-    }
-}
-
 /// The last question. What destroys or pays is not approved by one key.
 async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<bool> {
-    if verdict == Verdict::Approve && is_grave(r.category, r.hidden_values) {
-        // A name with hidden or foreign letters cannot be typed as it is.
-        let (what, word) = match name_notice(&r.tool) {
-            None => ("the tool's name", r.tool.clone()),
-            Some(_) => ("the short id", short(&r.id)),
-        };
-        let text = format!("{} Type {what} ({}): ", let_run(r), safe(&word));
-        return Ok(question(out, &text).await?.trim() == word);
+    let category = Category::from_number(r.category);
+    if verdict == Verdict::Approve && care::is_grave(category, r.hidden_values) {
+        let typed = ToType::of(&r.tool, &short(&r.id));
+        let text = format!("{} Type {} ({}): ", let_run(r), typed.what, typed.shown());
+        return Ok(typed.is(&question(out, &text).await?));
     }
     let asked = match verdict {
         Verdict::Approve => let_run(r),
@@ -339,13 +324,6 @@ mod tests {
         assert!(given(Verdict::Deny, &args(ID, Some(DIGEST), Some("no"))).is_ok());
         let failure = refused(Verdict::Deny, args(ID, Some(DIGEST), None));
         assert!(failure.to_string().contains("--reason TEXT"), "{failure}");
-    }
-
-    #[test]
-    fn what_is_not_stated_is_not_approved_by_one_key() {
-        let grave = |hidden| -> Vec<i32> { (0..8).filter(|n| is_grave(*n, hidden)).collect() };
-        assert_eq!(grave(0), [0, 4, 5, 6, 7]);
-        assert_eq!(grave(1), [0, 3, 4, 5, 6, 7], "nor is a command with a hidden part");
     }
 
     #[test]

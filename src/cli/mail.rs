@@ -70,6 +70,7 @@ async fn test(globals: &Globals, address: &str) -> Done {
         now: super::when::now(),
         command_prefix: sender.command_prefix,
         host: sender.host,
+        links: sender.links,
     };
     let letter = letter::sample(&to, &about).map_err(|e| Failure::new(safe(&e.to_string()), ""))?;
     let message_id = letter.message_id.clone();

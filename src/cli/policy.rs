@@ -50,6 +50,17 @@ pub async fn run(globals: &Globals, command: PolicyCommand) -> Done {
     out.flush()
 }
 
+/// What to say of a server that nothing in the policy names, though it names others.
+fn unknown_server(policy: &Policy, server: &str) -> Option<String> {
+    policy.names_others(server).then(|| {
+        let meant = match policy.server_meant(server) {
+            Some(name) => format!("did you mean \"{}\"?", safe(name)),
+            None => "is it called so in the proxy's configuration, or by its --name?".to_owned(),
+        };
+        format!("the policy names servers, and \"{}\" is none of them: {meant}", safe(server))
+    })
+}
+
 fn read(path: &Path) -> Done<Policy> {
     Ok(read_with_text(path)?.1)
 }

@@ -91,7 +91,8 @@ In a client's .mcp.json, in place of the server's own command:
   \"command\": \"holdpoint\", \"args\": [\"proxy\", \"--\", \"uvx\", \"awslabs.valkey-mcp-server\"]
 
 The server has this process's environment (but not the token for the daemon), its
-standard error, its signals; the exit code is the server's.
+standard error, its signals; the exit code is the server's. On standard error it says only
+what is wrong; HOLDPOINT_LOG=info says more.
 
 With --config FILE instead of a command it serves many servers over HTTP, each at
 /NAME/mcp: the file says which, and who may call (see `holdpoint proxy --config FILE

@@ -45,8 +45,8 @@ const LONGEST: usize = 400;
 /// Makes links.
 #[derive(Debug, Clone)]
 pub struct Links {
-    seal: Seal,
-    url: PublicUrl,
+    pub(super) seal: Seal,
+    pub(super) url: PublicUrl,
 }
 
 /// What a link stands for.
@@ -71,6 +71,8 @@ pub enum NotOpened {
     Late {
         /// When.
         ends: Time,
+        /// For whom a sign-in may still do.
+        request: RequestId,
     },
     /// The store cannot say.
     #[error(transparent)]
@@ -159,7 +161,7 @@ impl Desk {
         let (now, ends) = (self.store.now(), claimed.ends);
         let open = request.status == Status::Pending && request.deadline > now;
         if (open && ends <= now) || ends + SHOWS <= now {
-            return Err(NotOpened::Late { ends });
+            return Err(NotOpened::Late { ends, request: id });
         }
         Ok(Opened { operator: known.known_by_link().into(), request, ends })
     }

@@ -30,6 +30,7 @@ pub mod routes;
 pub mod seal;
 mod settings;
 pub mod sign_ins;
+pub mod unsubscribe;
 pub mod visitor;
 pub mod waiters;
 pub mod watch;

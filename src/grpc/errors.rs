@@ -113,8 +113,9 @@ fn refusal_code(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::DigestMismatch(_) => (FailedPrecondition, "DIGEST_MISMATCH"),
         Refusal::NotPending { .. } => (FailedPrecondition, "NOT_PENDING"),
         Refusal::AlreadyDecided { .. } => (FailedPrecondition, "ALREADY_DECIDED"),
-        Refusal::LinkUsed(_) => (FailedPrecondition, "LINK_USED"),
-        Refusal::SignInNeeded { .. } => (PermissionDenied, "SIGN_IN_NEEDED"),
+        // Links decide through the pages alone, which have words for these.
+        Refusal::LinkUsed(_) => (FailedPrecondition, "ALREADY_DECIDED"),
+        Refusal::SignInNeeded { .. } => (PermissionDenied, "NOT_ROUTED"),
         Refusal::NotEntitled { own_call: true, .. } => (PermissionDenied, "OWN_CALL"),
         Refusal::NotEntitled { own_call: false, .. } => (PermissionDenied, "NOT_ROUTED"),
         Refusal::NotApproved { .. } => (FailedPrecondition, "NOT_APPROVED"),

@@ -9,6 +9,7 @@
 
 mod asked;
 mod follow_up;
+mod link;
 mod sample;
 mod summary;
 
@@ -22,6 +23,7 @@ use crate::call::safe_text::SafeText;
 
 pub(super) use crate::call::clock::Clock;
 pub(super) use follow_up::{approvers, denier};
+pub(super) use link::{Button, Link};
 pub(super) use summary::{Waiting, ended, wait};
 
 /// A letter's substance.
@@ -36,8 +38,14 @@ pub(super) struct Content {
     pub under: Vec<SafeText>,
     /// What to know before anything else.
     pub warnings: Vec<SafeText>,
+    /// Where to decide, or to see it; none without pages.
+    pub button: Option<Button>,
     /// The rest.
     pub sections: Vec<Section>,
+    /// Where to say that one wants no more of these.
+    pub leave: Option<Link>,
+    /// Ours, at the very end: whose words are whose.
+    pub last: SafeText,
 }
 
 /// What kind of news a letter brings. Shown as a colour beside the words.
@@ -89,6 +97,8 @@ pub(super) struct Entry {
     pub who: Vec<SafeText>,
     /// What to know before one decides.
     pub warnings: Vec<SafeText>,
+    /// Where to decide.
+    pub links: Vec<Link>,
     /// What to type, and what for.
     pub commands: Vec<(String, Command)>,
 }
@@ -100,16 +110,16 @@ impl Content {
     pub fn new(matter: &Matter<'_>, to: &Recipient, about: &About) -> Content {
         let clock = clock(to, about);
         match matter {
-            Matter::Asked(request) => asked::asked(request, about, &clock),
-            Matter::Reminder(request) => asked::reminder(request, about, &clock),
+            Matter::Asked(request) => asked::asked(request, about, to, &clock),
+            Matter::Reminder(request) => asked::reminder(request, about, to, &clock),
             Matter::FollowUp(how, request) => follow_up::follow_up(*how, request, about, &clock),
-            Matter::Summary(summary) => summary::summary(summary, about, &clock),
+            Matter::Summary(summary) => summary::summary(summary, about, to, &clock),
         }
     }
 
     /// A test, so that people know what a real one will look like.
     pub fn sample(to: &Recipient, about: &About) -> Content {
-        sample::sample(about, &clock(to, about))
+        sample::sample(about, to, &clock(to, about))
     }
 }
 

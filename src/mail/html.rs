@@ -1,12 +1,12 @@
 //! A letter as HTML: tables and inline styles, since that is what mail readers
-//! keep, and no image, link, script or anything from elsewhere.
+//! keep, and no image, script or anything from elsewhere. The only links are those
+//! of [`super::content::Link`], to our own pages.
 //!
 //! Colours are the reader's own, so that dark mode needs nothing; ours are a
 //! few borders and shades that read on both. All text from outside passes
 //! through `SafeText::html`.
 
-use super::content::{Body, Command, Content, Entry, Section, Tone};
-use super::plain::WHOSE_WORDS;
+use super::content::{Body, Button, Command, Content, Entry, Link, Section, Tone};
 use crate::call::safe_text::SafeText;
 
 /// Sans serif, without asking for a font from elsewhere.
@@ -16,6 +16,9 @@ const MONO: &str = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',m
 /// At least the bytes of markup of a row, and of a fact.
 pub(super) const ROW: usize = 60;
 pub(super) const FACT: usize = 340;
+/// What is pressed. White stands out from it by 6 to 1, and it from white and from
+/// black by 3 to 1.
+const BUTTON: &str = "#1f63c1";
 /// Long words break rather than widen the page beyond a phone.
 const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
 
@@ -34,7 +37,7 @@ pub(super) fn render(content: &Content) -> String {
          <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
          border=\"0\"><tr><td align=\"center\" style=\"padding:16px 14px\">\n\
          <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
-         border=\"0\" style=\"max-width:640px;text-align:left;{SANS};font-size:16px;\
+         border=\"0\" style=\"max-width:600px;text-align:left;{SANS};font-size:16px;\
          line-height:1.5;{BREAK}\">\n"
     ));
     row(&mut out, &format!("border-left:6px solid {};padding-left:12px", colour(content.tone)), &{
@@ -51,13 +54,17 @@ pub(super) fn render(content: &Content) -> String {
     for warning in &content.warnings {
         row(&mut out, "padding-top:10px", &marked(warning));
     }
+    if let Some(button) = &content.button {
+        row(&mut out, "padding-top:16px", &self::button(button));
+    }
     for section in &content.sections {
         render_section(&mut out, section);
     }
+    let leave = content.leave.as_ref().map(|leave| format!("<br>{}", link(leave)));
     row(
         &mut out,
         "padding-top:28px;font-size:13px;opacity:.75",
-        &SafeText::line(WHOSE_WORDS).html(),
+        &format!("{}{}", content.last.html(), leave.unwrap_or_default()),
     );
     out.push_str("</table>\n</td></tr></table>\n</body>\n</html>\n");
     out
@@ -73,6 +80,29 @@ fn colour(tone: Tone) -> &'static str {
         Tone::Over => "#888888",
         Tone::Unsure => "#9060d8",
     }
+}
+
+/// The button: a link in a cell that has its colour. Outlook on Windows knows no
+/// padding of links, so there the cell has it.
+fn button(button: &Button) -> String {
+    format!(
+        "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>\
+         <td align=\"center\" bgcolor=\"{BUTTON}\" style=\"background:{BUTTON};border-radius:6px;\
+         mso-padding-alt:12px 28px\"><a href=\"{url}\" style=\"display:inline-block;\
+         padding:12px 28px;border-radius:6px;background:{BUTTON};color:#ffffff;font-size:17px;\
+         font-weight:600;line-height:1.35;text-decoration:none\">{label}</a></td></tr></table>\n\
+         <div style=\"padding-top:8px;font-size:14px;opacity:.8\">{words}</div>",
+        url = SafeText::line(&button.link.url).html(),
+        label = SafeText::line(&button.link.label).html(),
+        words = button.words.html(),
+    )
+}
+
+/// A link among words. In the reader's own colours, which dark mode changes with
+/// the background.
+fn link(link: &Link) -> String {
+    let (url, label) = (SafeText::line(&link.url).html(), SafeText::line(&link.label).html());
+    format!("<a href=\"{url}\" style=\"color:inherit;font-weight:600\">{label}</a>")
 }
 
 /// A warning.
@@ -153,6 +183,9 @@ pub(super) fn entry(entry: &Entry) -> String {
     line("white-space:pre-wrap", &entry.sentence.html());
     for who in &entry.who {
         line("font-size:14px;opacity:.8", &who.html());
+    }
+    for one in &entry.links {
+        line("padding:8px 0", &link(one));
     }
     for (what_for, command) in &entry.commands {
         let command: Vec<String> = command.0.iter().map(SafeText::html).collect();

@@ -12,6 +12,7 @@ use super::{html, plain};
 use crate::call::model::Request;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
+use crate::desk::links::Links;
 
 pub use super::thread::message_id;
 
@@ -149,6 +150,8 @@ pub struct About {
     pub command_prefix: String,
     /// The daemon's host name, the right side of `Message-ID`.
     pub host: String,
+    /// What leads to the pages; `None`: there are none, and letters hold no links.
+    pub links: Option<Links>,
 }
 
 /// A letter, ready to be handed over.
@@ -252,6 +255,15 @@ fn assemble(parts: Parts<'_>, to: &Recipient, about: &About) -> Result<Letter, C
     if let Some(parent) = parts.parent {
         message = message.in_reply_to(parent.clone()).references(parent);
     }
+    if let Some(leave) = &parts.content.leave {
+        message = message.raw_header(own_header("List-Unsubscribe", &format!("<{}>", leave.url)));
+        // RFC 8058, 3.1: one click is for https alone. By http the header still leads to
+        // the page, as RFC 2369 has it.
+        if leave.url.starts_with("https://") {
+            let one_click = own_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
+            message = message.raw_header(one_click);
+        }
+    }
     let message = message
         .multipart(
             MultiPart::alternative()
@@ -271,8 +283,9 @@ fn assemble(parts: Parts<'_>, to: &Recipient, about: &About) -> Result<Letter, C
 /// The headers that all letters have.
 ///
 /// No `Precedence`: RFC 3834, 3.1.8 recommends none, and servers that read it
-/// put bulk mail last. No `List-Unsubscribe`: nobody leaves this list but by the
-/// configuration. No `Importance`: that everything is important says nothing.
+/// put bulk mail last. No `List-Unsubscribe` but in summaries: nobody leaves what
+/// asks for them but by the configuration. No `Importance`: that everything is
+/// important says nothing.
 fn headers(to: &Recipient, about: &About) -> Result<MessageBuilder, ComposeError> {
     let address = to.email.trim().parse().map_err(|e: lettre::address::AddressError| {
         ComposeError::Address { name: to.name.clone(), reason: e.to_string() }

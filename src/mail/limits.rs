@@ -5,6 +5,7 @@ use super::html;
 use crate::call::json::Json;
 use crate::call::present::{self, Limits, Rendered};
 use crate::call::safe_text::SafeText;
+pub(super) use crate::call::warnings::{cut_line, fitting};
 
 /// Items of any list: warnings of one kind, routes, labels, names.
 pub(super) const LISTED: usize = 8;
@@ -53,23 +54,6 @@ const QUOTED_LINES: usize = 30;
 /// Characters of the agent's own words: a screen of a phone. What it asks for
 /// stands above, and the commands must not be out of reach.
 const QUOTED_CHARS: usize = 1500;
-
-/// `text` on one line, cut with a word about it.
-pub(super) fn fitting(text: &str, columns: usize) -> SafeText {
-    let (mut shown, cut) = cut_line(text, columns);
-    if cut > 0 {
-        shown.push(&SafeText::line(&format!("… ({cut} more characters)")));
-    }
-    shown
-}
-
-/// [`SafeText::cut_line`], bounded in characters too: marks take no columns.
-pub(super) fn cut_line(text: &str, columns: usize) -> (SafeText, usize) {
-    let most = text.char_indices().nth(columns.saturating_mul(2));
-    let (start, rest) = text.split_at(most.map_or(text.len(), |(at, _)| at));
-    let (shown, cut) = SafeText::cut_line(start, columns);
-    (shown, cut + rest.chars().count())
-}
 
 /// The first few of `names` and how many there are beside them.
 pub(super) fn listed(names: &[String], between: &str) -> String {

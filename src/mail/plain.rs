@@ -4,22 +4,18 @@
 //! from outside stands behind two spaces (facts), four (arguments) or `> ` (the
 //! agent's words), and lines are broken here, with the indentation repeated, so
 //! that neither a line end nor a long line brings it to the first column. The
-//! first line of all is the exception: the sentence, for lock screens.
+//! first line of all is the exception: the sentence, for lock screens. A link of
+//! ours is a line of its own, never broken, so that readers make all of it one.
 
 use unicode_width::UnicodeWidthChar;
 
-use super::content::{Body, Command, Content, Entry, Section};
+use super::content::{Body, Command, Content, Entry, Link, Section};
 
 /// The widest line, in columns, except where a word of ours is longer.
 const WIDTH: usize = 78;
 
 /// Where the values of facts begin.
 const VALUES: usize = 16;
-
-/// Said last, for whoever wonders what in the letter to believe.
-pub(super) const WHOSE_WORDS: &str = "What is indented or quoted is somebody else's text: the \
-agent's, its caller's or an operator's. Holdpoint's own mails hold no links: a link in this one is somebody else's. \
-Answering by mail decides nothing.";
 
 pub(super) fn render(content: &Content) -> String {
     let mut out = String::new();
@@ -33,12 +29,24 @@ pub(super) fn render(content: &Content) -> String {
     for warning in &content.warnings {
         wrapped(&mut out, "! ", "  ", warning.as_str());
     }
+    if let Some(button) = &content.button {
+        out.push('\n');
+        render_link(&mut out, &button.link);
+        wrapped(&mut out, "", "", button.words.as_str());
+    }
     for section in &content.sections {
         render_section(&mut out, section);
     }
     out.push_str("\n--\n");
-    wrapped(&mut out, "", "", WHOSE_WORDS);
+    wrapped(&mut out, "", "", content.last.as_str());
+    if let Some(leave) = &content.leave {
+        render_link(&mut out, leave);
+    }
     out
+}
+
+fn render_link(out: &mut String, link: &Link) {
+    out.push_str(&format!("{}:\n{}\n", link.label, link.url));
 }
 
 fn render_section(out: &mut String, section: &Section) {
@@ -101,6 +109,9 @@ fn render_entry(out: &mut String, entry: &Entry) {
     wrapped(out, "    ", "    ", entry.sentence.as_str());
     for who in &entry.who {
         wrapped(out, "    ", "    ", who.as_str());
+    }
+    for link in &entry.links {
+        render_link(out, link);
     }
     for (what_for, command) in &entry.commands {
         with_command(out, what_for, command);

@@ -12,6 +12,7 @@ use crate::call::model::{MailKind, Request, Status};
 use crate::call::time::Time;
 use crate::desk::links::Links;
 use crate::desk::people::People;
+use crate::desk::unsubscribe::NO_ADDRESS;
 use crate::store::mail::{self, DueMail, MailOutcome};
 use crate::store::{Store, StoreError, read};
 
@@ -153,6 +154,7 @@ impl Desk<'_> {
             now: self.store.now(),
             command_prefix: self.sender.command_prefix.clone(),
             host: self.sender.host.clone(),
+            links: self.sender.links.clone(),
         }
     }
 
@@ -178,7 +180,7 @@ impl Desk<'_> {
         let email = match (&operator.email, self.transport) {
             (Some(email), _) => email.clone(),
             // A file needs no address, but its header does.
-            (None, Transport::Folder(_)) => "operator@localhost".to_owned(),
+            (None, Transport::Folder(_)) => NO_ADDRESS.to_owned(),
             (None, Transport::Smtp(_)) => {
                 return Err(failed("this operator has no `email` in the configuration"));
             }

@@ -24,9 +24,20 @@ pub const URGENT_EVERY: Duration = Duration::from_secs(10);
 /// In quiet hours summaries come as often as this.
 pub const QUIET_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// What becomes of more mails than go alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gathering {
+    /// They are gathered into summaries.
+    On,
+    /// These are quiet hours: summaries are rare.
+    Quiet,
+    /// This operator wants no summaries: they wait and go one by one.
+    Off,
+}
+
 /// What may begin now, in this order. `per_minute` is the agreed number of mails
-/// in a minute; `quiet`, whether these are quiet hours.
-pub fn plan(queue: &Queue, now: Time, per_minute: u32, quiet: bool) -> Vec<Begin> {
+/// in a minute.
+pub fn plan(queue: &Queue, now: Time, per_minute: u32, gathering: Gathering) -> Vec<Begin> {
     // Those are within the number already.
     let mut plan: Vec<Begin> = queue.again.iter().map(|one| Begin::One(one.id)).collect();
     let left = per_minute.saturating_sub(queue.tried) as usize;
@@ -34,9 +45,13 @@ pub fn plan(queue: &Queue, now: Time, per_minute: u32, quiet: bool) -> Vec<Begin
     let urgent = waiting.first().is_some_and(|first| first.go_by <= now);
     if waiting.len() <= left {
         plan.extend(waiting.iter().map(|one| Begin::One(one.id)));
+    } else if gathering == Gathering::Off {
+        let patient = queue.newest.is_none_or(|at| at + URGENT_EVERY <= now);
+        let left = if left == 0 && urgent && patient { 1 } else { left };
+        plan.extend(waiting.iter().take(left).map(|one| Begin::One(one.id)));
     } else if left > 0 {
         let lately = queue.newest_summary.is_some_and(|at| at + QUIET_EVERY > now);
-        if quiet && lately && !urgent {
+        if gathering == Gathering::Quiet && lately && !urgent {
             let asked = waiting.iter().filter(|one| one.kind == MailKind::Asked);
             plan.extend(asked.take(left).map(|one| Begin::One(one.id)));
         } else {
@@ -117,69 +132,87 @@ mod tests {
             ..Queue::default()
         };
         let fresh = |tried, count| queue(tried, count, LATER);
-        for (what, queue, quiet, expected) in [
-            ("nothing", fresh(0, 0), false, ""),
-            ("as many as agreed", fresh(0, 5), false, "1 2 3 4 5"),
-            ("one more than agreed", fresh(0, 6), false, "1 2 3 4 [5-6]"),
-            ("a storm", fresh(0, 60), false, "1 2 3 4 [5-60]"),
-            ("a storm that takes two summaries", fresh(0, 100), false, "1 2 3 [4-52] [53-100]"),
+        for (what, queue, gathering, expected) in [
+            ("nothing", fresh(0, 0), Gathering::On, ""),
+            ("as many as agreed", fresh(0, 5), Gathering::On, "1 2 3 4 5"),
+            ("one more than agreed", fresh(0, 6), Gathering::On, "1 2 3 4 [5-6]"),
+            ("a storm", fresh(0, 60), Gathering::On, "1 2 3 4 [5-60]"),
+            (
+                "a storm that takes two summaries",
+                fresh(0, 100),
+                Gathering::On,
+                "1 2 3 [4-52] [53-100]",
+            ),
             (
                 "more than five summaries hold",
                 fresh(0, 401),
-                false,
+                Gathering::On,
                 "[1-80] [81-160] [161-240] [241-320] [321-400]",
             ),
-            ("the last of the minute", fresh(4, 1), false, "1"),
-            ("the last of the minute, for many", fresh(4, 7), false, "[1-7]"),
-            ("the minute is full", fresh(5, 7), false, ""),
-            ("full, and it cannot wait, but the last was just now", queue(5, 7, NOW), false, ""),
+            ("the last of the minute", fresh(4, 1), Gathering::On, "1"),
+            ("the last of the minute, for many", fresh(4, 7), Gathering::On, "[1-7]"),
+            ("the minute is full", fresh(5, 7), Gathering::On, ""),
+            (
+                "full, and it cannot wait, but the last was just now",
+                queue(5, 7, NOW),
+                Gathering::On,
+                "",
+            ),
             (
                 "full, and it cannot wait",
                 Queue { newest: ago(10), ..queue(5, 7, NOW) },
-                false,
+                Gathering::On,
                 "[1-7]",
             ),
             (
                 "full, and one cannot wait",
                 Queue { newest: ago(10), ..queue(5, 1, NOW) },
-                false,
+                Gathering::On,
                 "1",
             ),
-            ("full, and it can wait", Queue { newest: ago(10), ..fresh(5, 7) }, false, ""),
-            ("quiet, few", fresh(0, 5), true, "1 2 3 4 5"),
-            ("quiet, the first summary", fresh(0, 9), true, "1 2 3 4 [5-9]"),
+            ("full, and it can wait", Queue { newest: ago(10), ..fresh(5, 7) }, Gathering::On, ""),
+            ("quiet, few", fresh(0, 5), Gathering::Quiet, "1 2 3 4 5"),
+            ("quiet, the first summary", fresh(0, 9), Gathering::Quiet, "1 2 3 4 [5-9]"),
             (
                 "quiet, after a summary",
                 Queue { newest_summary: ago(899), ..fresh(2, 9) },
-                true,
+                Gathering::Quiet,
                 "1 2 3",
             ),
             (
                 "quiet, long after one",
                 Queue { newest_summary: ago(900), ..fresh(2, 9) },
-                true,
+                Gathering::Quiet,
                 "1 2 [3-9]",
             ),
             (
                 "quiet, but it cannot wait",
                 Queue { newest_summary: ago(30), ..queue(4, 9, NOW) },
-                true,
+                Gathering::Quiet,
                 "[1-9]",
             ),
             (
                 "not quiet, after a summary",
                 Queue { newest_summary: ago(30), ..fresh(4, 9) },
-                false,
+                Gathering::On,
                 "[1-9]",
+            ),
+            ("no summaries, a storm", fresh(0, 60), Gathering::Off, "1 2 3 4 5"),
+            ("no summaries, the minute is full", fresh(5, 60), Gathering::Off, ""),
+            (
+                "no summaries, the minute is full, and it cannot wait",
+                Queue { newest: ago(10), ..queue(5, 7, NOW) },
+                Gathering::Off,
+                "1",
             ),
             (
                 "again, in a full minute",
                 Queue { again: waiting([7], LATER), ..fresh(5, 2) },
-                false,
+                Gathering::On,
                 "7",
             ),
         ] {
-            assert_eq!(words(&plan(&queue, NOW, 5, quiet)), expected, "{what}");
+            assert_eq!(words(&plan(&queue, NOW, 5, gathering)), expected, "{what}");
         }
     }
 
@@ -188,13 +221,15 @@ mod tests {
         let mut queue = Queue { waiting: waiting(1..=9, LATER), ..Queue::default() };
         queue.waiting[3].perhaps_sent = true;
         queue.waiting[5].kind = MailKind::Summary;
-        assert_eq!(words(&plan(&queue, NOW, 5, false)), "4 6 1 2 [3-9]");
+        assert_eq!(words(&plan(&queue, NOW, 5, Gathering::On)), "4 6 1 2 [3-9]");
         queue.tried = 4;
-        assert_eq!(words(&plan(&queue, NOW, 5, false)), "[1-9]");
-        let Some(Begin::Gathered(ids)) = plan(&queue, NOW, 5, false).pop() else { panic!("one") };
+        assert_eq!(words(&plan(&queue, NOW, 5, Gathering::On)), "[1-9]");
+        let Some(Begin::Gathered(ids)) = plan(&queue, NOW, 5, Gathering::On).pop() else {
+            panic!("one")
+        };
         assert_eq!(ids, [1, 2, 3, 5, 7, 8, 9]);
         queue.waiting[0].perhaps_sent = true;
-        assert_eq!(words(&plan(&queue, NOW, 5, false)), "1");
+        assert_eq!(words(&plan(&queue, NOW, 5, Gathering::On)), "1");
     }
 
     fn any_waiting() -> impl Strategy<Value = Vec<Waiting>> {
@@ -217,7 +252,7 @@ mod tests {
             waiting in any_waiting(),
             (tried, per_minute) in (0..12u32, 1..12u32),
             (newest, summary) in (0..70_000i64, 0..1_800_000i64),
-            quiet: bool,
+            gathering in prop_oneof![Just(Gathering::On), Just(Gathering::Quiet), Just(Gathering::Off)],
         ) {
             let queue = Queue {
                 tried,
@@ -226,7 +261,7 @@ mod tests {
                 waiting,
                 ..Queue::default()
             };
-            let plan = plan(&queue, NOW, per_minute, quiet);
+            let plan = plan(&queue, NOW, per_minute, gathering);
             let by_id: BTreeMap<i64, &Waiting> = queue.waiting.iter().map(|w| (w.id, w)).collect();
             let left = per_minute.saturating_sub(tried) as usize;
             let urgent = queue.waiting.first().is_some_and(|w| w.go_by <= NOW);
@@ -236,6 +271,7 @@ mod tests {
                 let ids = match begin {
                     Begin::One(id) => std::slice::from_ref(id),
                     Begin::Gathered(ids) => {
+                        prop_assert!(gathering != Gathering::Off);
                         prop_assert!((2..=MOST_GATHERED).contains(&ids.len()));
                         ids
                     }
@@ -248,7 +284,7 @@ mod tests {
                 }
             }
             // Room is used: who could go does, unless the night is quiet.
-            let due = if quiet { 0 } else { queue.waiting.len().min(left) };
+            let due = if gathering == Gathering::Quiet { 0 } else { queue.waiting.len().min(left) };
             prop_assert!(plan.len() >= due.min(1));
             if queue.waiting.len() <= left {
                 prop_assert_eq!(seen.len(), queue.waiting.len());

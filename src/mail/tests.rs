@@ -5,6 +5,7 @@ mod certificates;
 mod folder;
 mod hostile;
 mod kinds;
+mod links;
 mod pool;
 mod reading;
 mod server;
@@ -22,6 +23,9 @@ use crate::call::ids::RequestId;
 use crate::call::model::{Agent, Call, Category, Outcome, Request, Risk, Status, Use};
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
+use crate::config::PublicUrl;
+use crate::desk::links::Links;
+use crate::desk::seal::Seal;
 use reading::{Read, read, text_of};
 
 const NOW: &str = "2026-11-22T13:50:00.040Z";
@@ -129,7 +133,14 @@ fn about() -> About {
         now: at(NOW),
         command_prefix: "holdpoint".to_owned(),
         host: "mail.example.com".to_owned(),
+        links: None,
     }
+}
+
+/// The same where there are pages.
+fn with_pages() -> About {
+    let url = PublicUrl::parse("https://approve.example.com").expect("an origin");
+    About { links: Some(Links::new(Seal::new([7; 32]), url)), ..about() }
 }
 
 fn to() -> Recipient {

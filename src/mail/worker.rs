@@ -144,7 +144,15 @@ impl<P: Fn() -> Arc<People>> Worker<P> {
         let plan = |queue: &Queue| {
             let operator = people.operator(&queue.operator);
             let quiet = operator.is_some_and(|operator| operator.quiet_until(now).is_some());
-            schedule::plan(queue, now, per_minute, quiet)
+            let off = operator.is_some_and(|operator| {
+                queue.summaries_off == Some(mail::address_hash(operator.address()))
+            });
+            let gathering = match (off, quiet) {
+                (true, _) => schedule::Gathering::Off,
+                (false, true) => schedule::Gathering::Quiet,
+                (false, false) => schedule::Gathering::On,
+            };
+            schedule::plan(queue, now, per_minute, gathering)
         };
         let plans = queues.iter().map(|queue| {
             let theirs = |mail: &&DueMail| mail.operator == queue.operator;

@@ -29,8 +29,6 @@ pub const REASONS: &[&str] = &[
     "DIGEST_MISMATCH",
     "NOT_PENDING",
     "ALREADY_DECIDED",
-    "LINK_USED",
-    "SIGN_IN_NEEDED",
     "NOT_APPROVED",
     "ALREADY_GRANTED",
     "USED",

@@ -37,7 +37,7 @@ const SHORTEST: &str = "write at least: default: judge";
 pub fn none() -> Policy {
     Policy {
         revision: "none".to_owned(),
-        default: Default { posture: Posture::Judge, line: None },
+        default: Default { posture: Posture::Judge, place: None },
         intercept: Intercept::default(),
         file: false,
         timeout: None,
@@ -45,6 +45,7 @@ pub fn none() -> Policy {
         servers: Servers::default(),
         rules: Rules::default(),
         trusted: BTreeSet::new(),
+        doubts: Vec::new(),
     }
 }
 
@@ -53,6 +54,8 @@ pub fn read(text: &[u8]) -> Result<Policy, PolicyError> {
     let mut problems = Problems::default();
     let root = yaml::read(text, &mut problems);
     let policy = root.and_then(|root| whole(&root, text, &mut problems));
+    let doubts = problems.doubts();
+    let policy = policy.map(|policy| Policy { doubts, ..policy });
     problems.finish(policy)
 }
 
@@ -69,9 +72,9 @@ fn whole(root: &Node, bytes: &[u8], problems: &mut Problems) -> Option<Policy> {
         (Some(entry), _) => standing::read(entry, problems),
         // Intercept's own default.
         (None, Some(intercept)) if intercept.stands() => {
-            Some(Default { posture: Posture::Allow, line: None })
+            Some(Default { posture: Posture::Allow, place: None })
         }
-        (None, _) => Some(Default { posture: Posture::Judge, line: None }),
+        (None, _) => Some(Default { posture: Posture::Judge, place: None }),
     };
     let servers = match top.get("servers") {
         Some(entry) => servers::read(entry, problems),
@@ -83,8 +86,20 @@ fn whole(root: &Node, bytes: &[u8], problems: &mut Problems) -> Option<Policy> {
     };
     let (revision, trusted) = (revision(bytes), BTreeSet::new());
     let (intercept, default, zone) = (intercept?, default?, zone?);
-    let (servers, rules, file) = (servers?, rules?, true);
-    Some(Policy { revision, default, intercept, file, timeout, zone, servers, rules, trusted })
+    let (servers, rules) = (servers?, rules?);
+    let (file, doubts) = (true, Vec::new());
+    Some(Policy {
+        revision,
+        default,
+        intercept,
+        file,
+        timeout,
+        zone,
+        servers,
+        rules,
+        trusted,
+        doubts,
+    })
 }
 
 fn revision(text: &[u8]) -> String {

@@ -1,29 +1,18 @@
 //! What of a policy that can be used is probably not what was meant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Policy;
+use super::cover::Shape;
+use super::problem::{MOST_WARNINGS, Warning};
 use super::rules::{Does, Per, Rule};
 use super::standing::Posture;
 use super::values::part;
 use crate::config::duration;
 use crate::config::names::distance;
 
-/// Something to look at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Warning {
-    /// The line it is about; `None`: the whole document.
-    pub line: Option<usize>,
-    /// What was found: safe text on one line.
-    pub message: String,
-    /// What to do if it is not meant.
-    pub remedy: String,
-}
-
-/// How many warnings are told: whoever has more has one cause for most.
-const MOST: usize = 50;
-
-/// How many rules that match by patterns each rule is compared with.
+/// How many rules that match by patterns each rule is compared with, how many that name
+/// the same tool, and how many names and patterns of one rule are looked at.
 const MOST_COMPARED: usize = 200;
 
 /// How many names are compared with each other, and how short one may be: among short
@@ -37,8 +26,8 @@ impl Policy {
         let count = |number: usize, one: &str| {
             format!("{number} {one}{}", if number == 1 { "" } else { "s" })
         };
-        let why = match (self.default.line, self.intercept.stands()) {
-            (Some(line), _) => format!("line {line}"),
+        let why = match (self.default.place, self.intercept.stands()) {
+            (Some(place), _) => format!("line {}", place.line),
             (None, true) => "left out, beside `tools`".to_owned(),
             (None, false) => "left out".to_owned(),
         };
@@ -78,21 +67,23 @@ impl Policy {
 
     /// What may not be meant, in the order of the document.
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.doubts.clone();
+        let conditions = self.rules.all().iter().filter_map(|rule| rule.when.as_ref());
+        warnings.extend(conditions.flat_map(|when| when.doubts()).take(MOST_WARNINGS));
         self.left_out(&mut warnings);
         self.sessions(&mut warnings);
         self.unreachable(&mut warnings);
         self.typos(&mut warnings);
         warnings.sort();
-        warnings.truncate(MOST);
+        warnings.truncate(MOST_WARNINGS);
         warnings
     }
 
     fn left_out(&self, warnings: &mut Vec<Warning>) {
         let stands = self.intercept.stands();
-        if stands && self.default.line.is_none() {
+        if stands && self.default.place.is_none() {
             warnings.push(Warning {
-                line: None,
+                place: None,
                 message: "there is no `default`, and beside `tools` it is then allow: every tool \
                           that is not listed passes"
                     .to_owned(),
@@ -102,7 +93,7 @@ impl Policy {
         let allows = self.rules.all().iter().find(|rule| rule.action == Some(Does::Allow));
         if let Some(rule) = allows.filter(|_| stands) {
             warnings.push(Warning {
-                line: Some(rule.line),
+                place: Some(rule.place),
                 message: "beside `tools`, a rule that allows only ends the search among `rules`: \
                           what `tools` or the default refuses stays refused"
                     .to_owned(),
@@ -111,7 +102,7 @@ impl Policy {
         }
         if self.default.posture == Posture::Allow && !stands && self.rules.len() == 0 {
             warnings.push(Warning {
-                line: self.default.line,
+                place: self.default.place,
                 message: "every call passes".to_owned(),
                 remedy: "write default: judge, and rules".to_owned(),
             });
@@ -122,7 +113,7 @@ impl Policy {
         let by_session = |rule: &&Rule| rule.limit.as_ref().is_some_and(|l| l.per == Per::Session);
         for rule in self.rules.all().iter().filter(by_session) {
             warnings.push(Warning {
-                line: Some(rule.line),
+                place: Some(rule.place),
                 message: "this limit is per session: a client that may open sessions has as many \
                           of it"
                     .to_owned(),
@@ -132,31 +123,26 @@ impl Policy {
     }
 
     fn unreachable(&self, warnings: &mut Vec<Warning>) {
-        let rules = self.rules.all();
-        let index = self.rules.index();
-        let mut wide: Vec<&Rule> = Vec::new();
-        for rule in rules {
-            let named = match (rule.servers.exact.first(), rule.tools.exact.first()) {
-                (Some(server), Some(tool)) => self.rules.about(server, tool).collect(),
-                _ => Vec::new(),
-            };
-            let before = named.into_iter().filter(|earlier| earlier.line < rule.line);
-            let first = before.chain(wide.iter().copied()).find(|r| r.stands_before(rule, index));
-            if let Some(earlier) = first {
+        let mut before = Before::default();
+        for rule in self.rules.all() {
+            let about = About::of(rule);
+            if let Some(mut earlier) = before.decide(&about) {
+                earlier.sort_by_key(|rule| rule.place);
+                earlier.dedup_by_key(|rule| rule.place);
+                let labels: Vec<&str> = earlier.iter().map(|rule| &*rule.label).collect();
+                let (first, more) = labels.split_at(labels.len().min(3));
+                let more = if more.is_empty() { "" } else { " and others" };
+                let verb = if labels.len() == 1 { "matches" } else { "match" };
                 warnings.push(Warning {
-                    line: Some(rule.line),
+                    place: Some(rule.place),
                     message: format!(
-                        "this rule is never reached: {} matches all that it matches",
-                        earlier.label
+                        "this rule is never reached: {}{more} {verb} all that it matches",
+                        first.join(", ")
                     ),
-                    remedy: "put it in front of that one, or take it away".to_owned(),
+                    remedy: "put it in front, or take it away".to_owned(),
                 });
             }
-            let exact = !rule.servers.are_all() && !rule.tools.are_all();
-            let exact = exact && rule.servers.are_exact() && rule.tools.are_exact();
-            if !exact && wide.len() < MOST_COMPARED {
-                wide.push(rule);
-            }
+            before.add(about);
         }
     }
 
@@ -168,6 +154,85 @@ impl Policy {
         let rules = self.rules.all().iter();
         let in_rules = rules.flat_map(|rule| rule.servers.exact.iter().map(String::as_str));
         alike("server", in_rules.chain(self.servers.names()), warnings);
+    }
+}
+
+/// What a rule is about: shapes of names. Without any it is about all.
+struct About<'a> {
+    rule: &'a Rule,
+    servers: Vec<Option<Shape>>,
+    tools: Vec<Option<Shape>>,
+}
+
+impl<'a> About<'a> {
+    fn of(rule: &'a Rule) -> About<'a> {
+        let shapes = |written: &[String]| match written {
+            [] => vec![Shape::of("*")],
+            written => written.iter().map(|name| Shape::of(name)).collect(),
+        };
+        let (servers, tools) = (shapes(&rule.servers.written), shapes(&rule.tools.written));
+        About { rule, servers, tools }
+    }
+
+    /// The one server and tool that it names, each exactly: nearly all do where there
+    /// are thousands.
+    fn exact(&self) -> Option<(&'a str, &'a str)> {
+        let (servers, tools) = (&self.rule.servers, &self.rule.tools);
+        match (servers.are_exact() && tools.are_exact(), &*servers.exact, &*tools.exact) {
+            (true, [server], [tool]) => Some((server, tool)),
+            _ => None,
+        }
+    }
+
+    /// Whether it decides for this tool wherever `later` would.
+    fn decides(&self, later: &About<'_>, tool: &Shape) -> bool {
+        let all = |wide: &[Option<Shape>], narrow: &Shape| {
+            wide.iter().flatten().any(|wide| wide.covers(narrow))
+        };
+        let of_server = |server: &Option<Shape>| {
+            server.as_ref().is_some_and(|server| all(&self.servers, server))
+        };
+        all(&self.tools, tool)
+            && later.servers.iter().all(of_server)
+            && self.rule.stands_before(later.rule)
+    }
+}
+
+/// The rules in front of one.
+#[derive(Default)]
+struct Before<'a> {
+    exact: HashMap<(&'a str, &'a str), Vec<About<'a>>>,
+    wide: Vec<About<'a>>,
+}
+
+impl<'a> Before<'a> {
+    fn add(&mut self, about: About<'a>) {
+        let list = match about.exact() {
+            Some(names) => self.exact.entry(names).or_default(),
+            None => &mut self.wide,
+        };
+        if list.len() < MOST_COMPARED {
+            list.push(about);
+        }
+    }
+
+    /// Those that decide for all that a rule is about; `None`: it is reached.
+    fn decide(&self, later: &About<'_>) -> Option<Vec<&'a Rule>> {
+        if later.tools.len() > MOST_COMPARED || later.servers.len() > MOST_COMPARED {
+            return None;
+        }
+        let named = later.rule.tools.exact.iter().flat_map(|tool| {
+            let servers = later.rule.servers.exact.iter();
+            servers.filter_map(|server| self.exact.get(&(server.as_str(), tool.as_str())))
+        });
+        let named: Vec<&About<'_>> = named.flatten().take(MOST_COMPARED).collect();
+        let mut found = Vec::new();
+        for tool in &later.tools {
+            let tool = tool.as_ref()?;
+            let mut earlier = self.wide.iter().chain(named.iter().copied());
+            found.push(earlier.find(|earlier| earlier.decides(later, tool))?.rule);
+        }
+        Some(found)
     }
 }
 
@@ -183,7 +248,7 @@ fn alike<'a>(what: &str, names: impl Iterator<Item = &'a str>, warnings: &mut Ve
             let plural = second.strip_prefix(first) == Some("s");
             if differ && !plural && distance(first, second) == 1 {
                 warnings.push(Warning {
-                    line: None,
+                    place: None,
                     message: format!(
                         "the {what}s \"{}\" and \"{}\" differ in one letter",
                         part(first),

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! yaml, values, problem    the document's tree, what its values may be, what is wrong
-//! patterns                 globs over names
+//! patterns, cover          globs over names, and which matches all that another does
 //! document                 the keys at the top
 //! servers                  facts about servers and their tools
 //! tools                    PolicyLayer Intercept's side: all its rules must pass
@@ -13,7 +13,7 @@
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
-//! explain, lint            what else was near; what is probably not meant
+//! explain, lint, unseen    what else was near; what is probably not meant; what hangs on arguments
 //! table, memory            tables of expected verdicts, and counters for them
 //! ```
 //!
@@ -25,6 +25,7 @@
 
 mod annotations;
 mod call;
+mod cover;
 mod document;
 mod explain;
 pub mod judging;
@@ -39,6 +40,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod unseen;
 mod values;
 mod verdict;
 mod yaml;
@@ -55,13 +57,13 @@ pub use call::{
     Window,
 };
 pub use explain::{Explanation, Near};
-pub use lint::Warning;
 pub use memory::Memory;
-pub use problem::{Place, PolicyError, Problem};
+pub use problem::{Place, PolicyError, Problem, Warning};
 pub use table::{Expected, Outcome, Table};
 pub use yaml::LONGEST;
 
-use rules::Rules;
+use crate::config::names::meant;
+use rules::{Does, Rules};
 use servers::Servers;
 use standing::Default;
 use tools::Intercept;
@@ -90,6 +92,8 @@ pub struct Policy {
     rules: Rules,
     /// Servers that the proxy's configuration marks as trusted.
     trusted: BTreeSet<String>,
+    /// What was found while it was read that is probably not meant.
+    doubts: Vec<Warning>,
 }
 
 /// Short: ten thousand rules have no place in a log.
@@ -146,6 +150,20 @@ impl Policy {
         says && !self.intercept.stands()
             && !self.servers.name(server)
             && !self.rules.are_about(server)
+    }
+
+    /// Whether the document names servers, and this is none of them: said by rules or
+    /// entries that are for some servers alone.
+    pub fn names_others(&self, server: &str) -> bool {
+        let rules = || self.rules.all().iter().filter(|rule| !rule.servers.are_all());
+        let names_some = self.servers.len() > 0 || rules().next().is_some();
+        names_some && !self.servers.name(server) && !self.rules.name(server)
+    }
+
+    /// The server of the document that was probably meant.
+    pub fn server_meant(&self, wrong: &str) -> Option<&str> {
+        let rules = self.rules.all().iter().flat_map(|rule| &rule.servers.exact);
+        meant(wrong, self.servers.names().chain(rules.map(String::as_str)))
     }
 
     /// Whether what this server says of its tools may make them look better.

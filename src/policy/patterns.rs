@@ -76,6 +76,13 @@ impl Collected {
             let shown = shortened(pattern);
             return problems.add(place, format!("the pattern \"{shown}\" {fault}"), remedy);
         }
+        if let Some((what, remedy)) = like_a_regex(pattern) {
+            let message = format!(
+                "the pattern \"{}\" is a glob and no regular expression: {what} stands for itself",
+                shortened(pattern)
+            );
+            problems.doubt(place, message, remedy);
+        }
         if is_exact(pattern) {
             self.exact.entry(pattern.to_owned()).or_default().push(number);
         } else if let Some((index, _)) = self.globs.get(pattern) {
@@ -122,6 +129,57 @@ fn glob(pattern: &str) -> Result<Glob, globset::Error> {
         .backslash_escape(true)
         .empty_alternates(true)
         .build()
+}
+
+/// What of a pattern would mean something in a regular expression, or in a list, and
+/// means nothing here; and what to write.
+pub fn like_a_regex(pattern: &str) -> Option<(String, &'static str)> {
+    const WHOLE: &str = "take it away: a pattern is for the whole name; * stands for any text";
+    const EITHER: &str = "write {a,b} for either, or a list: [\"a\", \"b\"]";
+    const LIST: &str = "write a list: [\"a\", \"b\"]";
+    const CLASS: &str = "write [0-9] for a digit, [a-z] for a letter, * for any text";
+    let (mut before, mut braces, mut brackets) = (' ', 0_usize, false);
+    let mut letters = pattern.chars();
+    while let Some(c) = letters.next() {
+        let remedy = match c {
+            '\\' => match letters.next() {
+                Some(class) if "dDwWsSbB".contains(class) => {
+                    return Some((format!("\\{class}"), CLASS));
+                }
+                _ => None,
+            },
+            ']' => {
+                brackets = false;
+                None
+            }
+            _ if brackets => None,
+            '[' => {
+                brackets = true;
+                None
+            }
+            '{' => {
+                braces += 1;
+                None
+            }
+            '}' => {
+                braces = braces.saturating_sub(1);
+                None
+            }
+            '^' | '$' => Some(WHOLE),
+            '|' | '(' | ')' => Some(EITHER),
+            ',' if braces == 0 => Some(LIST),
+            '+' if ".])".contains(before) => Some("write *, which stands for any text"),
+            '*' if before == '.' && pattern.starts_with(".*") => {
+                return Some(("the dot".to_owned(), "write *, which stands for any text"));
+            }
+            _ => None,
+        };
+        if let Some(remedy) = remedy {
+            return Some((c.to_string(), remedy));
+        }
+        before = c;
+    }
+    None
 }
 
 /// As globset compiles its own: what a glob says of bytes, anchored at both ends.

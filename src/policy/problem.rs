@@ -5,6 +5,9 @@ use std::fmt;
 /// How many problems are reported. Whoever has more has one cause for most.
 const MOST: usize = 100;
 
+/// How many warnings are kept, for the same reason.
+pub(super) const MOST_WARNINGS: usize = 50;
+
 /// Where something stands. Both count from 1; the column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -49,6 +52,17 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Something that can be used, and is probably not what was meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Warning {
+    /// Where it stands; `None`: it is about the whole document.
+    pub place: Option<Place>,
+    /// What was found: safe text on one line.
+    pub message: String,
+    /// What to do if it is not meant.
+    pub remedy: String,
+}
+
 /// The policy cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyError {
@@ -78,6 +92,7 @@ impl std::error::Error for PolicyError {}
 pub(super) struct Problems {
     found: Vec<Problem>,
     more: usize,
+    doubts: Vec<Warning>,
 }
 
 impl Problems {
@@ -87,6 +102,19 @@ impl Problems {
             return;
         }
         self.found.push(Problem { place, message: message.into(), remedy: remedy.into() });
+    }
+
+    /// What can be used and is probably not meant.
+    pub fn doubt(&mut self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
+        if self.doubts.len() < MOST_WARNINGS {
+            let (message, remedy) = (message.into(), remedy.into());
+            self.doubts.push(Warning { place: Some(place), message, remedy });
+        }
+    }
+
+    /// The doubts so far.
+    pub fn doubts(&mut self) -> Vec<Warning> {
+        std::mem::take(&mut self.doubts)
     }
 
     /// Whether something was wrong so far.

@@ -1,6 +1,6 @@
 //! What a call gets for which no rule is meant: `default:`.
 
-use super::problem::Problems;
+use super::problem::{Place, Problems};
 use super::values::word;
 use super::yaml::Entry;
 
@@ -9,7 +9,7 @@ use super::yaml::Entry;
 pub struct Default {
     pub posture: Posture,
     /// Where it stands; `None`: it is left out.
-    pub line: Option<usize>,
+    pub place: Option<Place>,
 }
 
 /// What a call gets for which no rule is meant.
@@ -42,5 +42,5 @@ pub fn read(entry: &Entry, problems: &mut Problems) -> Option<Default> {
     let known = POSTURES.map(|(word, _)| word);
     let found = word(entry, &known, "default", problems)?;
     let (_, posture) = POSTURES.into_iter().find(|(word, _)| *word == found)?;
-    Some(Default { posture, line: Some(entry.place.line) })
+    Some(Default { posture, place: Some(entry.place) })
 }

@@ -141,9 +141,15 @@ impl Expected {
     fn differs(&self, ruling: &Ruling) -> Vec<String> {
         let judging::Judgement { category, risk, .. } = ruling.judgement;
         let told = match &ruling.action {
-            Action::Allow => None,
-            Action::Deny { reason } | Action::Limited { reason, .. } => Some(reason.as_str()),
-            Action::Hold(hold) => hold.told.as_deref(),
+            Action::Allow => String::new(),
+            Action::Deny { reason } => reason.clone(),
+            Action::Limited { reason, again_in: None } => format!("{reason} It may pass later."),
+            Action::Limited { reason, again_in: Some(wait) } => {
+                // Whoever comes back at the second that was named finds a place.
+                let wait = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                format!("{reason} It may pass in {} s.", wait.max(1))
+            }
+            Action::Hold(hold) => hold.told.clone().unwrap_or_default(),
         };
         let mut differs = Vec::new();
         let mut compare = |what: &str, expected: Option<&str>, found: &str, same: bool| {
@@ -156,8 +162,7 @@ impl Expected {
         let within =
             |part: &Option<String>, text: &str| part.as_ref().is_none_or(|p| text.contains(p));
         compare("rule", self.rule.as_deref(), &ruling.rule, within(&self.rule, &ruling.rule));
-        let told = told.unwrap_or_default();
-        compare("reason", self.reason.as_deref(), told, within(&self.reason, told));
+        compare("reason", self.reason.as_deref(), &told, within(&self.reason, &told));
         let same =
             |expected: &Option<String>, found| expected.as_deref().is_none_or(|e| e == found);
         let (category, risk) = (category.word(), risk.word());
@@ -205,7 +210,8 @@ fn expected(number: usize, node: &Node, problems: &mut Problems) -> Option<Expec
         None => Some(Json::Object(Vec::new())),
     };
     let trusted = map.get("trusted").and_then(|entry| switch(entry, problems)).unwrap_or_default();
-    let after = map.get("after").and_then(|entry| whole(entry, 0, 10 * 366 * 86_400, problems));
+    let after =
+        map.get("after").and_then(|entry| whole(entry, 0, 10 * 366 * 86_400, None, problems));
     let definition = definition(&map, tool.as_deref().unwrap_or_default(), problems);
     let at = match (given(at), map.get("at")) {
         (Some(text), Some(entry)) => Some(time(&text, entry, problems)?),
@@ -275,7 +281,7 @@ fn json(node: &Node, problems: &mut Problems) -> Option<Json> {
             let members: Vec<_> = entries.iter().map(|entry| member(entry, problems)).collect();
             Json::Object(members.into_iter().collect::<Option<_>>()?)
         }
-        Value::Scalar(Scalar { text, plain: false }) => Json::String(text.clone()),
+        Value::Scalar(Scalar { text, plain: false, .. }) => Json::String(text.clone()),
         Value::Scalar(scalar) => match scalar.text.as_str() {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),

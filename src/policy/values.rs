@@ -64,8 +64,15 @@ pub fn only<'a>(
 ) {
     for entry in entries.into_iter().filter(|entry| !known.contains(&entry.key.text.as_str())) {
         let key = &entry.key.text;
+        // `{reason: No, never.}` has two keys, the second without a value.
+        let nothing = matches!(&entry.node.value, Value::Scalar(scalar) if scalar.is_nothing());
         let remedy = match meant(key, known.iter().copied()) {
             Some(word) => format!("did you mean `{word}`?"),
+            None if nothing => format!(
+                "if it belongs to the text before it, put that in quotes: a comma between {{ }} ends \
+                 it; known here: {}",
+                known.join(", ")
+            ),
             None => format!("known here: {}", known.join(", ")),
         };
         problems.add(entry.place, format!("unknown key `{}` {within}", shortened(key)), remedy);
@@ -81,6 +88,19 @@ fn wrong(
     remedy: &str,
     problems: &mut Problems,
 ) {
+    // `tool:x` is one text; a pair has a space behind the colon.
+    if let (Value::Scalar(scalar), "a mapping") = (value, expected)
+        && let Some((key, rest)) = scalar.text.split_once(':').filter(|_| scalar.plain)
+    {
+        let (key, rest) =
+            (shortened(key), shortened(rest.split_whitespace().next().unwrap_or_default()));
+        let message = format!("{what} must be {expected}, but is a single value");
+        return problems.add(
+            place,
+            message,
+            format!("write a space behind the colon: {key}: {rest}"),
+        );
+    }
     let found = match value {
         Value::Refused => return,
         Value::List(_) => "a list",
@@ -120,7 +140,7 @@ pub fn word<'k>(
     let text = &scalar(entry, &expected, &format!("write {expected}"), problems)?.text;
     let found = known.iter().copied().find(|word| word == text);
     if found.is_none() {
-        let remedy = match meant(text, known.iter().copied()) {
+        let remedy = match meant_word(text, known) {
             Some(word) => format!("did you mean {word}?"),
             None => format!("write {expected}"),
         };
@@ -130,6 +150,31 @@ pub fn word<'k>(
     found
 }
 
+/// The word of `known` that was probably meant, by its letters or by its sense.
+pub fn meant_word<'k>(wrong: &str, known: &[&'k str]) -> Option<&'k str> {
+    let is_known = |word: &str| known.iter().copied().find(|known| *known == word);
+    let lower = wrong.to_lowercase().replace('-', "_");
+    let sense = SENSES.iter().find(|(_, others)| others.contains(&lower.as_str()));
+    let by_letters = || meant(wrong, known.iter().copied());
+    sense.and_then(|(word, _)| is_known(word)).or_else(by_letters)
+}
+
+/// What people write who do not know our word for it.
+const SENSES: [(&str, &[&str]); 9] = [
+    ("allow", &["permit", "pass", "accept", "grant", "yes", "ok", "true"]),
+    ("deny", &["block", "reject", "refuse", "forbid", "disallow", "drop", "no", "false"]),
+    (
+        "require_approval",
+        &["ask", "hold", "approve", "approval", "review", "confirm", "prompt", "human", "wait"],
+    ),
+    ("judge", &["auto", "automatic", "smart", "guess"]),
+    ("destructive", &["delete", "destroy", "remove", "dangerous"]),
+    ("execute", &["exec", "run", "shell", "command"]),
+    ("financial", &["money", "payment", "pay", "finance"]),
+    ("read", &["readonly", "read_only", "get", "list"]),
+    ("critical", &["severe", "highest", "extreme"]),
+];
+
 /// A text that means text.
 pub fn text<'a>(entry: &'a Entry, remedy: &str, problems: &mut Problems) -> Option<&'a str> {
     let scalar = scalar(entry, "text", remedy, problems)?;
@@ -137,8 +182,14 @@ pub fn text<'a>(entry: &'a Entry, remedy: &str, problems: &mut Problems) -> Opti
 }
 
 /// A whole number within these limits.
-pub fn whole(entry: &Entry, least: u64, most: u64, problems: &mut Problems) -> Option<u64> {
-    let remedy = "write it in digits, without quotes";
+pub fn whole(
+    entry: &Entry,
+    least: u64,
+    most: u64,
+    remedy: Option<&str>,
+    problems: &mut Problems,
+) -> Option<u64> {
+    let remedy = remedy.unwrap_or("write it in digits, without quotes");
     let scalar = scalar(entry, "a whole number", remedy, problems)?;
     let digits = scalar.plain && scalar.text.chars().all(|c| c.is_ascii_digit());
     // A leading zero is octal to some readers.
@@ -220,6 +271,7 @@ pub fn reason(entry: &Entry, problems: &mut Problems) -> Option<String> {
 pub fn one_line(entry: &Entry, longest: usize, problems: &mut Problems) -> Option<String> {
     let remedy = format!("write 1 to {longest} characters in double quotes");
     let written = text(entry, &remedy, problems)?;
+    cut_off(entry, problems);
     let lines = written.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
     let text = lines.collect::<Vec<_>>().join(" ");
     let fault = if text.is_empty() {
@@ -234,6 +286,22 @@ pub fn one_line(entry: &Entry, longest: usize, problems: &mut Problems) -> Optio
     let what = shortened(&entry.key.text);
     problems.add(entry.node.place, format!("`{what}` {fault}"), remedy);
     None
+}
+
+/// Says so where a text ends with what YAML takes for a comment: `Ask #ops`.
+pub fn cut_off(entry: &Entry, problems: &mut Problems) {
+    if let Value::Scalar(Scalar { text, cut_off: Some(comment), .. }) = &entry.node.value {
+        let key = shortened(&entry.key.text);
+        let message = format!(
+            "`{key}` ends before \"{}\": a # behind a space begins a comment in YAML",
+            shortened(comment)
+        );
+        let remedy = format!(
+            "put all of it in quotes: {key}: \"{}\"",
+            shortened(&format!("{text} {comment}"))
+        );
+        problems.doubt(entry.node.place, message, remedy);
+    }
 }
 
 /// Refuses what another reader of YAML would not take for text: `no`, `1e3`.

@@ -141,7 +141,7 @@ impl Policy {
 
     /// What the default says.
     fn standing(&self, judgement: &Judgement) -> Verdict {
-        let Default { posture, line } = self.default;
+        let Default { posture, place } = self.default;
         let reads = judgement.told && judgement.category == Category::Read;
         let action = match posture {
             Posture::Allow => Action::Allow,
@@ -151,8 +151,8 @@ impl Policy {
                 Action::Hold(Hold { timeout: self.timeout, ..Hold::default() })
             }
         };
-        let place = match (line, self.file) {
-            (Some(line), _) => format!("line {line}"),
+        let place = match (place, self.file) {
+            (Some(place), _) => format!("line {}", place.line),
             (None, true) => "not in the document".to_owned(),
             (None, false) => "no policy file".to_owned(),
         };

@@ -9,6 +9,8 @@
 //! place. Time and memory are bounded by the length of the text, and that, the
 //! depth and the number of values are bounded too. Must never: expand anything.
 
+mod remedy;
+
 use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError};
@@ -26,6 +28,9 @@ const DEEPEST: usize = 16;
 /// A rule with everything said has ten values; a text of [`LONGEST`] bytes that
 /// holds nothing but commas would have a million.
 const MOST_VALUES: usize = 250_000;
+
+/// How much of a comment is kept, in characters.
+const LONGEST_COMMENT: usize = 80;
 
 /// A value and where it begins.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub struct Scalar {
     pub text: String,
     /// Without quotes, so that other readers might take it for a number or a boolean.
     pub plain: bool,
+    /// The comment that ends it, if its # is not followed by a space: `Ask #ops`.
+    pub cut_off: Option<Box<str>>,
 }
 
 impl Scalar {
@@ -83,7 +90,9 @@ pub fn read(text: &[u8], problems: &mut Problems) -> Option<Node> {
             Ok((event, span)) => {
                 let tag = span.tag_span().map(|tag| place(&tag.start));
                 let quoted = span.slice(text).unwrap_or_default();
-                tree.take(event, place(&span.start), tag, quoted, problems)?;
+                let behind = span.byte_range().and_then(|range| text.get(range.end..));
+                let shown = Shown { at: place(&span.start), tag, quoted, behind };
+                tree.take(event, &shown, problems)?;
             }
             Err(error) => {
                 not_yaml(&error, text, problems);
@@ -172,9 +181,7 @@ fn not_yaml(error: &ScanError, text: &str, problems: &mut Problems) {
         }
         _ => {
             let message = format!("this is not valid YAML: {}", shortened(&error.info()));
-            let remedy = "keys end with a colon and a space, items of a list begin with a hyphen \
-                          and a space, and what has * ? [ ] { } # or a colon in it goes in double quotes";
-            return problems.add(at, message, remedy);
+            return problems.add(at, message, remedy::remedy(text, at));
         }
     };
     problems.add(at, message, remedy);
@@ -192,6 +199,27 @@ fn indented_by_tab(text: &str, line: usize) -> Option<Place> {
     })
 }
 
+/// Where an event stands in the text.
+struct Shown<'a> {
+    at: Place,
+    tag: Option<Place>,
+    /// Itself.
+    quoted: &'a str,
+    /// What follows it.
+    behind: Option<&'a str>,
+}
+
+impl Shown<'_> {
+    /// The comment that follows on the line, if it looks like the rest of a text.
+    fn cut_off(&self) -> Option<Box<str>> {
+        // No more of the text than is needed: thousands of values may stand on one line.
+        let comment = self.behind?.trim_start_matches(' ').strip_prefix('#')?;
+        let words = comment.starts_with(|c: char| c.is_alphanumeric());
+        let line = comment.chars().take_while(|c| *c != '\n').take(LONGEST_COMMENT);
+        words.then(|| format!("#{}", line.collect::<String>()).into())
+    }
+}
+
 /// The tree while it grows.
 #[derive(Default)]
 struct Tree {
@@ -199,6 +227,8 @@ struct Tree {
     root: Option<Node>,
     values: usize,
     documents: usize,
+    /// The condition without quotes that was reported last.
+    condition: Option<Place>,
 }
 
 /// A list or mapping that has not ended.
@@ -220,14 +250,15 @@ enum Items {
 
 impl Tree {
     /// Takes the next event; `None`: the rest is not worth reading.
-    fn take(
-        &mut self,
-        event: Event<'_>,
-        at: Place,
-        tag: Option<Place>,
-        quoted: &str,
-        problems: &mut Problems,
-    ) -> Option<()> {
+    fn take(&mut self, event: Event<'_>, shown: &Shown<'_>, problems: &mut Problems) -> Option<()> {
+        let Shown { at, tag, quoted, .. } = *shown;
+        if let Some(key) = self.in_condition(&event) {
+            let odd = matches!(event, Event::Alias(_) | Event::UnresolvedAlias(_));
+            if odd || tag.is_some() {
+                self.not_a_condition(key, tag.unwrap_or(at), problems);
+                return self.put(Node { place: at, value: Value::Refused }, problems);
+            }
+        }
         if let Some(at) = tag {
             let remedy = "take it away; text goes in quotes";
             problems.add(at, "this is a YAML tag, and a policy has none", remedy);
@@ -243,7 +274,8 @@ impl Tree {
             }
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
-                let scalar = Scalar { text: text.into_owned(), plain };
+                let cut_off = shown.cut_off().filter(|_| plain);
+                let scalar = Scalar { text: text.into_owned(), plain, cut_off };
                 self.put(Node { place: at, value: Value::Scalar(scalar) }, problems)?;
             }
             Event::SequenceStart(..) => {
@@ -274,7 +306,12 @@ impl Tree {
                 problems.add(at, message, format!("put it in quotes: \"{shown}\""));
                 self.put(Node { place: at, value: Value::Refused }, problems)?;
             }
+            // It comes behind the value that it stands at.
             Event::Anchor(_, name) => {
+                if let Some(key) = self.after_condition() {
+                    self.not_a_condition(key, at, problems);
+                    return Some(());
+                }
                 let message =
                     format!("`&{}` is a YAML anchor, and a policy has none", shortened(&name));
                 problems.add(
@@ -286,6 +323,41 @@ impl Tree {
             _ => {}
         }
         Some(())
+    }
+
+    /// The place of the key `when`, if this is its value and no list or mapping.
+    fn in_condition(&self, event: &Event<'_>) -> Option<Place> {
+        match &self.open.last()?.items {
+            Items::Map { key: Some(Some((key, place))), .. }
+                if key.text == "when"
+                    && !matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) =>
+            {
+                Some(*place)
+            }
+            _ => None,
+        }
+    }
+
+    /// The place of the key `when` whose value has just come.
+    fn after_condition(&mut self) -> Option<Place> {
+        match &mut self.open.last_mut()?.items {
+            Items::Map { entries, key: None, .. } => {
+                let entry = entries.last_mut().filter(|entry| entry.key.text == "when")?;
+                entry.node.value = Value::Refused;
+                Some(entry.place)
+            }
+            _ => None,
+        }
+    }
+
+    /// A condition that begins with `!` or the like, which is something else in YAML: said
+    /// once, however many events YAML makes of it.
+    fn not_a_condition(&mut self, key: Place, at: Place, problems: &mut Problems) {
+        if self.condition != Some(key) {
+            self.condition = Some(key);
+            let message = "this condition is not in quotes, and means something else in YAML";
+            problems.add(at, message, remedy::CONDITION);
+        }
     }
 
     /// Puts a finished value where it belongs.

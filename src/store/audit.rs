@@ -130,6 +130,10 @@ kinds! {
     SignedIn "signed_in",
     /// An operator signed out of the pages, here or everywhere.
     SignedOut "signed_out",
+    /// An operator turned summaries off, by the link in one.
+    SummariesOff "summaries_off",
+    /// An operator turned summaries on again.
+    SummariesOn "summaries_on",
     /// The configuration was read again and is in force.
     ConfigReloaded "config_reloaded",
     /// The daemon began to serve.

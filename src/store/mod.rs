@@ -30,6 +30,7 @@ pub mod clock;
 pub mod copy;
 pub mod decide;
 pub mod definitions;
+pub mod earlier;
 pub mod ending;
 pub mod error;
 pub mod export;

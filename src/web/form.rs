@@ -39,9 +39,14 @@ impl Form {
 
     /// Reads a form that only this sign-in can have sent.
     pub fn of(who: &Who, body: &Bytes) -> Result<Form, Trouble> {
+        Form::sealed(&who.form_token, body)
+    }
+
+    /// Reads a form that brings this token back.
+    pub fn sealed(expected: &str, body: &Bytes) -> Result<Form, Trouble> {
         let form = Form::read(body);
         let token = form.text(TOKEN).as_bytes();
-        if token.ct_eq(who.form_token.as_bytes()).into() {
+        if token.ct_eq(expected.as_bytes()).into() {
             return Ok(form);
         }
         let words = "This form is not from your present sign-in, so nothing was done. Open the \

@@ -3,7 +3,7 @@
 //! | header | why |
 //! |---|---|
 //! | `Content-Security-Policy` | nothing from elsewhere, no inline script or style, no frame, forms only to us |
-//! | `Referrer-Policy: no-referrer` | a link's token never leaves by a click |
+//! | `Referrer-Policy: same-origin` | a link's token never leaves by a click (and not `no-referrer`, by which a browser's own forms come from nowhere) |
 //! | `Cache-Control: no-store` | what was shown to one person is not found by the next |
 //! | `Cross-Origin-*`, `X-Frame-Options` | other sites cannot look in or click through |
 //!
@@ -21,6 +21,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Pages;
 use super::answer::Trouble;
+use super::unsubscribe;
 
 /// No source but ourselves, for anything. No `unsafe-*`.
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -28,7 +29,7 @@ const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-
 
 const HEADERS: [(&str, &str); 8] = [
     ("content-security-policy", CSP),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -42,7 +43,8 @@ const HSTS: &str = "max-age=31536000";
 
 /// Lets a request in, or not, and puts the headers on its answer.
 pub async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
-    let mut response = match refuse(&pages, request.method(), request.headers()) {
+    let path = request.uri().path();
+    let mut response = match refuse(&pages, request.method(), path, request.headers()) {
         Some(trouble) => trouble.into_response(),
         None => next.run(request).await,
     };
@@ -58,21 +60,25 @@ pub async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next
     response
 }
 
-fn refuse(pages: &Pages, method: &Method, headers: &HeaderMap) -> Option<Trouble> {
+fn refuse(pages: &Pages, method: &Method, path: &str, headers: &HeaderMap) -> Option<Trouble> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     if !pages.is_ours(host) {
         let words = format!("These pages are at {}.", pages.url);
         return Some(Trouble::new(StatusCode::MISDIRECTED_REQUEST, "Not this address", words));
     }
-    if matches!(*method, Method::GET | Method::HEAD) {
+    // Mail providers unsubscribe for people; whatever they send, the token says what it
+    // may do, and no cookie counts there.
+    let unsubscribes = *method == Method::POST && path.starts_with(unsubscribe::PLACE);
+    if matches!(*method, Method::GET | Method::HEAD) || unsubscribes {
         return None;
     }
-    // Browsers of this decade say where a form comes from, in one of two headers.
+    // Browsers say where a form comes from, in one of two headers that no page can
+    // set: the older one is "null" where a page keeps its address to itself.
     let site = text(HeaderName::from_static("sec-fetch-site"));
-    let elsewhere = match (text(header::ORIGIN), site) {
-        (Some(origin), _) => !pages.is_our_origin(origin),
-        (None, Some(site)) => !matches!(site, "same-origin" | "none"),
+    let elsewhere = match (site, text(header::ORIGIN)) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => !pages.is_our_origin(origin),
         // curl, and nothing that another site could make a browser do.
         (None, None) => false,
     };

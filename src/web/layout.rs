@@ -74,6 +74,25 @@ pub fn bare(title: &str, body: &Markup) -> Html<String> {
     whole(&SafeText::line(title), &around)
 }
 
+/// A page of somebody who came by the link of a mail, and may see this one alone.
+pub fn by_link(name: &str, sign_in: &str, title: &SafeText, body: &Markup) -> Html<String> {
+    let name = SafeText::cut_line(name, 80).0;
+    whole(
+        title,
+        &html! {
+            header.top {
+                a.brand href="/" { "Holdpoint" }
+                span.grow {}
+                a href=(sign_in) { "Sign in" }
+            }
+            main #main {
+                (body)
+                p.hint { "You are here by the link of a mail to " strong { (name) } ", which decides once, in their name." }
+            }
+        },
+    )
+}
+
 fn whole(title: &SafeText, body: &Markup) -> Html<String> {
     let page = html! {
         (DOCTYPE)

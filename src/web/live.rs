@@ -59,7 +59,7 @@ pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
         };
         tokio::pin!(ended);
         // So that a page which comes back knows that it is back.
-        if sender.try_send(Event::default().event("here").data("")).is_err() {
+        if sender.try_send(Event::default().event("here").data("now")).is_err() {
             return;
         }
         let mut changed = Changed::default();

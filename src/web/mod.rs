@@ -12,6 +12,7 @@
 //! | `/history` | what happened; charts, exports and the chain below it |
 //! | `/people`, `/mail` | who may decide what; the mail queue |
 //! | `/l/{token}` | the same request by the link of a mail, without a sign-in |
+//! | `/u/{token}` | leaving the summaries, and coming back |
 //! | `/sign-in`, `/sign-out` | |
 //! | `/live` | tells an open page that something changed |
 //! | `/assets/…` | style and script, named by their content |
@@ -30,6 +31,7 @@ mod form;
 mod guard;
 mod history;
 mod layout;
+mod link;
 mod live;
 mod mails;
 mod people;
@@ -38,6 +40,7 @@ mod request;
 mod serve;
 mod sign_in;
 mod tables;
+mod unsubscribe;
 mod who;
 mod words;
 
@@ -94,6 +97,9 @@ fn router(pages: Arc<Pages>) -> Router {
         .route("/people", get(people::page))
         .route("/mail", get(mails::page))
         .route("/mail/{id}/retry", post(mails::retry))
+        .route("/l/{token}", get(link::page).post(link::decide))
+        .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::turn))
+        .route("/requests/{id}/lift", post(request::lift))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/live", get(live::stream))

@@ -217,10 +217,25 @@ fn line(group: &[Request], who: &Who) -> Markup {
                 }
             }
         }
+        @for mark in marks(group) { p.mark { (mark) } }
         @if call.hidden_values > 0 {
             p.hidden { (words::count(call.hidden_values as usize, "value")) " hidden" }
         }
     }
+}
+
+/// What sets these apart from what is usual, in a few words: the request itself says
+/// more.
+fn marks(group: &[Request]) -> impl Iterator<Item = &'static str> {
+    let any = |holds: fn(&Request) -> bool| group.iter().any(holds);
+    let marks = [
+        (any(|r| !r.may_have_run.is_empty()), "May have run already"),
+        (any(|r| !r.call.definition_changed.is_empty()), "The tool's definition has changed"),
+        (any(|r| !r.call.not_covered.is_empty()), "Not all of it is covered by the digest"),
+        (any(|r| r.unreached.is_some()), "Nobody could be reached by mail"),
+        (any(|r| !r.decisions.is_empty()), "Others have approved; more are needed"),
+    ];
+    marks.into_iter().filter_map(|(holds, words)| holds.then_some(words))
 }
 
 /// What will happen, in one sentence.
@@ -233,13 +248,13 @@ pub fn sentence(request: &Request) -> SafeText {
 }
 
 /// Who asks, as the caller says.
-fn asker(request: &Request) -> Markup {
+pub fn asker(request: &Request) -> Markup {
     let call = &request.call;
     let name = |text: &str| SafeText::cut_line(text, 40).0;
     html! {
         @if !call.agent.name.is_empty() { (name(&call.agent.name)) " " }
         @if !call.agent.on_behalf_of.is_empty() { "for " strong { (name(&call.agent.on_behalf_of)) } " " }
-        "by " (name(&call.caller))
+        "caller " (name(&call.caller))
         @if !call.client.is_empty() { ", client " (name(&call.client)) }
     }
 }

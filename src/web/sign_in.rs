@@ -1,6 +1,7 @@
 //! Signing in by an operator's token, and out again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -76,7 +77,7 @@ pub async fn sign_in(State(pages): State<Arc<Pages>>, body: Bytes) -> Response {
             response
         }
         Err(error @ (NotSignedIn::NotKnown(_) | NotSignedIn::Caller)) => {
-            if let Err(wait) = pages.attempts.failed() {
+            if let Err(wait) = pages.attempts.failed(Instant::now()) {
                 let words = "Too many sign-ins have failed. Wait a minute and try again.";
                 let title = "Too many attempts";
                 return Trouble::new(StatusCode::TOO_MANY_REQUESTS, title, words)

@@ -15,15 +15,18 @@
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`judged`] | changed definitions, named routes, evidence, recorded calls, a policy replayed |
+//! | [`records`] | history, charts, people and mail as pages |
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
+//! | [`pages`] | the operators' pages, by a browser without a script |
 //! | [`doors`] | TLS: certificates of both sides, their exchange and their end |
 //! | [`flood`] | connections that are many, silent, hostile or dead |
 //! | [`reload`] | the configuration read again while the daemon serves |
 //! | [`startup`] | a large database (ignored: it takes minutes to make one) |
 //! | [`systemd`] | what it hears, and the sockets that it passes |
 //! | [`stopping`] | told to stop in the middle of commits, mails and holds |
+//! | [`links`] | decisions by the links of mails; leaving the summaries |
 //! | [`mail`] | mail, tried out from the command line |
 //! | [`watched_over`] | metrics, health and logs, and those who read them slowly |
 //!
@@ -68,9 +71,12 @@ mod held;
 mod hostile;
 mod judged;
 mod limits;
+mod links;
 mod mail;
 mod model;
+mod pages;
 mod reach;
+mod records;
 mod reload;
 mod startup;
 #[cfg(feature = "faults")]

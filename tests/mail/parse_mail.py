@@ -32,11 +32,17 @@ HEADERS = [
     "Message-ID",
     "[In-Reply-To]",
     "[References]",
+    "[List-Unsubscribe]",
+    "[List-Unsubscribe-Post]",
     "MIME-Version",
     "Content-Type",
 ]
 ABOUT_ONE = {"Thread-Topic", "X-Holdpoint-Request"}
 CONTINUES = {"In-Reply-To", "References"}
+# Of a summary, where there are pages.
+LEFT_BY = {"List-Unsubscribe", "List-Unsubscribe-Post"}
+# Where our own links lead, and all that they are made of.
+OURS = re.compile(r"https://approve\.example\.com/((l|u|requests)/[A-Za-z0-9_-]+)?")
 # Which of these each kind has, and how its subject begins.
 KINDS = {
     "asked": (ABOUT_ONE, r"\[Approve\?\] "),
@@ -53,10 +59,10 @@ KINDS = {
 ASKS = ["holdpoint approve 019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f", "a5" * 32, " left", "until "]
 OVER = ["holdpoint show 019ac5a2-7d5c-7cc3-98a5-3f1c2b4d5e6f"]
 TAGS = {
-    "html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br", "span", "b", "code",
+    "html", "head", "meta", "title", "body", "table", "tr", "td", "div", "br", "span", "b", "code", "a",
 }
 ATTRIBUTES = {
-    "align", "border", "cellpadding", "cellspacing", "charset", "content", "lang", "name",
+    "align", "bgcolor", "border", "cellpadding", "cellspacing", "charset", "content", "lang", "name",
     "role", "style", "valign", "width",
 }
 
@@ -66,12 +72,17 @@ class Markup(html.parser.HTMLParser):
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
-        self.problems, self.text, self.open = [], [], []
+        self.problems, self.text, self.open, self.links = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         if tag not in TAGS:
             self.problems.append(f"tag {tag}")
         for name, value in attrs:
+            if (tag, name) == ("a", "href"):
+                self.links.append(value)
+                if not OURS.fullmatch(value):
+                    self.problems.append(f"link to {value!r}")
+                continue
             if name not in ATTRIBUTES:
                 self.problems.append(f"attribute {name}")
             if "url(" in (value or "") or "://" in (value or ""):
@@ -105,6 +116,12 @@ def problems_of(path):
         problems += [f"{name} holds {c!r}" for c in invisible(str(value))]
     kind = str(message["X-Holdpoint-Kind"])
     has, begins = KINDS[kind]
+    if kind == "summary" and "List-Unsubscribe" in message:
+        has = LEFT_BY
+        if not message["List-Unsubscribe"].startswith("<https://approve.example.com/u/"):
+            problems.append(f"left by {message['List-Unsubscribe']}")
+        if message["List-Unsubscribe-Post"] != "List-Unsubscribe=One-Click":
+            problems.append(f"left by {message['List-Unsubscribe-Post']}")
     wanted = [name for name in HEADERS if name[0] != "[" or name[1:-1] in has]
     if message.keys() != [name.strip("[]") for name in wanted]:
         problems.append(f"headers {message.keys()}")
@@ -130,6 +147,8 @@ def problems_of(path):
     markup = Markup()
     markup.feed(page)
     markup.close()
+    if markup.links != [line for line in plain.split("\n") if line.startswith("http")]:
+        problems.append(f"the parts have other links: {markup.links}")
     problems += markup.problems + [f"left open: {tag}" for tag in markup.open]
     for part, text in (("plain", plain), ("html", "".join(markup.text))):
         problems += [f"{part} holds {c!r}" for c in invisible(text)]

@@ -8,7 +8,7 @@ use crate::call::json::tests::any_json;
 use crate::call::json::{MAX_DEPTH, parse};
 use crate::call::redact::mask;
 
-const ROOMY: Limits = Limits { max_lines: 1000, max_value_columns: 1000, max_depth: 64 };
+const ROOMY: Limits = Limits { max_lines: 1000, max_value_columns: 1000, ..Limits::FULL };
 
 fn json(text: &str) -> Json {
     parse(text.as_bytes()).expect(text)
@@ -117,7 +117,7 @@ fn text_of_several_lines_is_a_block_that_cannot_pass_for_members() {
 
 #[test]
 fn what_is_cut_is_said_and_counted() {
-    let limits = Limits { max_lines: 6, max_value_columns: 10, max_depth: 2 };
+    let limits = Limits { max_lines: 6, max_value_columns: 10, max_depth: 2, ..Limits::MAIL };
     let args = json(
         r#"{"long":"0123456789abc","quoted":"\"123456\"89","block":"1\n2\n3\n4\n0123456789abc",
         "list":[{"a":1},{"b":2}],"x":1,"y":2,"z":{"a":[1,2]}}"#,
@@ -269,7 +269,7 @@ proptest! {
         max_value_columns in 0usize..40,
         max_depth in 0usize..6,
     ) {
-        let limits = Limits { max_lines, max_value_columns, max_depth };
+        let limits = Limits { max_lines, max_value_columns, max_depth, ..Limits::MAIL };
         let masked = mask(&Json::object([("a", value.clone()), ("b", value)])).value;
         let rendered = arguments(&masked, &limits);
         prop_assert!(rendered.lines.len() <= max_lines, "{:?}", rendered.lines);
@@ -308,4 +308,13 @@ fn the_deepest_arguments_can_be_shown() {
     let rendered = arguments(&value, &Limits::MAIL);
     assert_eq!(rendered.cut, 1);
     assert_eq!(rendered.lines.len(), 9);
+}
+
+proptest! {
+    #[test]
+    fn a_page_cuts_nothing(value in any_json()) {
+        let masked = mask(&Json::object([("it", value)])).value;
+        let (_, cut) = super::lines(&masked, &Limits::WHOLE);
+        prop_assert_eq!(cut, 0);
+    }
 }

@@ -4,17 +4,14 @@ use super::{cut_marker, ours};
 use crate::call::json::{Json, Number};
 use crate::call::safe_text::SafeText;
 
-/// Columns of a member's name; more is cut.
-const MAX_NAME_COLUMNS: usize = 80;
-
 /// A member's name, in quotes unless it is a plain one, and whether it was cut.
-pub(super) fn name_text(name: &str) -> (SafeText, bool) {
+pub(super) fn name_text(name: &str, max_columns: usize) -> (SafeText, bool) {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '$' | '@');
     let is_plain = !name.is_empty() && !name.starts_with('-') && name.chars().all(plain);
-    if is_masked(name) || (is_plain && name.len() <= MAX_NAME_COLUMNS) {
+    if is_masked(name) || (is_plain && name.len() <= max_columns) {
         return (SafeText::line(name), false);
     }
-    let (text, cut) = quoted(name, MAX_NAME_COLUMNS);
+    let (text, cut) = quoted(name, max_columns);
     (with_cut(text, cut), cut > 0)
 }
 

@@ -201,3 +201,29 @@ proptest! {
         prop_assert_eq!(line(&kept), cut.to_string());
     }
 }
+
+#[test]
+fn pieces_are_the_text_and_part_no_letter_from_its_marks() {
+    for text in [
+        "",
+        "abc",
+        &"x".repeat(50),
+        &"e\u{301}".repeat(30),
+        &"漢".repeat(30),
+        &"a\u{202e}".repeat(20),
+    ] {
+        let text = SafeText::line(text);
+        for bytes in [1, 7, 20, 1000] {
+            let pieces = text.pieces(bytes);
+            assert_eq!(SafeText::join(&pieces, ""), text, "{bytes}");
+            assert!(!pieces.iter().any(|p| p.as_str().starts_with('\u{301}')), "{text} {bytes}");
+        }
+        let pieces = text.pieces(40);
+        assert!(pieces.iter().all(|piece| piece.as_str().len() <= 40), "{pieces:?}");
+        assert!(
+            pieces
+                .iter()
+                .all(|p| p.as_str().matches('⟨').count() == p.as_str().matches('⟩').count())
+        );
+    }
+}

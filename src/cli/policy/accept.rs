@@ -52,7 +52,7 @@ pub struct AcceptArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Ask nothing; needs HASH
-    #[arg(long, requires = "hash")]
+    #[arg(long)]
     yes: bool,
     /// List those too that are accepted, or that another one took the place of
     #[arg(long, conflicts_with_all = ["hash", "tool"])]
@@ -68,6 +68,12 @@ status, what changed (commas between).";
 
 /// Runs the command.
 pub async fn run(globals: &Globals, args: AcceptArgs) -> Done {
+    if args.yes && args.hash.is_none() {
+        return Err(Failure::usage(
+            "--yes accepts what HASH names, and there is none",
+            "`holdpoint policy accept --tool NAME` shows the change with its hash.",
+        ));
+    }
     let wanted = args.hash.as_deref().map(prefix).transpose()?;
     let client = Client::new(globals, Role::Operator)?;
     let found = changes(&client, &args).await?;

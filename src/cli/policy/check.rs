@@ -34,7 +34,7 @@ fn checked(path: &Path, policy: &Policy) -> String {
         text.push_str(&format!("  {word:<9} {what}\n"));
     }
     for warning in policy.warnings() {
-        let place = warning.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let place = warning.place.map(|place| format!(":{place}")).unwrap_or_default();
         let (message, remedy) = (warning.message, warning.remedy);
         text.push_str(&format!("warning: {path}{place}: {message}\n  {remedy}\n"));
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::super::errors::{Done, Failure};
-use super::super::output::Output;
+use super::super::output::{Output, note};
 use crate::call::json::{Json, parse_envelope};
 use crate::config::{file, printable};
 use crate::policy::judging::{Judgement, Tool, Word, judge};
@@ -32,6 +32,9 @@ pub struct ClassifyArgs {
 /// Runs the command.
 pub fn run(args: &ClassifyArgs, out: &mut Output) -> Done {
     let tools = tools(&read(&args.file)?)?;
+    if tools.is_empty() {
+        note("the list has no tools");
+    }
     for (name, definition) in tools {
         let tool = Tool::of(&definition);
         let judgement = judge(&name, Some(&tool), Word::default(), args.trusted, None);
@@ -65,7 +68,7 @@ pub(super) fn read(path: &Path) -> Done<Vec<u8>> {
 /// The tools of a list, with their names.
 pub(super) fn tools(text: &[u8]) -> Done<Vec<(String, Json)>> {
     let document = parse_envelope(text)
-        .map_err(|error| Failure::usage(format!("that is not JSON: {error}"), REMEDY))?;
+        .map_err(|error| Failure::usage(format!("the list: {error}"), REMEDY))?;
     if let Some(error) = document.get("error") {
         let said = error.get("message").and_then(Json::as_str).unwrap_or_default();
         let what = format!("the server refused: {}", super::safe(said));
@@ -121,9 +124,9 @@ mod tests {
     #[test]
     fn what_is_no_list_of_tools_is_named() {
         for (text, said) in [
-            ("", "not JSON"),
-            ("{", "not JSON"),
-            (r#"{"tools":1,"tools":2}"#, "not JSON"),
+            ("", "the list: the JSON ends too early"),
+            ("{a", "the list: not valid JSON: expected"),
+            (r#"{"tools":1,"tools":2}"#, "the list: "),
             ("{}", "no list of tools"),
             (r#"{"tools":{}}"#, "no list of tools"),
             (r#"[{"name":"a"},{"name":7}]"#, "tool 2 of the list"),

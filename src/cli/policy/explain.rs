@@ -21,6 +21,7 @@ use crate::policy::{Action, Call, Explanation, Fresh, From, Hold, Policy, Take};
 #[command(after_help = "\
   verdict   allow, deny, limited or require_approval
   rule      what says so, and because of what, where that is a doubt
+  note      that the policy names other servers, and not this one
   told      what the agent is told beside our own words
   kind      what the call does and how bad a mistake would be, and below why we think so
   takes     what it takes of limits and counters if it passes
@@ -66,7 +67,7 @@ pub struct ExplainArgs {
 pub fn run(args: &ExplainArgs, out: &mut Output) -> Done {
     let policy = super::read(&args.file)?;
     let arguments = parse(&request::arguments(&args.args)?).map_err(|error| {
-        Failure::usage(format!("--args: that is not JSON: {error}"), "Give a JSON object.")
+        Failure::usage(format!("--args: {error}"), "Give a JSON object, such as '{\"n\": 1}'.")
     })?;
     let definition = definition(args)?;
     out.text(&explained(policy, args, &arguments, &definition))
@@ -106,6 +107,7 @@ fn explained(policy: Policy, args: &ExplainArgs, arguments: &Json, definition: &
     };
     let Explanation { ruling, doubt, trusted, near } = policy.explain(&call, &Fresh);
     let mut lines = vec![("verdict", ruling.action.word().to_owned()), ("rule", ruling.rule)];
+    lines.extend(super::unknown_server(&policy, &args.server).map(|said| ("note", said)));
     lines.extend(doubt.map(|doubt| ("because", safe(&doubt))));
     match &ruling.action {
         Action::Deny { reason } | Action::Limited { reason, .. } => {
@@ -205,6 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_the_policy_does_not_name_is_noted_where_it_names_others() {
+        let text =
+            "rules:\n  - {server: valkey, tool: a, action: allow}\n  - {tool: b, action: allow}\n";
+        let policy = Policy::read(text.as_bytes()).expect("a policy");
+        let noted = |server| super::super::unknown_server(&policy, server);
+        assert_eq!(noted("valkey"), None);
+        let typo = noted("valky").expect("a note");
+        assert_eq!(
+            typo,
+            "the policy names servers, and \"valky\" is none of them: did you mean \"valkey\"?"
+        );
+        assert!(noted("other").expect("a note").ends_with("or by its --name?"));
+        let none = Policy::read(b"rules:\n  - {tool: b, action: allow}\n").expect("a policy");
+        assert_eq!(super::super::unknown_server(&none, "other"), None);
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("policy.yaml");
@@ -214,7 +233,7 @@ mod tests {
             let args = Line::try_parse_from(line.trim().split(' ')).expect("arguments").args;
             run(&args, &mut Output::stdout()).expect_err(more).to_string()
         };
-        assert!(line("--args {a").contains("--args: that is not JSON"));
+        assert!(line("--args {a").contains("--args: not valid JSON: expected"));
         let list = folder.path().join("list.json");
         std::fs::write(&list, "[]").expect("written");
         let missing = line(&format!("--tools {}", list.display()));

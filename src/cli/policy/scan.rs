@@ -18,7 +18,7 @@ use super::super::part::{Part, cannot_write, may_replace};
 use super::super::proxy::name_of;
 use super::super::signals::Stop;
 use super::super::table::{self, cell, fixed, flexible, toned};
-use super::super::text::{count, safe};
+use super::super::text::{count, safe, shell_word};
 use super::written::{self, Judged};
 use crate::config::{duration, printable, read_password};
 use crate::policy::Policy;
@@ -64,8 +64,11 @@ pub struct ScanArgs {
     /// How long the server may take [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = length)]
     timeout: Option<Duration>,
+    /// What was given without -- or --url, to say what is missing
+    #[arg(hide = true, allow_hyphen_values = true)]
+    loose: Vec<OsString>,
     /// The server's command
-    #[arg(last = true, value_name = "CMD", required_unless_present = "url")]
+    #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
@@ -75,6 +78,7 @@ fn length(text: &str) -> Result<Duration, String> {
 
 /// Runs the command.
 pub async fn run(args: ScanArgs, out: &mut Output) -> Done {
+    given(&args)?;
     let server = name(&args)?;
     if let Some(path) = &args.output {
         may_replace(path, args.force)?;
@@ -105,14 +109,48 @@ pub async fn run(args: ScanArgs, out: &mut Output) -> Done {
     Ok(())
 }
 
+/// Whether it is clear which server is meant.
+fn given(args: &ScanArgs) -> Done {
+    if let [first, ..] = &args.loose[..] {
+        let first = first.to_string_lossy();
+        if first.starts_with('-') {
+            let what = format!("there is no option {}", safe(&first));
+            return Err(Failure::usage(what, "`holdpoint policy scan --help` lists them."));
+        }
+        let words: Vec<_> =
+            args.loose.iter().map(|word| shell_word(&safe(&word.to_string_lossy()))).collect();
+        // A key may stand in a URL, so it is not repeated.
+        return Err(match first.contains("://") {
+            true => Failure::usage("a URL stands behind --url", "Write --url in front of it."),
+            false => Failure::usage(
+                "the server's command stands behind --",
+                format!("Write: holdpoint policy scan -- {}", words.join(" ")),
+            ),
+        });
+    }
+    match &args.url {
+        Some(url) if !url.contains("://") => Err(Failure::usage(
+            "the URL begins with neither http:// nor https://",
+            "Write for example --url http://127.0.0.1:9000/mcp",
+        )),
+        None if args.command.is_empty() => Err(Failure::usage(
+            "no server was given",
+            "Write its command after --, or its address: --url http://127.0.0.1:9000/mcp",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The server's list; a signal ends the server first.
 async fn listed(args: &ScanArgs) -> Done<Listed> {
     let within = args.timeout.unwrap_or(DEFAULT_WITHIN);
     let mut stop = Stop::listen()?;
     let listing = async {
         match &args.url {
-            Some(url) => of_url(&url_config(url, args)?, within).await.map_err(failure),
-            None => of_child(command(args)?, within).await.map_err(failure),
+            Some(url) => {
+                of_url(&url_config(url, args)?, within).await.map_err(|error| failure(error, args))
+            }
+            None => of_child(command(args)?, within).await.map_err(|error| failure(error, args)),
         }
     };
     tokio::select! {
@@ -122,9 +160,15 @@ async fn listed(args: &ScanArgs) -> Done<Listed> {
     }
 }
 
-fn failure(error: CannotList) -> Failure {
+fn failure(error: CannotList, args: &ScanArgs) -> Failure {
     let next = match &error {
         CannotList::NotStarted(_) => "Check the command and PATH.",
+        CannotList::Refused { said, .. }
+            if said.starts_with("HTTP 401") || said.starts_with("HTTP 403") =>
+        {
+            "Give what it wants to know of you with --header-file Authorization=FILE."
+        }
+        CannotList::Refused { .. } => "Check what the server needs to run: a key, an argument.",
         CannotList::TooLate(_) => "Give it longer with --timeout.",
         CannotList::NoAnswer(_) => "Check that the server runs by itself, and what it needs.",
         _ => "",
@@ -136,7 +180,13 @@ fn failure(error: CannotList) -> Failure {
         CannotList::NotStarted(_) => exit::CANNOT_RUN,
         _ => exit::OTHER,
     };
-    Failure::new(error.to_string(), next).with_exit(code)
+    let what = match (&error, args.command.first()) {
+        (CannotList::NotStarted(why), Some(program)) => {
+            format!("cannot run {}: {why}", safe(&program.to_string_lossy()))
+        }
+        _ => error.to_string(),
+    };
+    Failure::new(what, next).with_exit(code)
 }
 
 /// The command, with the environment that it would have without us.
@@ -221,7 +271,7 @@ fn shown(tools: &[Judged], out: &Output) -> String {
                 if written::is_loud(one.judgement.risk) { Tone::Caution } else { Tone::Plain };
             vec![
                 cell(safe(&one.name)),
-                cell(written::category_word(&one.judgement)),
+                cell(written::category(&one.judgement)),
                 toned(one.judgement.risk.word(), tone),
                 cell(written::why(&one.judgement)),
             ]
@@ -233,10 +283,58 @@ fn shown(tools: &[Judged], out: &Output) -> String {
 }
 
 fn summed(tools: &[Judged]) -> String {
-    let pass = tools.iter().filter(|one| written::category_word(&one.judgement) == "read").count();
+    let pass = tools.iter().filter(|one| one.passes()).count();
     format!(
         "{}: {pass} pass, {} are held.",
         count(tools.len() as u64, "tool", "tools"),
         tools.len() - pass
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ScanArgs,
+    }
+
+    fn args(line: &str) -> ScanArgs {
+        Line::try_parse_from(line.split(' ')).expect("arguments").args
+    }
+
+    #[test]
+    fn what_is_missing_around_a_server_is_named() {
+        for (line, said) in [
+            ("scan", "no server was given. Write its command after --, or its address: --url http"),
+            ("scan http://127.0.0.1:9/mcp?key=secret", "Write --url in front of it"),
+            (
+                "scan npx -y some-server --name x",
+                "Write: holdpoint policy scan -- npx -y some-server",
+            ),
+            ("scan --nam x -- ./server", "there is no option --nam"),
+            ("scan --name x ./server", "Write: holdpoint policy scan -- ./server"),
+            ("scan --url 127.0.0.1:9/mcp?key=secret", "neither http:// nor https://"),
+            ("scan --url localhost:9/mcp", "neither http:// nor https://"),
+        ] {
+            let failure = given(&args(line)).expect_err(line).to_string();
+            assert!(failure.contains(said), "{line}: {failure}");
+            assert!(!failure.contains("secret"), "{failure}");
+        }
+        for line in ["scan -- ./server", "scan --name x -- npx -y y", "scan --url http://a/mcp"] {
+            given(&args(line)).expect(line);
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_or_refuses_is_named_with_what_it_said() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let failure = failure(CannotList::NotStarted(missing), &args("scan -- ./nosuch"));
+        assert!(failure.to_string().contains("cannot run ./nosuch: "), "{failure}");
+        assert_eq!(failure.exit, exit::NOT_FOUND);
+    }
 }

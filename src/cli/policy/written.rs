@@ -35,6 +35,13 @@ pub struct Judged {
     pub judgement: Judgement,
 }
 
+impl Judged {
+    /// Whether the policy that is written lets its calls pass.
+    pub fn passes(&self) -> bool {
+        section(self) == Section::Told(Category::Read) && is_plain(&self.name)
+    }
+}
+
 /// The tools of a server, the most dangerous first. Of a name that comes twice the
 /// more dangerous stands.
 pub fn judged(tools: &[Json]) -> Vec<Judged> {
@@ -80,7 +87,7 @@ impl Section {
             Section::Told(Category::Execute) => ("execute", "runs code or commands"),
             Section::Told(Category::Read) => ("read", "looks, changes nothing"),
             Section::Told(_) => ("write", "changes data"),
-            Section::Untold => ("untold", "nothing tells what these do"),
+            Section::Untold => ("in doubt", "nothing tells what these do"),
         }
     }
 }
@@ -204,9 +211,10 @@ fn cut(text: &str, columns: usize) -> String {
     format!("\"{safe}{more}\"")
 }
 
-/// The risk as a table shows it where nothing tells.
-pub fn category_word(judgement: &Judgement) -> &'static str {
-    if judgement.told { judgement.category.word() } else { "untold" }
+/// The category as a table shows it. Where nothing tells, it is a guess.
+pub fn category(judgement: &Judgement) -> String {
+    let guess = if judgement.told { "" } else { " (a guess)" };
+    format!("{}{guess}", judgement.category)
 }
 
 /// How loud a risk is.
@@ -281,7 +289,9 @@ mod tests {
         assert!(matches!(later, Action::Hold(_)), "a tool that came later: {later:?}");
         let place = |word| text.find(word).unwrap_or_else(|| panic!("{word}\n{text}"));
         assert!(place("# financial") < place("# destructive"));
-        assert!(place("# destructive") < place("# execute") && place("# untold") < place("# read"));
+        assert!(
+            place("# destructive") < place("# execute") && place("# in doubt") < place("# read")
+        );
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! The letter that asks for a decision, and the one that reminds of it.
 
 use super::{
-    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, number, ours,
-    sentence,
+    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, link, ours, sentence,
 };
 use crate::call::json::{self, Json};
 use crate::call::model::{Request, Verdict};
-use crate::call::present::{self, Rendered};
+use crate::call::present::Rendered;
 use crate::call::requirement::Clause;
-use crate::call::safe_text::{SafeText, name_notice};
+use crate::call::safe_text::SafeText;
+use crate::call::warnings;
 use crate::desk::people::who_is_asked;
-use crate::mail::letter::About;
+use crate::mail::letter::{About, Recipient};
 use crate::mail::limits::{self, fitting, listed};
 
 /// All there is to know before one decides.
-pub(super) fn asked(request: &Request, about: &About, clock: &Clock) -> Content {
+pub(super) fn asked(request: &Request, about: &About, to: &Recipient, clock: &Clock) -> Content {
     let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
     let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
     let time_left = Section {
@@ -40,12 +40,15 @@ pub(super) fn asked(request: &Request, about: &About, clock: &Clock) -> Content 
         headline: sentence(request),
         under: vec![ours(&format!("{needs} ({left} after this was sent)."))],
         warnings: warnings(request, limits::LISTED),
+        button: link::review(request, about, to),
         sections,
+        leave: None,
+        last: link::whose_words(about),
     }
 }
 
 /// The facts and commands again, and who has done what so far.
-pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Content {
+pub(super) fn reminder(request: &Request, about: &About, to: &Recipient, clock: &Clock) -> Content {
     let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
     let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
     let sections = vec![
@@ -66,57 +69,18 @@ pub(super) fn reminder(request: &Request, about: &About, clock: &Clock) -> Conte
         headline: sentence(request),
         under: std::iter::once(reminder).chain(needs).collect(),
         warnings: warnings(request, limits::LISTED),
+        button: link::review(request, about, to),
         sections,
+        leave: None,
+        last: link::whose_words(about),
     }
 }
 
 /// What to know before anything else, with so many of the things that the
 /// digest does not cover.
-pub(super) fn warnings(request: &Request, listed_things: usize) -> Vec<SafeText> {
-    let mut warnings = Vec::new();
-    let unstated = present::unstated(request.call.category.word(), request.call.risk.word());
-    warnings.extend(unstated.map(ours));
-    if !request.may_have_run.is_empty() {
-        let ids: Vec<String> =
-            request.may_have_run.iter().map(|id| format!("[{}]", id.short())).collect();
-        warnings.push(ours(&format!(
-            "this call may have run already: nobody knows how {} ended; look before you approve",
-            listed(&ids, ", ")
-        )));
-    }
-    if let Some(other) = request.identical_to {
-        let other = other.short();
-        warnings.push(ours(&format!("an identical call is already waiting: [{other}]")));
-    }
-    if !request.call.definition_changed.is_empty() {
-        warnings.push(fitting(&request.call.definition_changed, limits::SENTENCE));
-    }
-    for text in request.call.not_covered.iter().take(listed_things) {
-        let mut warning = SafeText::default();
-        warning.push_ours("not covered by the digest: ");
-        warning.push(&fitting(text, limits::LONG_VALUE));
-        warnings.push(warning);
-    }
-    let more = request.call.not_covered.len().saturating_sub(listed_things);
-    if more > 0 {
-        let more =
-            if listed_things == 0 { number(more, "thing") } else { number(more, "more thing") };
-        warnings.push(ours(&format!("not covered by the digest: {more}")));
-    }
-    let call = &request.call;
-    for (whose, name) in [
-        ("the tool's", &call.tool),
-        ("the server's", &call.server),
-        ("the caller's", &call.caller),
-        ("the client's", &call.client),
-        ("the agent's", &call.agent.name),
-        ("for whom it works: the", &call.agent.on_behalf_of),
-    ] {
-        if let Some(notice) = name_notice(name) {
-            warnings.push(ours(&format!("{whose} {notice}")));
-        }
-    }
-    warnings
+pub(super) fn warnings(request: &Request, listed: usize) -> Vec<SafeText> {
+    let (columns, sentence) = (limits::LONG_VALUE, limits::SENTENCE);
+    warnings::warnings(request, warnings::Room { listed, columns, sentence })
 }
 
 fn who_asks(request: &Request) -> Section {
@@ -249,7 +213,11 @@ pub(super) fn people_needed(request: &Request) -> Option<String> {
 }
 
 fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {
-    let mut note = "Type one of these in a terminal. Answering this mail does nothing.".to_owned();
+    let how = match about.links {
+        None => "Type one of these in a terminal.",
+        Some(_) => "Without a browser, type one of these in a terminal.",
+    };
+    let mut note = format!("{how} Answering this mail does nothing.");
     let cut = tree.map_or(1, |tree| limits::arguments(tree).cut);
     let unseen = [(request.call.hidden_values, "hidden"), (cut, "cut")];
     let unseen: Vec<String> =

@@ -4,7 +4,7 @@
 
 use super::asked::arguments_section;
 use super::{
-    Body, Clock, Command, Content, Section, Tone, joined, number, ours, sentence, what, who,
+    Body, Clock, Command, Content, Section, Tone, joined, link, number, ours, sentence, what, who,
 };
 use crate::call::json;
 use crate::call::model::{Decision, Outcome, Request, Use, Verdict};
@@ -41,7 +41,10 @@ pub(super) fn follow_up(how: FollowUp, request: &Request, about: &About, clock: 
         headline: headline(how, request),
         under: vec![ours(&format!("{at}{}", consequence(how)))],
         warnings: Vec::new(),
+        button: link::see(request, about),
         sections,
+        leave: None,
+        last: link::whose_words(about),
     }
 }
 

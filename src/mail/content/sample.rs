@@ -9,13 +9,13 @@ use crate::call::ids::RequestId;
 use crate::call::model::{Agent, Call, Category, Request, Risk};
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
-use crate::mail::letter::About;
+use crate::mail::letter::{About, Recipient};
 
 /// How long the made-up request would wait.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-pub(super) fn sample(about: &About, clock: &Clock) -> Content {
-    let mut content = asked::asked(&made_up(clock.now), about, clock);
+pub(super) fn sample(about: &About, to: &Recipient, clock: &Clock) -> Content {
+    let mut content = asked::asked(&made_up(clock.now), about, to, clock);
     let words = std::iter::once(content.headline).chain(content.under).collect();
     let begins = Section {
         heading: "A real one begins like this",

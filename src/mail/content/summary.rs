@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use super::asked::{people_needed, warnings};
 use super::follow_up::in_short;
 use super::{
-    Body, Clock, Command, Content, Entry, Section, Tone, counted, joined, number, ours, sentence,
-    who,
+    Body, Clock, Command, Content, Entry, Link, Section, Tone, counted, joined, link, number, ours,
+    sentence, who,
 };
 use crate::call::digest::Digest;
 use crate::call::model::{Category, Request, Risk, Status};
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
-use crate::mail::letter::{About, FollowUp, Summary, What};
+use crate::mail::letter::{About, FollowUp, Recipient, Summary, What};
 use crate::mail::limits;
 use crate::mail::subject::named;
 
@@ -88,12 +88,12 @@ pub(in crate::mail) fn ended(summary: &Summary, now: Time) -> Vec<(&Request, Fol
     ended
 }
 
-pub(super) fn summary(summary: &Summary, about: &About, clock: &Clock) -> Content {
+pub(super) fn summary(summary: &Summary, about: &About, to: &Recipient, clock: &Clock) -> Content {
     let waiting = Waiting::of(summary, clock.now);
     let ended = ended(summary, clock.now);
     let mut sections = Vec::new();
     if waiting.count > 0 {
-        sections.extend(calls(&waiting, about, clock));
+        sections.extend(calls(&waiting, about, to, clock));
     }
     if !ended.is_empty() {
         sections.push(ended_meanwhile(&ended));
@@ -118,7 +118,10 @@ pub(super) fn summary(summary: &Summary, about: &About, clock: &Clock) -> Conten
         headline,
         under,
         warnings,
+        button: link::queue(about),
         sections,
+        leave: link::leave(about, to),
+        last: link::whose_words(about),
     }
 }
 
@@ -180,10 +183,10 @@ fn flood(waiting: &Waiting<'_>) -> Option<SafeText> {
 }
 
 /// The entries that fit, and how many calls do not.
-fn calls(waiting: &Waiting<'_>, about: &About, clock: &Clock) -> Vec<Section> {
+fn calls(waiting: &Waiting<'_>, about: &About, to: &Recipient, clock: &Clock) -> Vec<Section> {
     let (mut entries, mut room, mut shown) = (Vec::new(), limits::SUMMARY_HTML_BYTES, 0);
     for group in groups(waiting) {
-        let entry = entry(entries.len() + 1, &group, about, clock);
+        let entry = entry(entries.len() + 1, &group, about, to, clock);
         let cost = limits::entry_cost(&entry);
         if cost > room {
             break;
@@ -192,14 +195,17 @@ fn calls(waiting: &Waiting<'_>, about: &About, clock: &Clock) -> Vec<Section> {
         shown += group.len();
         entries.push(entry);
     }
-    let note = "Type a command in a terminal; answering this mail does nothing. A sentence is not \
-                the whole call: see it before you let it run.\nTo refuse a call, write deny for \
-                approve and add --reason \"...\".";
-    let mut sections = vec![Section {
-        heading: "Waiting, most urgent first",
-        note: note.to_owned(),
-        body: Body::Calls(entries),
-    }];
+    let how = match about.links {
+        None => "Type a command in a terminal;",
+        Some(_) => "Review a call by its link, or type a command in a terminal;",
+    };
+    let note = format!(
+        "{how} answering this mail does nothing. A sentence is not the whole call: see it before \
+         you let it run.\nTo refuse a call by a command, write deny for approve and add --reason \
+         \"...\"."
+    );
+    let mut sections =
+        vec![Section { heading: "Waiting, most urgent first", note, body: Body::Calls(entries) }];
     if waiting.count > shown {
         sections.push(Section {
             heading: "Not shown here",
@@ -229,7 +235,13 @@ fn groups<'a>(waiting: &Waiting<'a>) -> Vec<Vec<(&'a Request, What)>> {
     groups
 }
 
-fn entry(place: usize, group: &[(&Request, What)], about: &About, clock: &Clock) -> Entry {
+fn entry(
+    place: usize,
+    group: &[(&Request, What)],
+    about: &About,
+    to: &Recipient,
+    clock: &Clock,
+) -> Entry {
     let [(first, what), ..] = group else { unreachable!("a group has a member") };
     let (left, until) = (clock.left(first.deadline), clock.at(first.deadline));
     let people = people_needed(first).map(|people| format!("; needs {people}"));
@@ -268,7 +280,20 @@ fn entry(place: usize, group: &[(&Request, What)], about: &About, clock: &Clock)
         sentence: sentence(first),
         who: asks,
         warnings,
+        links: links(group, about, to, clock),
         commands: commands(group, about, clock),
+    }
+}
+
+/// Where each of them is decided: as many as have commands.
+fn links(group: &[(&Request, What)], about: &About, to: &Recipient, clock: &Clock) -> Vec<Link> {
+    match group {
+        [(only, _)] => link::review_one(only, about, to).into_iter().collect(),
+        many => many
+            .iter()
+            .take(GROUPED)
+            .filter_map(|(request, _)| link::review_of_many(request, about, to, clock))
+            .collect(),
     }
 }
 

@@ -95,7 +95,7 @@ fn asked(request: Request) -> Item {
 }
 
 /// Twelve that wait, seven of them the same, and three that have ended.
-fn mixed() -> Summary {
+pub fn mixed() -> Summary {
     let mut items = vec![asked(other(1, 40))];
     items.extend((0x10..0x17).map(|n| {
         let mut request = other(2, 20);
@@ -172,7 +172,27 @@ pub fn letters() -> Vec<(String, Letter)> {
         letters.push((name.to_owned(), compose(Matter::Summary(&summary), &berlin(), NOW)));
     }
     letters.push(("test".to_owned(), sample(&berlin(), &about()).expect("a letter")));
+    letters.extend(of_pages());
     letters
+}
+
+/// Those that differ where there are pages.
+fn of_pages() -> Vec<(String, Letter)> {
+    let mut signed_in = request();
+    signed_in.requirement.clauses[0].sign_in = true;
+    let (denied, mixed) = (ended(FollowUp::Denied), mixed());
+    let matters = [
+        ("asked", Matter::Asked(&request())),
+        ("sign-in", Matter::Asked(&signed_in)),
+        ("reminder", Matter::Reminder(&request())),
+        ("denied", Matter::FollowUp(FollowUp::Denied, &denied)),
+        ("summary", Matter::Summary(&mixed)),
+    ]
+    .map(|(name, matter)| {
+        let letter = compose(&matter, &berlin(), &with_pages()).expect("a letter");
+        (format!("pages-{name}"), letter)
+    });
+    matters.into()
 }
 
 #[test]

@@ -80,8 +80,10 @@ impl Post {
             let (none, most) = (BTreeSet::new(), schedule::LOOKED_AT);
             let queues = mail::queues(&self.plain.conn, now, &none, PER_MINUTE, most);
             let queues = queues.expect("queues");
-            let mut plan: Vec<Begin> =
-                queues.iter().flat_map(|q| schedule::plan(q, now, PER_MINUTE, false)).collect();
+            let mut plan: Vec<Begin> = queues
+                .iter()
+                .flat_map(|q| schedule::plan(q, now, PER_MINUTE, schedule::Gathering::On))
+                .collect();
             plan.truncate(room);
             if plan.is_empty() {
                 return;

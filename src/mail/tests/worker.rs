@@ -23,7 +23,7 @@ use crate::mail::worker::{AT_ONCE, EACH_AT_ONCE, Sender, run};
 use crate::store::clock::SystemClock;
 use crate::store::submit::{Attach, PendingLimits, Submit, submit};
 use crate::store::tests::mail_to;
-use crate::store::{Store, StoreOptions, ending, read};
+use crate::store::{Store, StoreOptions, ending, mail, read};
 
 struct Nobody;
 
@@ -426,6 +426,32 @@ async fn a_storm_is_gathered_and_everything_in_it_is_recorded_as_sent() {
     let other = ask(&store, &["sam", "mute"]).await;
     worker.wake.notify_one();
     until(&store, other, |n| n[1].state == "failed").await;
+    assert_eq!(server.letters().len(), 5);
+    worker.stop().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_wants_no_summaries_gets_a_storm_one_by_one() {
+    let (folder, fine) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let store = store(folder.path(), &fine);
+    let server = Server::start(|_| Answer::Usual).await;
+    let off = store.write(|tx| mail::turn_summaries(tx, "sam", "sam@example.com", false));
+    assert!(off.await.expect("turned off"));
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(ask(&store, &["sam"]).await);
+    }
+    let worker = Worker::paced(&store, server.transport(""), everyone(), 5);
+    for id in &ids[..5] {
+        let sent = until(&store, *id, |n| n[0].state == "sent").await;
+        assert!(!sent[0].in_summary);
+    }
+    // Nothing is dropped: the others wait for their turn.
+    for id in &ids[5..] {
+        let notices = notices(&store, *id).await;
+        assert_eq!((notices[0].state.as_str(), notices[0].in_summary), ("queued", false));
+    }
     assert_eq!(server.letters().len(), 5);
     worker.stop().await;
     store.close().await;

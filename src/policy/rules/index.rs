@@ -133,13 +133,6 @@ impl Index {
         Sought { server, tool, index: self, of_server, of_tool }
     }
 
-    /// Whether a rule is about every tool and server that another is about, as far as
-    /// that can be told from how they are written.
-    pub fn covers(&self, wide: &Rule, narrow: &Rule) -> bool {
-        covers(&wide.tools, &narrow.tools, &self.tools)
-            && covers(&wide.servers, &narrow.servers, &self.servers)
-    }
-
     /// The rules that are about this tool of this server, in order.
     pub fn about(&self, rules: &[Rule], server: &str, tool: &str) -> Vec<usize> {
         let sought = self.sought(server, tool);
@@ -152,21 +145,6 @@ impl Index {
         about.sort_unstable();
         about
     }
-}
-
-fn covers(wide: &Names, narrow: &Names, patterns: &Patterns) -> bool {
-    let all = |names: &Names| names.are_all() || names.written.iter().any(|name| name == "*");
-    if all(wide) {
-        return true;
-    }
-    !all(narrow)
-        && narrow.written.iter().all(|name| {
-            wide.written.contains(name)
-                || (is_exact(name) && {
-                    let matching = patterns.matching(name);
-                    wide.globs.iter().any(|glob| matching.binary_search(glob).is_ok())
-                })
-        })
 }
 
 fn push(map: &mut HashMap<String, Vec<usize>>, name: &str, number: usize) {

@@ -73,28 +73,24 @@ impl Limit {
         };
         if recent.count >= self.max {
             return Err(Action::Limited {
-                reason: self.used_up(rule, recent.free_in),
+                reason: self.used_up(rule),
                 again_in: Some(recent.free_in),
             });
         }
         Ok(Take::Sliding { key, max: self.max, window: self.window })
     }
 
-    fn used_up(&self, rule: &Rule, free_in: Duration) -> String {
+    /// When there is room again is told beside it, by whoever tells the agent.
+    fn used_up(&self, rule: &Rule) -> String {
         let own = self.reason.as_ref().map(|reason| format!("{reason} ")).unwrap_or_default();
-        let name = rule
-            .name
-            .as_deref()
-            .map_or_else(|| rule.label.clone(), |name| SafeText::line(name).to_string());
-        let calls = if self.max == 1 { "call" } else { "calls" };
-        // Whoever comes back at the second that was named finds a place.
-        let again = free_in.as_secs() + u64::from(free_in.subsec_nanos() > 0);
-        format!(
-            "{own}At most {} {calls} in {} s are allowed by {name}; try again in {} s.",
-            self.max,
-            self.window.as_secs(),
-            again.max(1)
-        )
+        let name = match &rule.name {
+            Some(name) => format!("the rule \"{}\"", SafeText::line(name)),
+            None => rule.label.clone(),
+        };
+        let calls = if self.max == 1 { "call in" } else { "calls in" };
+        let window = self.window.as_secs();
+        let verb = if self.max == 1 { "is" } else { "are" };
+        format!("{own}At most {} {calls} {window} s {verb} allowed by {name}.", self.max)
     }
 
     /// Whose limit this is. What is not known falls back to what is, and never to

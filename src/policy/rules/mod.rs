@@ -28,6 +28,7 @@ use chrono_tz::Tz;
 use super::Annotations;
 use super::call::{Action, Call, Counters, Hold, Take};
 use super::judging::{Judgement, Tool};
+use super::problem::Place;
 use super::verdict::Verdict;
 use crate::call::model::{Category, Risk};
 use index::{Index, Names, Sought};
@@ -51,7 +52,7 @@ pub struct Rule {
     /// What the history calls it: safe text on one line, at most 200 bytes.
     pub label: String,
     /// Where it begins.
-    pub line: usize,
+    pub place: Place,
     /// Its own name.
     pub name: Option<String>,
     pub servers: Names,
@@ -128,11 +129,6 @@ impl Rules {
         self.rules.len()
     }
 
-    /// Where they are found.
-    pub fn index(&self) -> &Index {
-        &self.index
-    }
-
     /// All of them, in order.
     pub fn all(&self) -> &[Rule] {
         &self.rules
@@ -148,6 +144,13 @@ impl Rules {
     pub fn are_about(&self, server: &str) -> bool {
         let sought = self.index.sought(server, "");
         self.rules.iter().any(|rule| rule.servers.have(server, || sought.server_globs()))
+    }
+
+    /// Whether a rule that is for some servers alone is for this one.
+    pub fn name(&self, server: &str) -> bool {
+        let sought = self.index.sought(server, "");
+        let mut some = self.rules.iter().filter(|rule| !rule.servers.are_all());
+        some.any(|rule| rule.servers.have(server, || sought.server_globs()))
     }
 
     /// Whether a rule is about this tool of this server.
@@ -213,8 +216,8 @@ impl Rule {
             && self.servers.have(sought.server, || sought.server_globs())
     }
 
-    /// Whether a call of a tool that it is about is one that it means.
-    pub fn matches(&self, known: &Known<'_>) -> Match {
+    /// The same without its condition.
+    pub fn matches_but_for_when(&self, known: &Known<'_>) -> Match {
         let Judgement { category, risk, .. } = *known.judgement;
         if !self.categories.is_empty() && !self.categories.contains(&category) {
             return Match::No(Miss::Category(category));
@@ -222,10 +225,16 @@ impl Rule {
         if !self.risks.is_empty() && !self.risks.contains(&risk) {
             return Match::No(Miss::Risk(risk));
         }
-        let hints = self.hints_match(known);
+        self.hints_match(known)
+    }
+
+    /// Whether a call of a tool that it is about is one that it means.
+    pub fn matches(&self, known: &Known<'_>) -> Match {
+        let hints = self.matches_but_for_when(known);
         if let Match::No(_) = hints {
             return hints;
         }
+        let Judgement { category, risk, .. } = *known.judgement;
         let Some(when) = &self.when else {
             return hints;
         };
@@ -276,24 +285,23 @@ impl Rule {
         }
     }
 
-    /// Whether wherever `later` matches this one does too, and decides: `later` is then
-    /// never reached.
-    pub fn stands_before(&self, later: &Rule, index: &Index) -> bool {
-        let bare = self.categories.is_empty() && self.risks.is_empty();
-        let unconditional = bare && self.hints.is_empty() && self.when.is_none();
-        let when = |rule: &Rule| rule.when.as_ref().map(|when| when.source().to_owned());
-        let same = self.categories == later.categories
-            && self.risks == later.risks
-            && self.hints == later.hints
-            && when(self) == when(later)
-            // Where the condition has no answer, one that allows does not match.
-            && (self.when.is_none() || (self.action != Some(Does::Allow)))
-            && (self.hints.is_empty() || self.action != Some(Does::Allow));
+    /// Whether this one decides wherever `later` would match, as far as conditions go:
+    /// which tools and servers either is about is another question.
+    pub fn stands_before(&self, later: &Rule) -> bool {
+        let allows = self.action == Some(Does::Allow);
+        let categories = self.categories.is_empty()
+            || (!later.categories.is_empty()
+                && later.categories.iter().all(|one| self.categories.contains(one)));
+        let risks = self.risks.is_empty()
+            || (!later.risks.is_empty() && later.risks.iter().all(|one| self.risks.contains(one)));
+        // Where a condition has no answer, or the server is not trusted, one that allows
+        // does not match, and another does.
+        let hints = self.hints.is_empty()
+            || (!allows && self.hints.iter().all(|hint| later.hints.contains(hint)));
+        let source = |rule: &Rule| rule.when.as_ref().map(|when| when.source().to_owned());
+        let when = self.when.is_none() || (!allows && source(self) == source(later));
         let decides = self.action.as_ref().is_some_and(|does| *does != Does::Hide);
-        decides
-            && later.action != Some(Does::Hide)
-            && (unconditional || same)
-            && index.covers(self, later)
+        decides && later.action != Some(Does::Hide) && categories && risks && hints && when
     }
 }
 

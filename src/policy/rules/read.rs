@@ -9,13 +9,14 @@ use super::when::When;
 use super::{Does, Hint, Rule, Rules};
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::is_hidden;
-use crate::config::names::{meant, name_fault, shortened};
+use crate::config::duration;
+use crate::config::names::{name_fault, shortened};
 use crate::policy::call::Hold;
 use crate::policy::problem::{Place, Problems};
 use crate::policy::values::{
-    self, Map, either, list, one_line, part, span, switch, text, texts, whole,
+    self, Map, cut_off, either, list, meant_word, one_line, part, span, switch, text, texts, whole,
 };
-use crate::policy::yaml::{Entry, Node};
+use crate::policy::yaml::{Entry, Node, Value};
 
 const KEYS: [&str; 13] = [
     "name",
@@ -100,7 +101,7 @@ impl Reading {
         let action = self.action(&map, problems);
         let rule = Rule {
             label,
-            line: node.place.line,
+            place: node.place,
             name,
             servers: match servers {
                 Some(entry) => self.servers.names(&entry, problems),
@@ -164,7 +165,7 @@ impl Reading {
                 )
             )),
         };
-        if let Some(first) = self.limits.insert(limit.id.clone(), rule.line) {
+        if let Some(first) = self.limits.insert(limit.id.clone(), rule.place.line) {
             let message = format!(
                 "this rule would count together with the one in line {first}: they have the same {}",
                 if rule.name.is_some() { "name" } else { "matches and window" }
@@ -288,6 +289,7 @@ fn label(number: usize, name: Option<&str>, place: Place) -> String {
 fn name(entry: &Entry, problems: &mut Problems) -> Option<String> {
     let remedy = format!("write 1 to {LONGEST_NAME} characters in double quotes");
     let name = text(entry, &remedy, problems)?;
+    cut_off(entry, problems);
     let fault = if name.trim().is_empty() {
         "is empty"
     } else if name.len() > LONGEST_NAME {
@@ -320,7 +322,7 @@ fn words<T: Copy + 'static>(
         match read(word) {
             Some(value) => found.push(value),
             None => {
-                let remedy = match meant(word, known.iter().copied()) {
+                let remedy = match meant_word(word, known) {
                     Some(word) => format!("did you mean {word}?"),
                     None => format!("write {}", either(known)),
                 };
@@ -382,12 +384,31 @@ fn route(entry: &Entry, problems: &mut Problems) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// What to write for a `rate_limit` in the form that it has under `tools`: `5/hour`.
+fn written_as_rate(entry: &Entry) -> Option<String> {
+    let Value::Scalar(scalar) = &entry.node.value else { return None };
+    let (max, window) = scalar.text.split_once('/')?;
+    let max: u32 = max.trim().parse().ok()?;
+    let seconds = [("minute", 60), ("hour", 3_600), ("day", 86_400)];
+    let (_, window) = seconds.into_iter().find(|(word, _)| window.trim().starts_with(word))?;
+    Some(format!("under `rules` write rate_limit: {{max: {max}, window: {window}}}"))
+}
+
+/// What to write for a `window` with a unit: `1m`.
+fn in_seconds(entry: &Entry) -> Option<String> {
+    let Value::Scalar(scalar) = &entry.node.value else { return None };
+    let span = duration::parse(&scalar.text).ok().filter(|_| entry.key.text == "window")?;
+    Some(format!("write the window in seconds: window: {}", span.as_secs()))
+}
+
 fn limit(entry: &Entry, problems: &mut Problems) -> Option<Limit> {
     let remedy = "write for example rate_limit: {max: 10, window: 60}: ten calls in sixty seconds";
+    let as_rate = written_as_rate(entry);
+    let remedy = as_rate.as_deref().unwrap_or(remedy);
     let map = Map::of(&entry.node, "`rate_limit`", remedy, problems)?;
     map.only(&["max", "window", "per"], "under `rate_limit`", problems);
     let mut number = |key: &str, (least, most): (u64, u64)| match map.get(key) {
-        Some(entry) => whole(entry, least, most, problems),
+        Some(entry) => whole(entry, least, most, in_seconds(entry).as_deref(), problems),
         None => {
             problems.add(map.place, format!("`rate_limit` has no `{key}`"), remedy);
             None

@@ -281,10 +281,10 @@ fn a_limit_that_is_used_up_says_when_to_try_again() {
         }
     };
     let ours = "At most 10 calls in 60 s are allowed by";
-    assert_eq!(limited(&limits("")), format!("{ours} rules[0] (line 3); try again in 12 s."));
-    assert_eq!(limited(&limits(", name: slow")), format!("{ours} slow; try again in 12 s."));
+    assert_eq!(limited(&limits("")), format!("{ours} rules[0] (line 3)."));
+    assert_eq!(limited(&limits(", name: slow")), format!("{ours} the rule \"slow\"."));
     let said = limited(&limits(", reason: Slower., name: slow"));
-    assert_eq!(said, format!("Slower. {ours} slow; try again in 12 s."));
+    assert_eq!(said, format!("Slower. {ours} the rule \"slow\"."));
     // With room, one that only limits is passed over, and one that has an action decides.
     let room = |text: &str| asked("s", "x").counted(&policy(text), &Count(9, Duration::ZERO));
     assert_eq!(room(&limits("")).action, Action::Allow);

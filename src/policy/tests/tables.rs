@@ -25,10 +25,10 @@ fn the_eleventh_call_of_a_minute_is_refused_and_it_recovers_by_itself() {
     let call = |more: &str| format!("  - {{server: s, tool: x, session: a{more}}}\n");
     let ten = call(", after: 1, expect: allow").repeat(10);
     let calls = ten
-        + &call(", after: 1, expect: limited, reason: try again in 50 s")
-        + &call(", after: 49, expect: limited, reason: try again in 1 s")
+        + &call(", after: 1, expect: limited, reason: may pass in 50 s")
+        + &call(", after: 49, expect: limited, reason: may pass in 1 s")
         + &call(", after: 1, expect: allow")
-        + &call(", expect: limited, reason: try again in 1 s");
+        + &call(", expect: limited, reason: may pass in 1 s");
     assert_eq!(run(limit, &calls), Vec::<String>::new());
 }
 

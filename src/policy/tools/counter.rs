@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::condition::Argument;
 use super::read::text;
 use crate::call::json::{Json, Number};
-use crate::config::names::shortened;
+use crate::config::names::{meant, shortened};
 use crate::policy::call::{CounterKey, Take, Window};
 use crate::policy::problem::{Place, Problems};
 use crate::policy::values::Map;
@@ -114,6 +114,11 @@ impl State {
         }
     }
 
+    /// Whether an argument says how much a call adds.
+    pub fn looks_at_arguments(&self) -> bool {
+        matches!(self.amount, Amount::From(..))
+    }
+
     pub fn take(&self, server: &str, amount: i64) -> Take {
         Take::Counter { key: self.counter.key(server), amount, limit: self.limit }
     }
@@ -155,7 +160,13 @@ pub(super) fn rate(entry: &Entry, problems: &mut Problems) -> Option<(i64, Windo
     let at = entry.node.place;
     let Value::Scalar(Scalar { text, .. }) = &entry.node.value else {
         let message = "`rate_limit` must have the form N/window";
-        problems.add(at, message, "write for example: rate_limit: 5/hour");
+        let remedy = match entry.node.value {
+            Value::Map(_) => {
+                "write for example rate_limit: 5/hour; {max: ..., window: ...} is for `rules`"
+            }
+            _ => "write for example: rate_limit: 5/hour",
+        };
+        problems.add(at, message, remedy);
         return None;
     };
     let Some((count, word)) = text.split_once('/') else {
@@ -191,9 +202,30 @@ fn window(what: &str, word: &str, place: Place, problems: &mut Problems) -> Opti
         .find(|window| word_for(*window) == word);
     if found.is_none() {
         let message = format!("{what} must be minute, hour or day, and is \"{}\"", shortened(word));
-        problems.add(place, message, "write minute, hour or day");
+        let remedy = match window_meant(word) {
+            Some(word) => format!("did you mean {word}?"),
+            None => "write minute, hour or day".to_owned(),
+        };
+        problems.add(place, message, remedy);
     }
     found
+}
+
+/// The window that a duration, or a word that is nearly one, means: `1h`, `min`.
+fn window_meant(word: &str) -> Option<&'static str> {
+    let lower = word.trim().to_lowercase();
+    match lower.trim_start_matches('1').trim() {
+        "m" | "min" | "mins" | "minutes" => return Some("minute"),
+        "h" | "hr" | "hours" | "hourly" => return Some("hour"),
+        "d" | "days" | "daily" => return Some("day"),
+        _ => {}
+    }
+    match lower.trim_end_matches('s') {
+        "60" => Some("minute"),
+        "3600" | "60m" => Some("hour"),
+        "86400" | "24h" => Some("day"),
+        _ => meant(&lower, ["minute", "hour", "day"]),
+    }
 }
 
 fn increment(entry: &Entry, problems: &mut Problems) -> Option<i64> {

@@ -116,6 +116,13 @@ impl Intercept {
         self.rules_for(tool).any(Rule::counts)
     }
 
+    /// Whether a rule for this tool looks at the arguments of a call, and no other denies
+    /// every call.
+    pub fn looks_at_arguments(&self, tool: &str) -> bool {
+        self.rules_for(tool).any(Rule::looks_at_arguments)
+            && !self.rules_for(tool).any(Rule::denies_all)
+    }
+
     /// How many rules there are.
     pub fn rules(&self) -> usize {
         self.tools.values().map(|tool| tool.rules.len()).sum::<usize>() + self.every.len()

@@ -14,9 +14,10 @@ use super::pattern::Patterns;
 use super::rule::{Kind, Rule};
 use super::{EVERY, Intercept, Listed};
 use crate::call::safe_text::{SafeText, is_hidden};
-use crate::config::names::{meant, shortened};
+use crate::config::names::shortened;
+use crate::policy::patterns::{is_exact, like_a_regex};
 use crate::policy::problem::{Place, Problems};
-use crate::policy::values::{Map, either, part, span, unambiguous};
+use crate::policy::values::{Map, cut_off, either, meant_word, part, span, unambiguous};
 use crate::policy::yaml::{Entry, Node, Scalar, Value};
 
 /// The longest name of a rule or message to an agent, in characters.
@@ -77,7 +78,7 @@ fn denies(top: &Map<'_>) -> Option<usize> {
 
 fn unknown_word(what: &str, word: &str, words: &[&str], place: Place, problems: &mut Problems) {
     let message = format!("{what} must be {}, and is \"{}\"", either(words), shortened(word));
-    let remedy = match meant(word, words.iter().copied()) {
+    let remedy = match meant_word(word, words) {
         Some(word) => format!("did you mean {word}?"),
         None => format!("write {}", either(words)),
     };
@@ -96,11 +97,26 @@ fn hide(node: &Node, intercept: &mut Intercept, problems: &mut Problems) {
     if !unambiguous(scalar, node.place, problems) {
         return;
     }
+    if scalar.text != EVERY && is_like_a_pattern(&scalar.text) {
+        let shown = shortened(&scalar.text);
+        let message = format!(
+            "`hide` knows exact names and \"*\" alone, so \"{shown}\" hides only a tool of just this name"
+        );
+        let remedy = format!(
+            "name each tool, or write a rule under `rules`: - {{tool: \"{shown}\", action: hide}}"
+        );
+        problems.doubt(node.place, message, remedy);
+    }
     if let Some(first) = intercept.hidden.insert(scalar.text.clone(), node.place.line) {
         let shown = shortened(&scalar.text);
         let message = format!("hide has a duplicate entry \"{shown}\": first in line {first}");
         problems.add(node.place, message, "take one of the two away");
     }
+}
+
+/// Whether a name was probably meant for more than one tool.
+fn is_like_a_pattern(name: &str) -> bool {
+    !is_exact(name) || like_a_regex(name).is_some()
 }
 
 fn tools(
@@ -120,6 +136,15 @@ fn tools(
             let message = "`_global` is the scope of the counters of \"*\", and no tool";
             problems.add(entry.place, message, "write rules for every tool under \"*\"");
             continue;
+        }
+        if tool != EVERY && is_like_a_pattern(tool) {
+            let shown = shortened(tool);
+            let message = format!(
+                "`tools` knows exact names and \"*\" alone, so \"{shown}\" is only for a tool of just this name"
+            );
+            let remedy = "name each tool, write under \"*\" what is for all, or a rule under \
+                          `rules`, where `tool` may be a pattern";
+            problems.doubt(entry.place, message, remedy);
         }
         drafts.push((entry, rules(entry, &mut declared, problems)));
     }
@@ -314,7 +339,7 @@ fn action(entry: &Entry, timeout: Option<&Entry>, problems: &mut Problems) -> Op
 
 /// Whether nothing stands there: for a list or mapping that is an empty one.
 fn is_nothing(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar(Scalar { text, plain: true })
+    matches!(&node.value, Value::Scalar(Scalar { text, plain: true, .. })
         if ["", "~", "null", "Null", "NULL"].contains(&text.as_str()))
 }
 
@@ -339,15 +364,35 @@ fn entries<'a>(entry: &'a Entry, what: &str, problems: &mut Problems) -> &'a [En
     &[]
 }
 
+/// How a part of this side is written, by what it is called in messages.
+fn written(what: &str) -> &'static str {
+    match what {
+        "`hide`" => "write a list of names: hide: [delete_repository, transfer_repository]",
+        "an entry of `hide`" => "write a name: hide: [delete_repository]",
+        "`tools`" => "write each tool and a colon on a line: create_issue: {rules: [...]}",
+        "`rules`" => {
+            "write each rule behind a hyphen: - {name: hourly, rate_limit: 5/hour}, or [] for none"
+        }
+        "`conditions`" => {
+            "write each condition behind a hyphen: - {path: args.amount, op: lte, value: 50000}"
+        }
+        "`state`" => "write state: {counter: spent, window: day, increment_from: args.amount}",
+        _ if what.starts_with("the tool") => {
+            "write its rules below it: rules: [{name: hourly, rate_limit: 5/hour}]; {} is for none"
+        }
+        _ => "write one text, in double quotes",
+    }
+}
+
 /// Reports a value of the wrong kind, unless it was reported already.
 fn not(value: &Value, what: &str, expected: &str, place: Place, problems: &mut Problems) {
-    let (found, remedy) = match value {
+    let found = match value {
         Value::Refused => return,
-        Value::Scalar(_) => ("a single value", "write each of its parts on a line of its own"),
-        Value::List(_) => ("a list", "take the hyphens or brackets away"),
-        Value::Map(_) => ("a mapping", "take the keys away"),
+        Value::Scalar(_) => "a single value",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
     };
-    problems.add(place, format!("{what} must be {expected}, and is {found}"), remedy);
+    problems.add(place, format!("{what} must be {expected}, and is {found}"), written(what));
 }
 
 /// A word or name; empty where nothing stands.
@@ -373,6 +418,7 @@ fn message(entry: &Entry, problems: &mut Problems) -> Option<String> {
         not(&entry.node.value, &what, "text", entry.node.place, problems);
         return None;
     };
+    cut_off(entry, problems);
     let lines = scalar.text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
     let text = lines.collect::<Vec<_>>().join(" ");
     readable(entry, &text, problems)?;

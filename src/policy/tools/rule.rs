@@ -51,6 +51,17 @@ impl Rule {
         self.state.is_some() || self.conditions.iter().any(Condition::counts)
     }
 
+    /// Whether what it says hangs on the arguments.
+    pub fn looks_at_arguments(&self) -> bool {
+        self.state.as_ref().is_some_and(State::looks_at_arguments)
+            || self.conditions.iter().any(|condition| !condition.counts())
+    }
+
+    /// Whether it lets no call pass.
+    pub fn denies_all(&self) -> bool {
+        self.kind == Kind::Deny
+    }
+
     /// Every condition must hold. One that fails for good outranks those that
     /// only fail for now: it is useless to come back.
     fn evaluated(&self, looks: impl Iterator<Item = Look>) -> Action {

@@ -109,28 +109,26 @@ pub fn waiting(held: &Held, told: Option<&str>) -> String {
         "Not run yet: this call waits for approval by {asked} (request {request}, until {until}, {left} left).{looked}{before} To go on waiting, make exactly the same call again with the same arguments, in this session: the wait continues where it is. It is not refused, and other arguments would be another request.",
         until = clock(&held.answer.deadline),
     );
-    match told {
-        Some(told) => with_told(&said, told),
-        None => said,
-    }
+    with_told(said, told)
 }
 
-/// With what the policy says of such calls, which whoever runs the proxy wrote.
-pub fn with_told(said: &str, told: &str) -> String {
-    format!("{said} What the policy says of this call: {}", sentence(&line(told)))
+/// With what the policy says of such calls, which whoever runs the proxy wrote, if it
+/// says something.
+pub fn with_told(said: String, told: Option<&str>) -> String {
+    match told {
+        Some(told) => {
+            format!("{said} What the policy says of this call: {}", sentence(&line(told)))
+        }
+        None => said,
+    }
 }
 
 /// What is told while it waits.
 pub fn progress(held: &Held, away: bool, told: Option<&str>) -> String {
     let left = duration(held.left());
     let asked = line(&held.answer.asked);
-    if away {
-        return format!(
-            "waiting for approval by {asked}, {left} left; the approval daemon is away just now{}",
-            told.map_or_else(String::new, |told| format!(". {}", line(told)))
-        );
-    }
     let looked = match held.answer.looked_count {
+        _ if away => "and the approval daemon is away just now".to_owned(),
         0 if held.answer.nobody_reached => "nobody could be reached yet".to_owned(),
         0 => "nobody has looked yet".to_owned(),
         1 => "one person has looked".to_owned(),
@@ -345,6 +343,37 @@ fn duration(left: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_tells_its_time_once_and_its_rule_in_quotes() {
+        let text =
+            "default: allow\nrules:\n  - {name: few, rate_limit: {max: 1, window: 60, per: all}}\n";
+        let policy = crate::policy::Policy::read(text.as_bytes()).expect("a policy");
+        let mut memory = crate::policy::Memory::default();
+        let at = chrono::DateTime::UNIX_EPOCH;
+        memory.set_time(at);
+        let arguments = crate::call::json::Json::Object(Vec::new());
+        let from = crate::policy::From::default();
+        let call = crate::policy::Call {
+            server: "s",
+            tool: "t",
+            definition: None,
+            arguments: &arguments,
+            from,
+            at,
+        };
+        memory.take(&policy.judge(&call, &memory).takes);
+        let crate::policy::Action::Limited { reason, again_in } =
+            policy.judge(&call, &memory).action
+        else {
+            panic!("not limited");
+        };
+        assert_eq!(
+            limited(&reason, again_in),
+            "Not run: a limit of the policy is used up. At most 1 call in 60 s is allowed by the \
+             rule \"few\". Making the same call again may pass in 60 s, not sooner."
+        );
+    }
 
     #[test]
     fn time_left_is_said_to_the_minute() {

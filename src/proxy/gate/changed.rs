@@ -96,11 +96,16 @@ impl Gate {
             }
             // Whether the daemon knows of it or is away: a person decides.
             _ => {
-                tracing::warn!(server = server.name, tool, "a tool is not defined as before");
+                let accept =
+                    format!("holdpoint policy accept --server {} --tool {tool}", server.name);
+                tracing::warn!(
+                    server = server.name,
+                    tool,
+                    accept,
+                    "a tool is not defined as before: calls of it are held until an operator accepts it"
+                );
                 let said = format!(
-                    "This tool is not defined as it was, and nobody has accepted that: \
-                     holdpoint policy accept --server {} --tool {tool}",
-                    server.name
+                    "This tool is not defined as it was, and nobody has accepted that: {accept}"
                 );
                 Some(Changed { said })
             }

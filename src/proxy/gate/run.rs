@@ -169,10 +169,7 @@ impl Gate {
             (Ending::Withdrawn, _) => words::WITHDRAWN.to_owned(),
             (_, answer) => words::expired(answer.as_ref()),
         };
-        match question.told() {
-            Some(told) => words::with_told(&said, told),
-            None => said,
-        }
+        words::with_told(said, question.told())
     }
 
     /// The client went away while its call was held.

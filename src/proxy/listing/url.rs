@@ -7,8 +7,8 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response};
 
-use super::{CannotList, LEGACY, LONGEST, Listed, MODERN, Way, all};
-use crate::call::json::Json;
+use super::{CannotList, LEGACY, LONGEST, Listed, MODERN, Way, all, refusal};
+use crate::call::json::{Json, parse_envelope};
 use crate::proxy::answer;
 use crate::proxy::config::UrlConfig;
 use crate::proxy::http::{headers, sse};
@@ -117,7 +117,12 @@ async fn answered(
         let body = body.map_err(|error| CannotList::NoAnswer(cause(&*error)))?.to_bytes();
         return match status.is_success() {
             true => Ok(body),
-            false => Err(refused(format!("HTTP {}", status.as_u16()))),
+            false => {
+                let said =
+                    parse_envelope(&body).ok().filter(|answer| answer.get("error").is_some());
+                let said = said.map(|answer| format!(": {}", refusal(&answer))).unwrap_or_default();
+                Err(refused(format!("HTTP {}{said}", status.as_u16())))
+            }
         };
     }
     let (mut reader, mut body) = (sse::Reader::new(LONGEST), response.into_body());

@@ -23,6 +23,7 @@ mod queue;
 mod reached;
 mod remind;
 mod retry;
+mod summaries;
 mod waiting;
 
 use rusqlite::Row;
@@ -40,6 +41,7 @@ pub(super) use queue::{all_pointless, ended, erase, outcome_unknown, queue};
 pub(super) use reached::{Reached, reached};
 pub use remind::{any_reminder, knows, remind};
 pub use retry::retry;
+pub use summaries::{AddressHash, address_hash, summaries_off, turn_summaries};
 pub use waiting::{MINUTE, Queue, Waiting, queues};
 
 const QUEUED: i64 = 0;

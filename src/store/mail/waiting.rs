@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::summaries::{AddressHash, off_for};
 use super::{QUEUED, kind_of};
 use crate::call::model::MailKind;
 use crate::call::time::Time;
@@ -39,6 +40,8 @@ pub struct Queue {
     pub newest: Option<Time>,
     /// When the newest summary was tried.
     pub newest_summary: Option<Time>,
+    /// At this address they want no summaries.
+    pub summaries_off: Option<AddressHash>,
     /// Mails that are among those tried: to try them again makes no more of them.
     pub again: Vec<Waiting>,
     /// The other ones that are due, most urgent first, as many as were asked for.
@@ -68,6 +71,7 @@ pub fn queues(
         }
         if !queue.waiting.is_empty() || !queue.again.is_empty() {
             queue.newest_summary = newest_summary(conn, now, &operator)?;
+            queue.summaries_off = off_for(conn, &operator)?;
             queues.push(queue);
         }
         after = Some(operator);

@@ -4,6 +4,7 @@ mod charts;
 mod clock;
 mod copies;
 mod definitions;
+mod earlier;
 mod find;
 mod history;
 mod lives;

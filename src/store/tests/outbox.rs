@@ -295,6 +295,52 @@ fn a_summary_lets_go_of_what_it_did_not_tell() {
 }
 
 #[test]
+fn who_turns_summaries_off_gets_what_one_would_have_told_unless_it_may_have_left() {
+    let mut plain = Plain::new();
+    let turn = |plain: &mut Plain, address: &'static str, on| {
+        plain.run(move |tx| mail::turn_summaries(tx, "ann", address, on)).expect("turned")
+    };
+    // One that waits to be tried again, one that perhaps arrived, and one under way.
+    let two = |plain: &mut Plain, n| {
+        let ids = [n, n + 1].map(|n| {
+            ask(plain, n, vec![mail_to("ann")], 1);
+            row(plain, MailKind::Asked, "ann")
+        });
+        begun(plain, &[Begin::Gathered(ids.to_vec())]).pop().expect("a summary")
+    };
+    let waits = two(&mut plain, 0);
+    ends(&mut plain, waits.id, Vec::new(), later("busy"));
+    let perhaps = two(&mut plain, 2);
+    ends(&mut plain, perhaps.id, Vec::new(), unknown());
+    let underway = two(&mut plain, 4);
+    assert!(turn(&mut plain, "Ann@example.com", false));
+    let states = |plain: &Plain, id: i64| -> (i64, i64) {
+        let sql = "SELECT state, (SELECT count(*) FROM outbox m WHERE m.summary = o.n)
+                   FROM outbox o WHERE n = ?";
+        plain.conn.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?))).expect("a row")
+    };
+    assert_eq!(states(&plain, waits.id), (3, 0), "taken apart");
+    assert_eq!(states(&plain, perhaps.id), (0, 2));
+    assert_eq!(states(&plain, underway.id), (0, 2));
+    plain.pass(MINUTES(2));
+    let queue = due(&plain).into_iter().find(|queue| queue.operator == "ann").expect("hers");
+    assert_eq!(queue.summaries_off, Some(mail::address_hash("ann@example.com")));
+    let count = |kind| queue.waiting.iter().filter(|one| one.kind == kind).count();
+    // `due` looks after a crash: what was under way is to be tried again too.
+    assert_eq!((count(MailKind::Asked), count(MailKind::Summary)), (2, 2));
+    // Each change is said, once; another person at another address has not left.
+    assert!(!turn(&mut plain, "ann@example.com", false));
+    let off = |plain: &Plain, address: &str| {
+        let address = mail::address_hash(address);
+        mail::summaries_off(&plain.conn, "ann", &address).expect("readable").is_some()
+    };
+    assert!(off(&plain, "ann@example.com") && !off(&plain, "other@example.com"));
+    assert!(turn(&mut plain, "ann@example.com", true));
+    assert!(!off(&plain, "ann@example.com"));
+    assert_eq!((said(&plain, "summaries_off").len(), said(&plain, "summaries_on").len()), (1, 1));
+}
+
+#[test]
 fn nothing_is_gathered_for_two_people_or_after_it_may_have_left() {
     let mut plain = Plain::new();
     ask(&mut plain, 1, everyone(), 1);

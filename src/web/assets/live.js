@@ -22,6 +22,20 @@ const countDown = () => {
   }
 };
 
+// What somebody was writing when the page changed under it: into the same field if
+// there still is one, else shown, so that it is not lost.
+const keepWritten = (before, now) => {
+  for (const field of before.querySelectorAll("textarea")) {
+    const written = field.value;
+    if (!written || written === field.defaultValue) continue;
+    const same = now.querySelector(`#${CSS.escape(field.id)}`);
+    if (same) { same.value = written; continue; }
+    const said = document.createElement("blockquote");
+    said.textContent = written;
+    now.prepend("You had written:", said);
+  }
+};
+
 // The page as it is now, put in the place of what has changed. A form stays as it is
 // while its request waits: nothing moves under a finger.
 let fetching = false, again = false;
@@ -37,6 +51,7 @@ const refresh = async () => {
     if (!now || !before) return;
     const state = (part) => part.dataset.state ?? "";
     if (before.dataset.live === "queue" || state(now) !== state(before)) {
+      keepWritten(before, now);
       const at = document.activeElement?.getAttribute?.("href");
       before.replaceWith(now);
       if (at) now.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
@@ -50,9 +65,9 @@ const refresh = async () => {
   }
 };
 
+let lost = false;
 const follow = () => {
   const stream = new EventSource("/live");
-  let lost = false;
   stream.addEventListener("here", () => {
     if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
     lost = false;
@@ -65,7 +80,7 @@ const follow = () => {
     lost = true;
     say("The connection to Holdpoint is lost. What you see may be old; trying again.");
     // A stream that was refused, and not only cut, does not come back by itself.
-    if (stream.readyState === EventSource.CLOSED) { setTimeout(() => { stream.close(); follow(); refresh(); }, 5000); }
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   });
   addEventListener("pagehide", () => stream.close());
 };
@@ -98,4 +113,4 @@ addEventListener("keydown", (event) => {
 });
 
 setInterval(countDown, 1000);
-if (live()) follow();
+if (live()?.dataset.live) follow();

@@ -20,7 +20,8 @@ const NAME: usize = 60;
 const WORDS: usize = 240;
 
 /// What an entry says, whole, when it is opened: there are many on a page.
-const WHOLE: Limits = Limits { max_lines: 60, max_value_columns: 400, max_depth: 12 };
+const WHOLE: Limits =
+    Limits { max_lines: 60, max_value_columns: 400, max_name_columns: 80, max_depth: 12 };
 
 /// An entry in the list.
 pub fn entry(told: &Told, clock: &Clock) -> Markup {

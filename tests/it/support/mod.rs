@@ -1,5 +1,6 @@
 //! What every test needs: a daemon in a state directory of its own, and clients.
 
+pub mod browser;
 pub mod certificates;
 pub mod clients;
 pub mod daemon;

@@ -7,6 +7,7 @@ use cel::parser::PrattParser;
 
 use super::cost::Pattern;
 use super::functions::Function;
+use super::remedy::{HOW, remedy};
 use crate::config::names::{meant, shortened};
 use crate::policy::values::either;
 
@@ -95,6 +96,27 @@ const VARIABLES: [(&str, &str, Variable); 13] = [
     ("time", "weekday", Variable::Weekday),
 ];
 
+impl Variable {
+    /// As a condition names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variable::Server => "call.server",
+            Variable::Tool => "call.tool",
+            Variable::Category => "call.category",
+            Variable::Risk => "call.risk",
+            Variable::Client => "client.name",
+            Variable::Agent => "agent.name",
+            Variable::AgentVersion => "agent.version",
+            Variable::Session => "session.id",
+            Variable::User => "user.name",
+            Variable::Now => "time.now",
+            Variable::Hour => "time.hour",
+            Variable::Minute => "time.minute",
+            Variable::Weekday => "time.weekday",
+        }
+    }
+}
+
 /// The names at the beginning of a variable.
 const ROOTS: [&str; 7] = ["args", "call", "client", "agent", "session", "user", "time"];
 
@@ -155,7 +177,7 @@ fn not_cel(source: &str, errors: &cel::ParseErrors) -> Fault {
     // Those without a place say that there were others.
     let placed = errors.errors.iter().find(|error| error.pos.0 > 0);
     let Some(error) = placed.or(errors.errors.first()) else {
-        return Fault { message: "is no CEL".to_owned(), remedy: HOW.to_owned() };
+        return Fault { message: "is no CEL".to_owned(), remedy: remedy(source) };
     };
     let (line, column) = error.pos;
     let at = match (line, source.trim_end().contains('\n')) {
@@ -164,10 +186,8 @@ fn not_cel(source: &str, errors: &cel::ParseErrors) -> Fault {
         (_, true) => format!(" in its line {line}, character {column}"),
     };
     let why = error.msg.trim_start_matches("Syntax error: ").replace("<EOF>", "the end");
-    Fault { message: format!("is no CEL{at}: {}", shortened(&why)), remedy: HOW.to_owned() }
+    Fault { message: format!("is no CEL{at}: {}", shortened(&why)), remedy: remedy(source) }
 }
-
-const HOW: &str = "conditions look like: args.amount > 100 && call.tool.startsWith(\"pay_\")";
 
 /// Whether an expression has more levels. Looks no deeper than it must.
 fn deeper_than(levels: usize, expr: &IdedExpr) -> bool {
@@ -408,7 +428,14 @@ fn literal(value: &LiteralValue) -> Result<Tree, Fault> {
 }
 
 fn unknown(name: &str) -> Fault {
+    let other = match name {
+        "True" | "TRUE" => Some("true"),
+        "False" | "FALSE" => Some("false"),
+        "None" | "nil" | "NULL" | "undefined" => Some("null"),
+        _ => None,
+    };
     let remedy = match meant(name, ROOTS) {
+        _ if other.is_some() => format!("write {}", other.unwrap_or_default()),
         Some(word) => format!("did you mean `{word}`?"),
         None => format!(
             "known are {}; text goes in double quotes, and arguments begin with args.",
@@ -437,6 +464,11 @@ impl Tree {
         }
     }
 
+    /// Whether it looks at the arguments.
+    pub fn looks_at_arguments(&self) -> bool {
+        matches!(self, Tree::Arguments) || self.below().into_iter().any(Tree::looks_at_arguments)
+    }
+
     /// Collects the paths below `args` that it looks at.
     pub fn paths(&self, found: &mut Vec<Vec<String>>) {
         if let Some(path) = self.path().filter(|path| !path.is_empty()) {
@@ -448,7 +480,8 @@ impl Tree {
         }
     }
 
-    fn path(&self) -> Option<Vec<String>> {
+    /// The path below `args` that it is; empty for all of them.
+    pub fn path(&self) -> Option<Vec<String>> {
         match self {
             Tree::Arguments => Some(Vec::new()),
             Tree::Select(operand, field) | Tree::Has(operand, field) => {
@@ -460,7 +493,8 @@ impl Tree {
         }
     }
 
-    fn below(&self) -> Vec<&Tree> {
+    /// The parts that it is made of.
+    pub fn below(&self) -> Vec<&Tree> {
         match self {
             Tree::List(trees) | Tree::Call(_, trees) => trees.iter().collect(),
             Tree::Select(tree, _)

@@ -11,8 +11,10 @@
 
 mod compile;
 mod cost;
+mod doubt;
 mod evaluate;
 mod functions;
+mod remedy;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -22,7 +24,7 @@ use chrono_tz::Tz;
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
 use crate::policy::Call;
-use crate::policy::problem::Problems;
+use crate::policy::problem::{Place, Problems, Warning};
 use crate::policy::values::text;
 use crate::policy::yaml::Entry;
 use compile::Tree;
@@ -31,6 +33,7 @@ use compile::Tree;
 #[derive(Debug, Clone)]
 pub struct When {
     source: String,
+    place: Place,
     tree: Tree,
 }
 
@@ -63,7 +66,7 @@ impl When {
     pub fn read(entry: &Entry, problems: &mut Problems) -> Option<When> {
         let source = text(entry, HOW, problems)?;
         match compile::compile(source) {
-            Ok(tree) => Some(When { source: source.to_owned(), tree }),
+            Ok(tree) => Some(When { source: source.to_owned(), place: entry.node.place, tree }),
             Err(fault) => {
                 problems.add(entry.node.place, format!("`when` {}", fault.message), fault.remedy);
                 None
@@ -77,6 +80,20 @@ impl When {
     /// It cannot be evaluated.
     pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Failed> {
         evaluate::evaluate(&self.tree, facts)
+    }
+
+    /// What of it says the same of every call, or is compared with what it never is.
+    pub fn doubts(&self) -> impl Iterator<Item = Warning> {
+        doubt::doubts(&self.tree).into_iter().map(|fault| Warning {
+            place: Some(self.place),
+            message: format!("`when` {}", fault.message),
+            remedy: fault.remedy,
+        })
+    }
+
+    /// Whether it looks at the arguments.
+    pub fn looks_at_arguments(&self) -> bool {
+        self.tree.looks_at_arguments()
     }
 
     /// As it is written.

@@ -1,0 +1,321 @@
+//! Where two calls' arguments differ: for who approved the one and is asked for the
+//! other.
+//!
+//! Promises: every place where the shown arguments mean something else is told or
+//! counted; the order of members and the spelling of numbers mean nothing. What is
+//! hidden in both cannot be compared, and is counted apart. Must never: call two
+//! arguments the same that are only hidden alike.
+
+use std::collections::HashMap;
+
+use super::json::Json;
+use super::safe_text::SafeText;
+use super::warnings::cut_line;
+
+/// Changes that are told; more are counted. Beyond, the calls are not alike.
+const TOLD: usize = 40;
+
+/// Characters of a text that is shown whole, or of what differs in it.
+const WHOLE: usize = 160;
+
+/// Characters around what differs in a longer text.
+const AROUND: usize = 30;
+
+/// Columns of one step of a path.
+const STEP: usize = 60;
+
+/// Where two arguments differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Difference {
+    /// The first places.
+    pub changes: Vec<Change>,
+    /// How many places there are beside those.
+    pub more: usize,
+    /// How many values are hidden on both sides, alike as far as one sees.
+    pub hidden: usize,
+}
+
+/// One place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where: `options › limit`.
+    pub path: SafeText,
+    /// What stood there before; `None`: nothing.
+    pub before: Option<Side>,
+    /// What stands there now.
+    pub now: Option<Side>,
+}
+
+/// A value, or a text around the part of it that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Side {
+    /// The same on both sides.
+    pub head: SafeText,
+    /// What differs.
+    pub part: SafeText,
+    /// The same on both sides.
+    pub tail: SafeText,
+}
+
+/// Where `now` differs from `before`, both masked.
+pub fn difference(before: &Json, now: &Json) -> Difference {
+    let mut walk = Walk { found: Difference::default(), path: Vec::new() };
+    walk.compare(Some(before), Some(now));
+    walk.found
+}
+
+struct Walk<'a> {
+    found: Difference,
+    path: Vec<Step<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Member(&'a str),
+    Item(usize),
+}
+
+impl<'a> Walk<'a> {
+    fn compare(&mut self, before: Option<&'a Json>, now: Option<&'a Json>) {
+        match (before, now) {
+            (Some(Json::Object(before)), Some(Json::Object(now))) => self.members(before, now),
+            (Some(Json::Array(before)), Some(Json::Array(now))) => self.items(before, now),
+            (Some(before), Some(now)) if is_same(before, now) => {
+                self.found.hidden += usize::from(hides(now));
+            }
+            (before, now) => self.tell(before, now),
+        }
+    }
+
+    fn at(&mut self, step: Step<'a>, before: Option<&'a Json>, now: Option<&'a Json>) {
+        self.path.push(step);
+        self.compare(before, now);
+        self.path.pop();
+    }
+
+    fn members(&mut self, before: &'a [(String, Json)], now: &'a [(String, Json)]) {
+        let mut left: HashMap<&str, &Json> = by_name(before);
+        for (name, value) in now {
+            self.at(Step::Member(name), left.remove(name.as_str()), Some(value));
+        }
+        for (name, value) in before.iter().filter(|(name, _)| left.contains_key(name.as_str())) {
+            self.at(Step::Member(name), Some(value), None);
+        }
+    }
+
+    /// What begins and ends alike is passed over, so that one item more is one change.
+    fn items(&mut self, before: &'a [Json], now: &'a [Json]) {
+        let shorter = before.len().min(now.len());
+        let same = |n: &usize| is_same(&before[*n], &now[*n]);
+        let head = (0..shorter).take_while(same).count();
+        let same = |n: &usize| is_same(&before[before.len() - 1 - n], &now[now.len() - 1 - n]);
+        let tail = (0..shorter - head).take_while(same).count();
+        let (end_before, end_now) = (before.len() - tail, now.len() - tail);
+        for n in head..end_before.max(end_now) {
+            let of = |items: &'a [Json], end: usize| items.get(n).filter(|_| n < end);
+            self.at(Step::Item(n), of(before, end_before), of(now, end_now));
+        }
+        let alike = now[..head].iter().chain(&now[end_now..]);
+        self.found.hidden += alike.map(hidden_in).sum::<usize>();
+    }
+
+    fn tell(&mut self, before: Option<&Json>, now: Option<&Json>) {
+        if self.found.changes.len() == TOLD {
+            self.found.more += 1;
+            return;
+        }
+        let (before, now) = match (before, now) {
+            (Some(Json::String(before)), Some(Json::String(now))) => {
+                let (before, now) = texts(before, now);
+                (Some(before), Some(now))
+            }
+            (before, now) => (before.map(whole), now.map(whole)),
+        };
+        self.found.changes.push(Change { path: self.path(), before, now });
+    }
+
+    fn path(&self) -> SafeText {
+        let mut path = SafeText::default();
+        for (n, step) in self.path.iter().enumerate() {
+            path.push_ours(if n > 0 { " › " } else { "" });
+            path.push(&match step {
+                Step::Member(name) => super::warnings::fitting(name, STEP),
+                Step::Item(n) => SafeText::line(&format!("item {}", n + 1)),
+            });
+        }
+        path
+    }
+}
+
+fn by_name(members: &[(String, Json)]) -> HashMap<&str, &Json> {
+    members.iter().map(|(name, value)| (name.as_str(), value)).collect()
+}
+
+/// Whether both mean the same.
+fn is_same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a.canonical() == b.canonical(),
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            let others = by_name(b);
+            let same = |(name, a): &(String, Json)| {
+                others.get(name.as_str()).is_some_and(|b| is_same(a, b))
+            };
+            a.len() == b.len() && a.iter().all(same)
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// Whether a value is hidden, wholly or in part: only our markers have guillemets.
+fn hides(value: &Json) -> bool {
+    value.as_str().is_some_and(|text| text.contains("«hidden: "))
+}
+
+fn hidden_in(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => items.iter().map(hidden_in).sum(),
+        Json::Object(members) => members.iter().map(|(_, value)| hidden_in(value)).sum(),
+        value => usize::from(hides(value)),
+    }
+}
+
+fn whole(value: &Json) -> Side {
+    let text = match value {
+        Json::String(text) => quoted(text),
+        value => value.to_text(),
+    };
+    Side { part: super::warnings::fitting(&text, WHOLE), ..Side::default() }
+}
+
+/// As JSON has it, and for readers: what is invisible is left to [`SafeText`].
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Two texts around what differs.
+fn texts(before: &str, now: &str) -> (Side, Side) {
+    let (a, b): (Vec<char>, Vec<char>) = (before.chars().collect(), now.chars().collect());
+    let shorter = a.len().min(b.len());
+    let head = (0..shorter).take_while(|n| a[*n] == b[*n]).count();
+    let same = |n: &usize| a[a.len() - 1 - n] == b[b.len() - 1 - n];
+    let tail = (0..shorter - head).take_while(same).count();
+    (around(&a, head, tail), around(&b, head, tail))
+}
+
+fn around(text: &[char], head: usize, tail: usize) -> Side {
+    let end = text.len() - tail;
+    let (from, to) = match text.len() <= WHOLE {
+        true => (0, text.len()),
+        false => (head.saturating_sub(AROUND), text.len().min(end + AROUND)),
+    };
+    let of = |from: usize, to: usize| text[from..to].iter().collect::<String>();
+    let mut part = of(head, end);
+    if part.is_empty() && (from, to) == (0, text.len()) && text.is_empty() {
+        part = "\"\"".to_owned();
+    }
+    let (shown, cut) = cut_line(&part, WHOLE);
+    let mut side = Side {
+        head: SafeText::line(&of(from, head)),
+        part: shown,
+        tail: SafeText::line(&of(end, to)),
+    };
+    if from > 0 {
+        side.head = SafeText::join([&ours("…"), &side.head], "");
+    }
+    if cut > 0 {
+        side.part.push(&SafeText::line(&format!("… ({cut} more characters)")));
+    }
+    if to < text.len() {
+        side.tail.push_ours("…");
+    }
+    side
+}
+
+fn ours(words: &'static str) -> SafeText {
+    let mut text = SafeText::default();
+    text.push_ours(words);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::call::json::parse;
+    use crate::call::json::tests::any_json;
+    use crate::call::redact::mask;
+
+    fn json(text: &str) -> Json {
+        parse(text.as_bytes()).expect(text)
+    }
+
+    fn told(before: &str, now: &str) -> Vec<String> {
+        let side = |side: &Option<Side>| match side {
+            Some(Side { head, part, tail }) => format!("{head}[{part}]{tail}"),
+            None => "-".to_owned(),
+        };
+        let found = difference(&json(before), &json(now));
+        let changes = found.changes.iter();
+        changes.map(|c| format!("{}: {} > {}", c.path, side(&c.before), side(&c.now))).collect()
+    }
+
+    #[test]
+    fn what_differs_is_told_with_its_place() {
+        assert_eq!(told(r#"{"a":1,"b":[1,2]}"#, r#"{"b":[1.0,2],"a":1e0}"#), [""; 0]);
+        assert_eq!(
+            told(
+                r#"{"key":"user:1","n":{"max":1,"old":null},"list":["a","c"]}"#,
+                r#"{"key":"user:2","n":{"max":"1"},"list":["a","b","c"],"force":true}"#
+            ),
+            [
+                "key: user:[1] > user:[2]",
+                "n › max: [1] > [\"1\"]",
+                "n › old: [null] > -",
+                "list › item 2: - > [\"b\"]",
+                "force: - > [true]",
+            ]
+        );
+        assert_eq!(told(r#"{"a":""}"#, r#"{"a":"x"}"#), ["a: [\"\"] > [x]"]);
+    }
+
+    #[test]
+    fn a_small_change_in_a_long_text_is_shown_with_what_is_around_it() {
+        let long =
+            |middle: &str| format!(r#"{{"sql":"{}{middle}{}"}}"#, "a".repeat(500), "b".repeat(500));
+        let told = told(&long("x"), &long("y; drop"));
+        let (a, b) = ("a".repeat(AROUND), "b".repeat(AROUND));
+        assert_eq!(told, [format!("sql: …{a}[x]{b}… > …{a}[y; drop]{b}…")]);
+    }
+
+    #[test]
+    fn what_is_hidden_on_both_sides_is_not_called_the_same() {
+        let masked = |text: &str| mask(&json(text)).value;
+        let before = masked(r#"{"password":"correct","list":[{"token":"abcdefgh"}],"a":1}"#);
+        let now = masked(r#"{"password":"another","list":[{"token":"hgfedcba"}],"a":1}"#);
+        let found = difference(&before, &now);
+        assert_eq!((found.changes.len(), found.hidden), (0, 2));
+    }
+
+    #[test]
+    fn more_changes_than_anybody_reads_are_counted() {
+        let of = |value: &str| {
+            let members = (0..1000).map(|n| (n.to_string(), Json::from(value)));
+            Json::object(members)
+        };
+        let found = difference(&of("a"), &of("b"));
+        assert_eq!((found.changes.len(), found.more), (TOLD, 1000 - TOLD));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_differs_exactly_where_both_mean_the_same(a in any_json(), b in any_json()) {
+            let same = a.canonical() == b.canonical();
+            prop_assert_eq!(difference(&a, &b).changes.is_empty(), same);
+            prop_assert!(difference(&a, &a).changes.is_empty());
+        }
+    }
+}

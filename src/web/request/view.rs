@@ -1,0 +1,263 @@
+//! The page of one request, top to bottom: what will happen, what warns, what is
+//! unusual, the arguments, the agent's words, the forms, and the rest.
+
+use maud::{Markup, html};
+
+use super::arguments::{self, Leaf};
+use super::served::{About, PROOF, Served};
+use super::{Viewer, afterwards, facts, forms, unusual};
+use crate::call::json;
+use crate::call::model::{Decision, Request, Status, Verdict};
+use crate::call::safe_text::SafeText;
+use crate::call::warnings::{Room, warnings};
+use crate::web::answer::Trouble;
+use crate::web::form::Form;
+use crate::web::queue::{asker, sentence};
+use crate::web::{Pages, words};
+
+/// Which page of the arguments is asked for, and what proves those before it.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    page: usize,
+    proof: String,
+}
+
+impl Turn {
+    /// As a query, or a form, says it.
+    pub fn of(form: &Form) -> Turn {
+        Turn { page: form.text("page").parse().unwrap_or(1), proof: form.text(PROOF).to_owned() }
+    }
+}
+
+/// What is said above a page that answers a form.
+#[derive(Debug)]
+pub struct Said {
+    /// What happened, in our words.
+    pub words: SafeText,
+    /// What they had written, so that it is not lost.
+    pub reason: String,
+}
+
+/// A page.
+#[derive(Debug)]
+pub struct View {
+    /// Its title.
+    pub title: SafeText,
+    /// What stands on it: `#live`.
+    pub body: Markup,
+    /// Whether all of the request has been served to this viewer now.
+    pub whole: bool,
+}
+
+/// What the parts of a page are made from.
+pub(super) struct Context<'a> {
+    pub pages: &'a Pages,
+    pub viewer: &'a Viewer,
+    pub request: &'a Request,
+    /// Which page of the arguments, and of how many.
+    pub page: usize,
+    pub of: usize,
+    /// What was served, this page included, and the proof of it.
+    pub served: Served,
+    pub proof: String,
+    /// What they had written.
+    pub reason: &'a str,
+}
+
+impl Context<'_> {
+    /// Whether it waits for anybody's decision.
+    pub fn is_open(&self) -> bool {
+        is_open(self.viewer, self.request)
+    }
+
+    /// Whether every page was served.
+    pub fn is_whole(&self) -> bool {
+        self.of > 0 && self.served.upto >= self.of
+    }
+
+    /// This viewer's own decision.
+    pub fn own(&self) -> Option<&Decision> {
+        own_decision(self.viewer, self.request)
+    }
+
+    /// Another page of the arguments.
+    pub fn path(&self, page: usize) -> String {
+        format!("{}?page={page}&{PROOF}={}#arguments", self.viewer.action, self.proof)
+    }
+}
+
+/// Whether a request waits for anybody's decision, at this viewer's now.
+pub(super) fn is_open(viewer: &Viewer, request: &Request) -> bool {
+    request.status == Status::Pending && request.deadline > viewer.clock.now
+}
+
+/// The newest decision of this viewer.
+pub(super) fn own_decision<'a>(viewer: &Viewer, request: &'a Request) -> Option<&'a Decision> {
+    request.decisions.iter().rev().find(|d| d.operator == viewer.operator.name)
+}
+
+/// The pages of a request's arguments; none if they cannot be read.
+pub(super) fn leaves(request: &Request) -> Vec<Leaf> {
+    let masked = json::parse_envelope(request.call.arguments.as_bytes());
+    masked.map(|masked| arguments::leaves(&masked)).unwrap_or_default()
+}
+
+/// The page for this viewer.
+pub async fn render(
+    pages: &Pages,
+    viewer: &Viewer,
+    request: &Request,
+    turn: &Turn,
+    said: Option<&Said>,
+) -> Result<View, Trouble> {
+    let leaves = leaves(request);
+    let about = About { seal: &pages.seal, seen_by: &viewer.seen_by, request, pages: leaves.len() };
+    let page = turn.page.clamp(1, leaves.len().max(1));
+    let served = Served::read(&about, &turn.proof, viewer.clock.now).and(page);
+    let context = Context {
+        pages,
+        viewer,
+        request,
+        page,
+        of: leaves.len(),
+        served,
+        proof: served.proof(&about),
+        reason: said.map_or("", |said| &said.reason),
+    };
+    let unusual = unusual::unusual(&context).await?;
+    let title = sentence(request);
+    let body = html! {
+        // What follows changes needs a sign-in.
+        @let follows = (!viewer.by_link()).then_some(request.id);
+        div #live.request data-live=[follows] data-state=(state(&context)) {
+            (notice(&context, said))
+            (head(&context, &title))
+            @if request.status != Status::Pending { (afterwards::afterwards(&context)) }
+            (warned(request))
+            (unusual)
+            (arguments_section(&context, leaves.get(page - 1)))
+            (facts::agents_words(request))
+            @if context.is_open() { (forms::forms(&context)) }
+            (facts::facts(&context))
+        }
+    };
+    Ok(View { title, body, whole: context.is_whole() })
+}
+
+/// What has to change before an open page is replaced: while somebody may be typing,
+/// only what ends that.
+fn state(context: &Context<'_>) -> String {
+    let request = context.request;
+    let typing = context.is_open() && context.viewer.may_decide.is_ok();
+    let decisions = if typing { 0 } else { request.decisions.len() };
+    format!(
+        "{}-{decisions}-{}-{}-{}-{}",
+        if context.is_open() { "open" } else { request.status.word() },
+        context.own().map_or("", |own| own.verdict.word()),
+        request.use_.word(),
+        request.outcome.word(),
+        request.denial_lifted,
+    )
+}
+
+/// What became of a form, above everything else.
+fn notice(context: &Context<'_>, said: Option<&Said>) -> Markup {
+    let Some(said) = said else { return Markup::default() };
+    html! {
+        div.wrong role="alert" {
+            p { strong { (said.words) } }
+            // Where there is a form, it stands in there.
+            @if !said.reason.is_empty() && !(context.is_open() && context.viewer.may_decide.is_ok()) {
+                p { "You had written:" }
+                (quote(&said.reason))
+            }
+        }
+    }
+}
+
+/// Somebody's words, and nothing but that.
+pub(super) fn quote(text: &str) -> Markup {
+    html! { blockquote { (SafeText::block(text)) } }
+}
+
+fn head(context: &Context<'_>, title: &SafeText) -> Markup {
+    let (request, call) = (context.request, &context.request.call);
+    let hidden = call.hidden_values as usize;
+    html! {
+        div.badges {
+            (words::category(call.category)) (words::risk(call.risk))
+            // While it waits, the time left says so.
+            @if request.status != Status::Pending {
+                (words::status(request.status))
+            } @else if !context.is_open() {
+                span.badge.status-expired { "expired" }
+            }
+            @if hidden > 0 { span.badge.is-hidden { (words::count(hidden, "value")) " hidden" } }
+            @if context.of > 1 { span.badge { (context.of) " pages of arguments" } }
+            span.grow {}
+            @if context.is_open() { (words::left(&context.viewer.clock, request.deadline)) }
+        }
+        h1 { (title) }
+        p.who { "Asked by " (asker(request)) }
+    }
+}
+
+fn warned(request: &Request) -> Markup {
+    let warnings = warnings(request, Room::ALL);
+    html! {
+        @if !warnings.is_empty() {
+            section.warns aria-labelledby="warns" {
+                h2 #warns { "Look out" }
+                ul { @for warning in &warnings { li { (warning) } } }
+            }
+        }
+    }
+}
+
+fn arguments_section(context: &Context<'_>, leaf: Option<&Leaf>) -> Markup {
+    let hidden = context.request.call.hidden_values as usize;
+    html! {
+        section.card aria-labelledby="arguments" {
+            h2 #arguments {
+                "Arguments"
+                @if context.of > 1 { ", page " (context.page) " of " (context.of) }
+            }
+            @match leaf {
+                None => p.wrong { "They cannot be read back, so nobody can approve them." },
+                Some(leaf) => {
+                    p.hint {
+                        @if hidden == 0 { "Nothing is hidden" } @else {
+                            strong { (words::count(hidden, "value")) " hidden" } ", marked "
+                            mark { "«hidden: …»" } " where it stands"
+                        }
+                        @if context.of > 1 { "; these are " (context.of) " pages." } @else { "; this is all of it." }
+                    }
+                    (arguments::leaf(leaf))
+                    (turning(context))
+                }
+            }
+        }
+    }
+}
+
+fn turning(context: &Context<'_>) -> Markup {
+    html! {
+        @if context.of > 1 {
+            nav.pager aria-label="Pages of the arguments" {
+                @if context.page > 1 { a href=(context.path(context.page - 1)) { "Page " (context.page - 1) } }
+                span { (context.page) " of " (context.of) }
+                @if context.page < context.of {
+                    a href=(context.path(context.page + 1)) { "Page " (context.page + 1) }
+                }
+            }
+        }
+    }
+}
+
+/// `approved`, `denied`
+pub(super) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "approved",
+        Verdict::Deny => "denied",
+    }
+}

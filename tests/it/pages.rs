@@ -1,0 +1,415 @@
+//! The operators' pages, by a browser without a script: who may decide what was shown
+//! to them, and what is refused.
+
+#[path = "../../src/call/hostile.rs"]
+mod corpus;
+
+use std::time::Instant;
+
+use holdpoint::proto::{self, Category, Risk, Status};
+
+use super::support::browser::{Browser, Headers};
+use super::support::clients::{Caller, report};
+use super::support::pages::Page;
+use super::support::{Ask, Home, approve, call, deny, get, hold, submit, take_use};
+
+const PAGES: &str = "web_listen = \"127.0.0.1:0\"\n";
+
+/// Three pages of arguments.
+fn long() -> String {
+    let lines = (0..300).map(|n| format!("line {n}\\n"));
+    format!(r#"{{"path":"/etc/app","content":"{}"}}"#, lines.collect::<String>())
+}
+
+/// A call that is approved by a button alone.
+fn write(arguments: &str) -> proto::Call {
+    proto::Call {
+        category: Category::Write.into(),
+        risk: Risk::Low.into(),
+        ..call("write", arguments)
+    }
+}
+
+fn path_of(id: &str) -> String {
+    format!("/requests/{id}")
+}
+
+/// Sends the form of a page with this verdict, and what is typed besides.
+async fn decide(
+    browser: &Browser,
+    id: &str,
+    page: &Page,
+    verdict: &str,
+    more: &[(&str, &str)],
+) -> Page {
+    let mut fields = vec![("verdict", verdict)];
+    fields.extend(["form", "digest", "proof"].map(|name| (name, page.field(name))));
+    fields.extend(more);
+    browser.post(&path_of(id), &fields).await
+}
+
+async fn is_pending(home: &Home, id: &str) {
+    let request = get(&mut home.clients().operator_named("alice"), id).await;
+    assert_eq!((request.status(), request.decisions.len()), (Status::Pending, 0));
+}
+
+#[tokio::test]
+async fn a_call_is_read_and_approved_on_its_page_and_its_caller_runs_it() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    let clients = home.clients();
+    let (mut caller, mut bob) = (clients.caller_named("proxy"), clients.operator_named("bob"));
+    let nobody = Browser::new(&home).await;
+    assert_eq!(nobody.get("/").await.status, 303, "to the sign-in");
+    let browser = Browser::signed_in(&home, "alice").await;
+    assert!(browser.get("/").await.body.contains("Nothing waits"));
+
+    let (id, waiting) = hold(&caller, &mut bob, "one", write(r#"{"key":"user:1"}"#)).await;
+    let queue = browser.get("/").await;
+    assert!(queue.body.contains("<title>(1) Queue") && queue.body.contains(&path_of(&id)));
+    let page = browser.get(&path_of(&id)).await;
+    for words in ["Run write on kv with key user:1", "The first time", "Nothing is hidden"] {
+        assert!(page.body.contains(words), "{words} is not in {}", page.body);
+    }
+    assert!(page.offers("approve") && page.offers("deny"));
+    let done = decide(&browser, &id, &page, "approve", &[("reason", "go on")]).await;
+    assert_eq!(done.status, 303, "{done:?}");
+    let answer = waiting.await.expect("no panic").expect("an answer");
+    assert_eq!(answer.status(), Status::Approved);
+    take_use(&mut caller, &id, "one", &answer.digest).await.expect("granted");
+    report(&mut caller, &id, "one", proto::Outcome::Succeeded).await.expect("reported");
+
+    let request = get(&mut bob, &id).await;
+    let decision = &request.decisions[0];
+    assert_eq!((decision.operator.as_str(), decision.reason.as_str()), ("alice", "go on"));
+    assert!(decision.on_screen_ms.is_some_and(|ms| ms < 60_000), "{decision:?}");
+    assert!(request.looked.iter().any(|look| look.operator == "alice"), "{request:?}");
+    let after = browser.get(&path_of(&id)).await;
+    for words in ["alice approved it", "go on", "on their screen for", "It succeeded"] {
+        assert!(after.body.contains(words), "{words} is not in {}", after.body);
+    }
+    assert!(!after.offers("approve") && !after.offers("deny"));
+}
+
+#[tokio::test]
+async fn approving_needs_every_page_and_a_proof_is_nobody_elses() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let id = submit(&mut caller, "one", write(&long())).await.id;
+    let (alice, bob) =
+        (Browser::signed_in(&home, "alice").await, Browser::signed_in(&home, "bob").await);
+    let first = alice.get(&path_of(&id)).await;
+    assert!(!first.offers("approve") && first.offers("deny"));
+    assert!(first.body.contains("1 of 3 pages") && !first.body.contains("line 299"));
+    let looked = get(&mut home.clients().operator_named("bob"), &id).await.looked;
+    assert!(!looked.iter().any(|look| look.operator == "alice"), "a third is not the whole");
+    // The last page by the first one's proof, and by none.
+    let skipped = alice.get(&first.link("Page 2").replace("page=2", "page=3")).await;
+    let bare = alice.get(&format!("{}?page=3", path_of(&id))).await;
+    for page in [&first, &skipped, &bare] {
+        assert!(!page.offers("approve"));
+        let refused = decide(&alice, &id, page, "approve", &[]).await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+        assert!(refused.body.contains("not all of its arguments were shown to you"));
+    }
+    // Another's reading is not one's own.
+    let mut read = bob.get(&path_of(&id)).await;
+    for page in ["Page 2", "Page 3"] {
+        assert!(!read.offers("approve"));
+        read = bob.get(&read.link(page)).await;
+    }
+    assert!(read.offers("approve") && read.body.contains("line 299"));
+    let fields = [
+        ("form", first.field("form")),
+        ("digest", read.field("digest")),
+        ("proof", read.field("proof")),
+        ("verdict", "approve"),
+    ];
+    let stolen = alice.post(&path_of(&id), &fields).await;
+    assert_eq!(stolen.status, 409);
+    // Nor is it one's own at another sign-in, or for another call.
+    let again = Browser::signed_in(&home, "bob").await;
+    let elsewhere = again.get(&path_of(&id)).await;
+    let fields =
+        [("form", elsewhere.field("form")), fields[1], ("proof", read.field("proof")), fields[3]];
+    assert_eq!(again.post(&path_of(&id), &fields).await.status, 409);
+    let other = submit(&mut caller, "two", write(&long().replace("app", "other"))).await.id;
+    let of_other = bob.get(&path_of(&other)).await;
+    let fields = [
+        ("form", read.field("form")),
+        ("digest", of_other.field("digest")),
+        ("proof", read.field("proof")),
+        ("verdict", "approve"),
+    ];
+    assert_eq!(bob.post(&path_of(&other), &fields).await.status, 409);
+    is_pending(&home, &id).await;
+    is_pending(&home, &other).await;
+    assert_eq!(decide(&bob, &id, &read, "approve", &[]).await.status, 303);
+    // Who denies need not have read all of it.
+    let done =
+        decide(&alice, &other, &alice.get(&path_of(&other)).await, "deny", &[("reason", "no")]);
+    assert_eq!(done.await.status, 303);
+}
+
+#[tokio::test]
+async fn what_destroys_is_approved_by_typing_its_name_and_nothing_typed_is_lost() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let mut grave = call("delete_key", r#"{"key":"user:1","password":"correct-horse"}"#);
+    grave.category = Category::Destructive.into();
+    let id = submit(&mut caller, "one", grave).await.id;
+    let browser = Browser::signed_in(&home, "alice").await;
+    let page = browser.get(&path_of(&id)).await;
+    assert!(page.body.contains("1 value hidden") && page.body.contains("<mark>«hidden: "));
+    for typed in ["", "delete", "DELETE_KEY"] {
+        let fields = [("typed", typed), ("reason", "they asked & I <agree>")];
+        let refused = decide(&browser, &id, &page, "approve", &fields).await;
+        assert_eq!(refused.status, 422, "{typed:?}");
+        assert!(
+            refused.body.contains("they asked &amp; I &lt;agree&gt;</textarea>"),
+            "{refused:?}"
+        );
+        assert!(refused.offers("approve"), "the proof is kept");
+    }
+    let empty = decide(&browser, &id, &page, "deny", &[("reason", " \r\n")]).await;
+    assert!(empty.status == 422 && empty.body.contains("A denial needs a reason"), "{empty:?}");
+    is_pending(&home, &id).await;
+    let done = decide(&browser, &id, &page, "approve", &[("typed", " delete_key ")]).await;
+    assert_eq!(done.status, 303, "{done:?}");
+}
+
+#[tokio::test]
+async fn forms_and_pages_from_elsewhere_are_refused() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let id = submit(&mut caller, "one", write("{}")).await.id;
+    let browser = Browser::signed_in(&home, "alice").await;
+    let page = browser.get(&path_of(&id)).await;
+    let others = Browser::signed_in(&home, "bob").await.get(&path_of(&id)).await;
+    for token in ["", "x", others.field("form")] {
+        let fields = [
+            ("form", token),
+            ("digest", page.field("digest")),
+            ("proof", page.field("proof")),
+            ("verdict", "approve"),
+        ];
+        assert_eq!(browser.post(&path_of(&id), &fields).await.status, 403, "token {token:?}");
+    }
+    let fields = ["form", "digest", "proof"].map(|name| (name, page.field(name)));
+    let fields = [&fields[..], &[("verdict", "approve")]].concat();
+    let ours = browser.headers();
+    let port = ours.host.rsplit(':').next().expect("a port").to_owned();
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
+        let headers = Headers { origin: origin.to_owned(), ..ours.clone() };
+        let refused = browser.post_with(&path_of(&id), &fields, &headers).await;
+        assert_eq!(refused.status, 403, "{origin}");
+    }
+    for host in ["evil.example", "", &format!("evil.example:{port}")] {
+        let headers = Headers { host: host.to_owned(), ..ours.clone() };
+        let refused = browser.post_with(&path_of(&id), &fields, &headers).await;
+        assert!([400, 421].contains(&refused.status), "{host}: {refused:?}");
+    }
+    let digest = "0".repeat(64);
+    let wrong = [fields[0], ("digest", &digest), fields[2], fields[3]];
+    let refused = browser.post(&path_of(&id), &wrong).await;
+    assert!(refused.status == 409 && refused.body.contains("is not what is shown here"));
+    is_pending(&home, &id).await;
+}
+
+#[tokio::test]
+async fn two_tabs_and_a_stale_page_are_told_what_happened() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    let clients = home.clients();
+    let mut caller = clients.caller_named("proxy");
+    let browser = Browser::signed_in(&home, "alice").await;
+    let one = submit(&mut caller, "one", write("{}")).await;
+    let (tab, other_tab) =
+        (browser.get(&path_of(&one.id)).await, browser.get(&path_of(&one.id)).await);
+    assert_eq!(decide(&browser, &one.id, &tab, "approve", &[]).await.status, 303);
+    let twice = decide(&browser, &one.id, &other_tab, "approve", &[]).await;
+    assert!(twice.status == 409 && twice.body.contains("Already approved so by you"), "{twice:?}");
+    assert!(twice.body.contains("alice approved it"), "its present state");
+
+    let two = submit(&mut caller, "two", write(r#"{"n":2}"#)).await;
+    let stale = browser.get(&path_of(&two.id)).await;
+    deny(&mut clients.operator_named("bob"), &two.id, &two.digest).await.expect("denied");
+    let late = decide(&browser, &two.id, &stale, "approve", &[("reason", "I looked it up")]).await;
+    assert_eq!(late.status, 409);
+    for words in ["came too late", "denied by bob", "I looked it up", "status-denied"] {
+        assert!(late.body.contains(words), "{words} is not in {}", late.body);
+    }
+    let request = get(&mut clients.operator_named("bob"), &two.id).await;
+    assert_eq!((request.status(), request.decisions.len()), (Status::Denied, 1));
+
+    // The denial can be lifted there, once.
+    let page = browser.get(&path_of(&two.id)).await;
+    let lift = format!("{}/lift", path_of(&two.id));
+    let fields = [("form", page.field("form")), ("reason", "a mistake")];
+    assert_eq!(browser.post(&lift, &fields).await.status, 303);
+    assert!(browser.get(&path_of(&two.id)).await.body.contains("The denial was lifted"));
+    assert_eq!(browser.post(&lift, &fields).await.status, 409);
+}
+
+#[tokio::test]
+async fn who_may_look_but_not_decide_is_told_why() {
+    let route = "[[routes]]\nname = \"ops\"\nask = [\"ops\"]\n";
+    let text = format!(
+        "{PAGES}{route}{}",
+        super::support::daemon::identity("operators", "olga", "groups = [\"ops\"]")
+    );
+    let home = Home::team(&["proxy"], &["alice"], &text);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let id = submit(&mut caller, "one", write("{}")).await.id;
+    let auditor = Browser::signed_in(&home, "auditor").await;
+    let page = auditor.get(&path_of(&id)).await;
+    assert!(page.body.contains("You cannot decide this") && page.body.contains("role operator"));
+    assert!(!page.offers("approve") && !page.offers("deny"));
+    let fields = [("form", page.field("form")), ("verdict", "deny"), ("reason", "no")];
+    assert_eq!(auditor.post(&path_of(&id), &fields).await.status, 403);
+    // Who is not asked, and may not see it, learns nothing of it.
+    let alice = Browser::signed_in(&home, "alice").await;
+    assert_eq!(alice.get(&path_of(&id)).await.status, 404);
+    let fields =
+        [("form", alice.get("/").await.field("form").to_owned()), ("verdict", "deny".to_owned())];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    assert_eq!(alice.post(&path_of(&id), &fields).await.status, 404);
+    let request = get(&mut home.clients().operator_named("olga"), &id).await;
+    assert_eq!(request.status(), Status::Pending);
+}
+
+#[tokio::test]
+async fn what_is_unlike_the_last_approved_call_is_shown_beside_it() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let (mut caller, mut alice) =
+        (home.clients().caller_named("proxy"), home.clients().operator_named("alice"));
+    let browser = Browser::signed_in(&home, "alice").await;
+    let first = submit(&mut caller, "one", write(r#"{"key":"user:1","ttl":60}"#)).await;
+    approve(&mut alice, &first.id, &first.digest).await.expect("approved");
+    let next = submit(&mut caller, "two", write(r#"{"key":"user:2","ttl":60}"#)).await;
+    let page = browser.get(&path_of(&next.id)).await.body;
+    assert!(page.contains("1 difference") && page.contains("user:<b>1</b>"), "{page}");
+    assert!(page.contains("user:<b>2</b>") && !page.contains("The first time"), "{page}");
+    deny(&mut alice, &next.id, &next.digest).await.expect("denied");
+    // The same from another session: the denial is not remembered there.
+    let mut elsewhere = write(r#"{"key":"user:2","ttl":60}"#);
+    elsewhere.agent.as_mut().expect("an agent").session = "another".to_owned();
+    let again = submit(&mut caller, "three", elsewhere).await;
+    let page = browser.get(&path_of(&again.id)).await.body;
+    assert!(
+        page.contains("Asked again after a denial") && page.contains("denied by alice"),
+        "{page}"
+    );
+}
+
+/// Nothing but our own tags, no scripts but ours, no link that leaves.
+fn harmless(what: &str, page: &Page) {
+    for (tag, attributes) in page.tags() {
+        for (name, value) in &attributes {
+            assert!(!name.starts_with("on") && name != "style", "{what}: <{tag} {name}={value}>");
+            if ["href", "src", "action"].contains(&name.as_str()) {
+                let ours = value.starts_with('/') && !value.starts_with("//");
+                assert!(ours || value.starts_with('#'), "{what}: <{tag} {name}={value}>");
+            }
+        }
+        let bad = ["img", "iframe", "object", "svg", "base", "style", "b-", "i"];
+        assert!(!bad.contains(&tag.as_str()), "{what}: <{tag}>");
+    }
+    for raw in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{1b}', '\u{9b}', '\u{7}', '\u{feff}', '\0'] {
+        assert!(!page.body.contains(raw), "{what}: a raw {raw:?}");
+    }
+    let quotes = page.body.matches("<blockquote>").count();
+    assert_eq!(quotes, page.body.matches("</blockquote>").count(), "{what}");
+}
+
+#[tokio::test]
+async fn hostile_text_in_every_field_is_only_text_on_the_pages() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let browser = Browser::signed_in(&home, "alice").await;
+    let mut decided = Vec::new();
+    for (n, (what, text)) in corpus::HOSTILE.iter().enumerate() {
+        let id = hostile(&mut caller, n, text).await;
+        let path = path_of(&id);
+        let page = browser.get(&path).await;
+        assert_eq!(page.status, 200, "{what}");
+        harmless(what, &page);
+        harmless(what, &browser.get(&format!("/?name={}", text_in_query(text))).await);
+        if n % 6 == 0 {
+            let done = decide(&browser, &id, &page, "deny", &[("reason", text)]).await;
+            assert_eq!(done.status, 303, "{what}: {}", done.body);
+            decided.push((what, path));
+        } else {
+            let again =
+                decide(&browser, &id, &page, "approve", &[("reason", text), ("typed", text)]);
+            let again = again.await;
+            assert_eq!(again.status, 422, "{what}");
+            harmless(what, &again);
+        }
+    }
+    harmless("the queue", &browser.get("/").await);
+    for (what, path) in decided {
+        harmless(what, &browser.get(&path).await);
+    }
+}
+
+fn text_in_query(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+async fn hostile(caller: &mut Caller, n: usize, text: &str) -> String {
+    let json: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let text = || text.to_owned();
+    let hostile = proto::Call {
+        server: text(),
+        tool: text(),
+        arguments: format!(r#"{{"{json}":["{json}",{{"{json}":"{json}\n{json}"}}]}}"#).into_bytes(),
+        rule: text(),
+        policy_revision: text(),
+        client: text(),
+        agent: Some(proto::Agent {
+            name: text(),
+            version: text(),
+            session: format!("{n}"),
+            on_behalf_of: text(),
+        }),
+        explanation: text(),
+        labels: [("label".to_owned(), text())].into(),
+        not_covered: vec![text()],
+        evidence: vec![text()],
+        definition_changed: text(),
+        ..proto::Call::default()
+    };
+    let answer = Ask::new(&format!("h{n}"), hostile).briefly().send(caller).await;
+    answer.unwrap_or_else(|status| panic!("{}: {status:?}", text())).id
+}
+
+/// Prints how long it takes; what is asserted is only what is shown.
+#[tokio::test]
+async fn a_thousand_that_wait_are_counted_and_shown_in_pages() {
+    let limits = "[limits]\nmax_pending_per_caller = 2000\nmax_pending_per_client = 2000\n";
+    let home = Home::team(&["proxy"], &["alice"], &format!("{PAGES}{limits}"));
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    for n in 0..1000 {
+        submit(&mut caller, &format!("{n}"), write(&format!(r#"{{"key":"user:{n}","n":{n}}}"#)))
+            .await;
+    }
+    let browser = Browser::signed_in(&home, "alice").await;
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let began = Instant::now();
+        let queue = browser.get("/").await;
+        took.push(began.elapsed());
+        assert!(queue.body.contains("<title>(1000) Queue") && queue.body.contains("100 of 1000"));
+    }
+    println!("the queue with a thousand pending: {took:?}");
+    let last = browser.get("/?page=10").await;
+    assert!(last.body.contains("1000 of 1000"));
+}
