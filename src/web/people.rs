@@ -136,7 +136,7 @@ fn explanation(call: &MadeUp, explained: &Explained) -> Markup {
             p.hint { "What another route asks anyway is not asked twice." }
         }
         p { "They have " strong { (lasted(explained.timeout)) } ", unless the caller gives them less." }
-        h3 { (words::count(explained.asked.len(), "person")) " asked" }
+        h3 { @if explained.asked.len() == 1 { "1 person" } @else { (explained.asked.len()) " people" } " asked" }
         ul.plain { @for operator in &explained.asked { li { strong { (name(operator)) } (counts_for(&explained.requirement, operator)) } } }
         @if !explained.left_out.is_empty() {
             h3 { "Not asked" }

@@ -55,9 +55,13 @@ pub fn lasted(time: Duration) -> String {
         0..9_950 => format!("{}.{} s", (ms + 50) / 1000, (ms + 50) % 1000 / 100),
         9_950..119_500 => format!("{seconds} s"),
         119_500..5_370_000 => format!("{minutes} min"),
-        5_370_000..172_800_000 => format!("{} h {} min", minutes / 60, minutes % 60),
-        _ => format!("{} days {} h", minutes / 1440, minutes % 1440 / 60),
+        5_370_000..172_800_000 => both(minutes / 60, "h", minutes % 60, "min"),
+        _ => both(minutes / 1440, "days", minutes % 1440 / 60, "h"),
     }
+}
+
+fn both(whole: u128, of: &str, rest: u128, of_rest: &str) -> String {
+    if rest == 0 { format!("{whole} {of}") } else { format!("{whole} {of} {rest} {of_rest}") }
 }
 
 /// `12 %`, and `0.4 %` where that would be none.
@@ -77,7 +81,7 @@ mod tests {
         assert_eq!((said(9_949), said(9_950)), ("9.9 s".to_owned(), "10 s".to_owned()));
         assert_eq!((said(119_400), said(119_600)), ("119 s".to_owned(), "2 min".to_owned()));
         assert_eq!(said(7_500_000), "2 h 5 min");
-        assert_eq!(said(3 * 86_400_000), "3 days 0 h");
+        assert_eq!(said(3 * 86_400_000), "3 days");
     }
 
     #[test]

@@ -182,9 +182,9 @@ async fn an_admin_is_told_who_would_be_asked_and_why_others_are_not() {
         ],
     );
     let own = admin.get("/people?ask=1&server=kv&tool=set&for=ANA%40example.com").await;
-    own.says(200, &["refused at once", "0 persons asked", "nobody decides their own call"]);
+    own.says(200, &["refused at once", "0 people asked", "nobody decides their own call"]);
     let other = admin.get("/people?ask=1&server=other&tool=set").await;
-    other.says(200, &["does not match by its server", "3 persons asked"]);
+    other.says(200, &["does not match by its server", "3 people asked"]);
     admin.get("/people?ask=1&route=nothing").await.says(200, &["nothing"]);
 }
 

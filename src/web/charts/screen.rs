@@ -107,13 +107,14 @@ fn strip(kind: &Kind<'_>) -> Markup {
     let all: Vec<Bar> = kind.counts.iter().enumerate().map(bar).collect();
     let middle = kind.shown.get(kind.shown.len() / 2).map(|shown| lasted(shown.on_screen));
     let quick = kind.hardly_read().len();
+    let approvals = kind.hardly_read().iter().filter(|shown| approved(shown)).count();
     html! {
         div.strip {
             h3 { (words::category(kind.category)) " " (words::count(kind.shown.len(), "decision"))
                 @if let Some(middle) = middle { ", half of them within " (middle) }
             }
             @if quick > 0 && kind.is_grave() {
-                p.alarm { strong { (quick) " within 2 seconds" } }
+                p.alarm { strong { (quick) " within 2 seconds" } ", " (approvals) " of them approvals" }
             }
             (bars(&format!("Decisions on calls that are {}, by time on the screen", kind.category), &all, top))
             ul.columns role="list" {
@@ -125,21 +126,24 @@ fn strip(kind: &Kind<'_>) -> Markup {
     }
 }
 
-/// The quickest of those that matter, each with the way to its request.
+fn approved(shown: &Shown) -> bool {
+    shown.verdict == Verdict::Approve
+}
+
+/// The quickest approvals of those that matter, each with the way to its request.
 fn named(hasty: &[&Shown]) -> Markup {
-    let mut quickest = hasty.to_vec();
+    let mut quickest: Vec<&Shown> = hasty.iter().copied().filter(|shown| approved(shown)).collect();
     quickest.sort_by_key(|shown| shown.on_screen);
     html! {
         @if !quickest.is_empty() {
-            h3 { "The quickest of those that cannot be taken back" }
+            h3 { "The quickest approvals of what cannot be taken back" }
             ul.plain {
                 @for shown in quickest.iter().take(NAMED) {
                     li {
                         a href=(format!("/requests/{}", shown.request)) {
                             strong { (SafeText::cut_line(&shown.tool, 60).0) } " on " (SafeText::cut_line(&shown.server, 60).0)
                         }
-                        ": " @match shown.verdict { Verdict::Approve => "approved", Verdict::Deny => "denied" }
-                        " by " (SafeText::cut_line(&shown.operator, 60).0) " after " (lasted(shown.on_screen))
+                        ": by " (SafeText::cut_line(&shown.operator, 60).0) " after " (lasted(shown.on_screen))
                     }
                 }
             }
@@ -184,7 +188,7 @@ mod tests {
             shown(Category::Read, 100, "get_key"),
         ];
         let html = figure(&all, &Markup::default()).into_string();
-        assert!(html.contains("1 within 2 seconds"), "{html}");
+        assert!(html.contains("1 within 2 seconds</strong>, 1 of them approvals"), "{html}");
         assert!(
             html.contains("drop_table")
                 && !html.contains("delete_key")

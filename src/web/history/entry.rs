@@ -67,10 +67,13 @@ fn happened(told: &Told, payload: &Json) -> Markup {
     let asker = cut(asker.map_or("somebody", |name| name), NAME);
     let to = cut(text(payload, "to"), NAME);
     let mail = text(payload, "mail").replace('_', " ");
-    let mail = html! { "Mail “" (SafeText::line(&mail)) "” to " (to) };
     let call = html! {
         strong { (cut(&told.tool, NAME)) }
         @if !told.server.is_empty() { " on " (cut(&told.server, NAME)) }
+    };
+    let mail = html! {
+        "Mail “" (SafeText::line(&mail)) "” to " (to)
+        @if !told.tool.is_empty() { " about " (call) }
     };
     match told.kind.as_str() {
         "requested" => html! { (asker) " asks to run " (call) },
@@ -99,9 +102,7 @@ fn happened(told: &Told, payload: &Json) -> Markup {
         "mail_sent" => html! { (mail) " is sent" },
         "mail_deferred" => html! { (mail) " has to wait: it could not be delivered for now" },
         "mail_failed" => html! { (mail) " fails" },
-        "mail_retried" => {
-            html! { (by) " has a mail tried again: “" (SafeText::line(&text(payload, "mail").replace('_', " "))) "” to " (cut(text(payload, "to"), NAME)) }
-        }
+        "mail_retried" => html! { (mail) " is tried again: " (by) " wants it" },
         "looked" => html! { (by) " looks at " (call) },
         "nobody_reached" => html! { "Nobody could be reached about " (call) },
         "reached" => html! { "Somebody is reached about " (call) " after all" },
