@@ -3,10 +3,13 @@
 mod served;
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tokio::task::AbortHandle;
 
 use super::child::{self, Forward};
 use super::client::{Client, Role, brief};
@@ -15,6 +18,9 @@ use super::output::note;
 use super::state::Globals;
 use super::text::safe;
 use crate::config::duration;
+use crate::grpc::server::bind_tcp;
+use crate::metrics::proxy::ProxyMetrics;
+use crate::monitor;
 use crate::proto;
 use crate::proxy::config::DEFAULT_HOLD;
 use crate::proxy::gate::{self, Gate, Policies, Settings};
@@ -65,6 +71,10 @@ pub struct ProxyArgs {
     /// On whose behalf the client calls: who that is cannot approve its calls
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Where Prometheus can read how many calls there were, by what became of them
+    /// [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
     /// Hold nothing; record what would have been held
     #[arg(long)]
     dry_run: bool,
@@ -143,6 +153,7 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
             safe(&server)
         ));
     }
+    let metrics = Arc::new(ProxyMetrics::new([&*server]));
     let settings = Settings {
         dry_run: args.dry_run,
         on_cancel: match args.on_cancel {
@@ -157,6 +168,11 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
         // Each process is one session: who starts it decides how many there are.
         sessions_per_hour: None,
         answer_within: None,
+        metrics: metrics.clone(),
+    };
+    let _monitor = match args.metrics_listen {
+        Some(address) => Some(Monitor::open(address, metrics).await?),
+        None => None,
     };
     let gate = Gate::new(client.caller(), policies, state(globals)?, settings);
     tokio::spawn(tell_if_away(client));
@@ -183,6 +199,30 @@ async fn between(globals: &Globals, args: ProxyArgs) -> Done<u8> {
             let what = format!("cannot run {}: {error}", safe(&program.to_string_lossy()));
             Err(Failure::new(what, "Check the command and PATH.").with_exit(code))
         }
+    }
+}
+
+/// The door for monitoring, open as long as this lives.
+struct Monitor {
+    /// Where the page is.
+    address: String,
+    serving: AbortHandle,
+}
+
+impl Monitor {
+    async fn open(address: SocketAddr, metrics: Arc<ProxyMetrics>) -> Done<Monitor> {
+        let listener = bind_tcp("metrics_listen", address).await.map_err(|error| {
+            Failure::new(error, "Nothing was started.").with_exit(exit::CANNOT_RUN)
+        })?;
+        let address = listener.local_addr().unwrap_or(address);
+        let serving = tokio::spawn(monitor::proxy::serve(metrics, listener)).abort_handle();
+        Ok(Monitor { address: format!("http://{address}/metrics"), serving })
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.serving.abort();
     }
 }
 

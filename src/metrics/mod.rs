@@ -13,6 +13,8 @@
 //! Must never: take a label from outside. No server, tool, caller, operator or
 //! agent is named here, and nothing of a call.
 //!
+//! A proxy counts for itself, see [`proxy`].
+//!
 //! Units are seconds and bytes. Counters begin at 0 when the daemon starts.
 //!
 //! | metric | kind | what it says |
@@ -63,6 +65,7 @@
 mod families;
 pub mod page;
 pub mod process;
+pub mod proxy;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;

@@ -13,6 +13,7 @@
 //! Must never: change anything, or be the reason why something else waits.
 
 mod connections;
+pub mod proxy;
 mod readings;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::call::safe_text::SafeText;
@@ -54,10 +56,15 @@ struct Pages {
 }
 
 async fn metrics(State(pages): State<Arc<Pages>>, headers: HeaderMap) -> Response {
+    let read = pages.readings.read().await;
+    printed(&headers, &[pages.desk.metrics().registry(), &read])
+}
+
+/// The page, in the form that a client asks for.
+fn printed(headers: &HeaderMap, registries: &[&Registry]) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let read = pages.readings.read().await;
-    match page(&[pages.desk.metrics().registry(), &read], format) {
+    match page(registries, format) {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         // Writing to a string fails only where a metric's own encoding does.
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

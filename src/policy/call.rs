@@ -14,14 +14,35 @@ pub struct Call<'a> {
     pub server: &'a str,
     /// The tool, as the agent named it.
     pub tool: &'a str,
-    /// What the server says the tool is; `None`: it did not say, or was not asked.
-    pub definition: Option<&'a Tool>,
+    /// What the server says the tool is.
+    pub definition: Definition<'a>,
     /// The arguments: an object, or what the agent sent in its place.
     pub arguments: &'a Json,
     /// Who calls.
     pub from: From<'a>,
     /// When.
     pub at: DateTime<Utc>,
+}
+
+/// What is known of what a server says a tool is.
+#[derive(Debug, Clone, Copy)]
+pub enum Definition<'a> {
+    /// This.
+    Is(&'a Tool),
+    /// It lists its tools, and this is none of them.
+    NotListed,
+    /// Its list cannot be had.
+    Unknown,
+}
+
+impl<'a> Definition<'a> {
+    /// The tool, if it is known.
+    pub fn tool(self) -> Option<&'a Tool> {
+        match self {
+            Definition::Is(tool) => Some(tool),
+            Definition::NotListed | Definition::Unknown => None,
+        }
+    }
 }
 
 /// Who makes a call. What is not known is empty.

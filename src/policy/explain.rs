@@ -1,9 +1,10 @@
 //! What else was near: the rules that were looked at for a call, and why they did not
 //! decide.
 
+use std::cell::Cell;
+
 use super::Policy;
 use super::call::{Action, Call, Counters, Ruling};
-use super::rules::when::Facts;
 use super::rules::{Does, Known, Match, Miss, Rule};
 use crate::call::json::Json;
 
@@ -39,10 +40,11 @@ impl Policy {
     /// What happens to a call, and what was near.
     pub fn explain(&self, call: &Call<'_>, counters: &dyn Counters) -> Explanation {
         let ruling = self.judge(call, counters);
-        let known = self.known(call, &ruling.judgement);
+        let budget = Cell::default();
+        let known = self.known(call, &ruling.judgement, &budget);
         let (mut near, doubt) = self.near_in_rules(&known, &ruling);
         if self.intercept.stands() {
-            let each = self.intercept.each(call, counters);
+            let each = self.intercept.each(call, counters, &mut budget.get());
             near.extend(each.into_iter().filter(|(rule, _)| *rule != ruling.rule).map(
                 |(rule, action)| Near {
                     rule,
@@ -75,7 +77,7 @@ impl Policy {
         for rule in self.rules.about(call.server, call.tool) {
             // What is hidden is hidden by what the tool is, and not the call.
             let hides = rule.action == Some(Does::Hide);
-            let known = if hides { self.known(&shown, &judgement) } else { *known };
+            let known = if hides { self.known(&shown, &judgement, known.budget) } else { *known };
             let found = rule.matches(&known);
             if rule.label == ruling.rule || ruling.rule.starts_with(&format!("{};", rule.label)) {
                 decided = true;
@@ -140,13 +142,7 @@ fn values(rule: &Rule, known: &Known<'_>) -> String {
     let Some(when) = &rule.when else {
         return String::new();
     };
-    let facts = Facts {
-        call: known.call,
-        category: known.judgement.category,
-        risk: known.judgement.risk,
-        zone: known.zone,
-    };
-    let seen = when.looked_at(&facts);
+    let seen = when.looked_at(&known.facts());
     let seen: Vec<_> = seen.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
     if seen.is_empty() { String::new() } else { format!(" ({})", seen.join(", ")) }
 }

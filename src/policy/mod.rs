@@ -13,6 +13,7 @@
 //! standing                 the default
 //! judging                  what a tool does, and how bad a mistake would be
 //! verdict                  the strictest of all that is said of a call
+//! budget                   how much work the conditions on one call may be
 //! explain, lint, unseen    what else was near; what is probably not meant; what hangs on arguments
 //! table, memory            tables of expected verdicts, and counters for them
 //! ```
@@ -24,6 +25,7 @@
 //! file or a clock, believe a server that nobody marked, or panic.
 
 mod annotations;
+mod budget;
 mod call;
 mod cover;
 mod document;
@@ -53,13 +55,14 @@ use chrono_tz::Tz;
 
 pub use annotations::Annotations;
 pub use call::{
-    Action, Call, CounterKey, Counters, Fresh, From, Hold, LimitKey, Recent, Ruling, Take, Untold,
-    Window,
+    Action, Call, CounterKey, Counters, Definition, Fresh, From, Hold, LimitKey, Recent, Ruling,
+    Take, Untold, Window,
 };
 pub use explain::{Explanation, Near};
 pub use memory::Memory;
 pub use problem::{Place, PolicyError, Problem, Warning};
 pub use table::{Expected, Outcome, Table};
+pub use verdict::Weighed;
 pub use yaml::LONGEST;
 
 use crate::config::names::meant;

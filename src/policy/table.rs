@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::call::{Action, Call, From, Ruling};
+use super::call::{Action, Call, Definition, From, Ruling};
 use super::judging::Tool;
 use super::memory::Memory;
 use super::problem::{PolicyError, Problems};
@@ -119,7 +119,7 @@ impl Expected {
         let call = Call {
             server: &self.server,
             tool: &self.tool,
-            definition: definition.as_ref(),
+            definition: definition.as_ref().map_or(Definition::NotListed, Definition::Is),
             arguments: &self.arguments,
             from: From {
                 client: &self.client,

@@ -7,6 +7,7 @@ mod meaning;
 mod mistakes;
 mod pages;
 mod tables;
+mod traps;
 
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ impl<'a> Asked<'a> {
         let call = Call {
             server: self.server,
             tool: self.tool,
-            definition: Some(&definition),
+            definition: Definition::Is(&definition),
             arguments: &arguments,
             from: self.from,
             at: now(),

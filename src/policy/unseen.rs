@@ -1,5 +1,7 @@
 //! What can be said of a call whose arguments nobody has any more.
 
+use std::cell::Cell;
+
 use super::call::Call;
 use super::judging::Judgement;
 use super::rules::Match;
@@ -10,7 +12,8 @@ impl Policy {
     /// has are not looked at; what they do is in the judgement.
     pub fn may_look_at_arguments(&self, call: &Call<'_>, judgement: &Judgement) -> bool {
         let theirs = self.intercept.stands() && self.intercept.looks_at_arguments(call.tool);
-        let known = self.known(call, judgement);
+        let budget = Cell::default();
+        let known = self.known(call, judgement, &budget);
         let hides = |does: &Option<Does>| *does == Some(Does::Hide);
         for rule in self.rules.about(call.server, call.tool) {
             if hides(&rule.action) || matches!(rule.matches_but_for_when(&known), Match::No(_)) {

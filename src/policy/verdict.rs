@@ -5,13 +5,15 @@
 //! stands; where neither speaks, the default. What would pass under a name that may
 //! look like another is held.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use super::call::{Action, Call, Counters, Hold, Ruling, Take};
+use super::budget::Budget;
+use super::call::{Action, Call, Counters, Definition, Hold, Ruling, Take};
 use super::judging::{self, Judgement, Tool};
-use super::rules::Known;
+use super::rules::{Doubt, Known, Rule, Rules};
 use super::standing::{Default, Posture};
-use super::{From, Policy};
+use super::{From, Policy, tools};
 use crate::call::json::Json;
 use crate::call::model::Category;
 use crate::call::safe_text::SafeText;
@@ -32,17 +34,35 @@ pub struct Verdict {
     pub rule: String,
 }
 
+/// A call with all that can be said of it but what was counted: nothing that its
+/// arguments cost has to be paid again, or while others wait for the counters.
+#[derive(Debug)]
+pub struct Weighed<'a> {
+    policy: &'a Policy,
+    call: &'a Call<'a>,
+    judgement: Judgement,
+    found: Found<'a>,
+}
+
+#[derive(Debug)]
+enum Found<'a> {
+    /// Counters do not matter.
+    Settled(Verdict),
+    /// What matches on our side, and what Intercept's rules saw.
+    Sides { ours: Vec<&'a Rule>, theirs: Option<tools::Weighed<'a>> },
+}
+
 impl Policy {
     /// What happens to a call, as far as can be told from what was counted so far.
     pub fn judge(&self, call: &Call<'_>, counters: &dyn Counters) -> Ruling {
+        self.weigh(call).ruling(counters)
+    }
+
+    /// Everything that can be said of a call without what was counted.
+    pub fn weigh<'a>(&'a self, call: &'a Call<'a>) -> Weighed<'a> {
         let judgement = self.judgement(call, Some(call.arguments));
-        let (Verdict { action, rule }, takes) = self.verdict(call, &judgement, counters);
-        // What does not run takes nothing.
-        let takes = match action {
-            Action::Allow | Action::Hold(_) => takes,
-            Action::Deny { .. } | Action::Limited { .. } => Vec::new(),
-        };
-        Ruling { action, rule, judgement, takes }
+        let found = self.found(call, &judgement);
+        Weighed { policy: self, call, judgement, found }
     }
 
     /// Whether any tool may be hidden.
@@ -60,6 +80,7 @@ impl Policy {
         }
         let nothing = Json::Object(Vec::new());
         let (from, at) = (From::default(), chrono::DateTime::UNIX_EPOCH);
+        let definition = definition.map_or(Definition::NotListed, Definition::Is);
         let call = Call { server, tool, definition, arguments: &nothing, from, at };
         self.hidden_by(&call).is_some()
     }
@@ -72,61 +93,53 @@ impl Policy {
     pub(super) fn judgement(&self, call: &Call<'_>, arguments: Option<&Json>) -> Judgement {
         let word = self.servers.word(call.server, call.tool);
         let trusted = self.trusts(call.server);
-        judging::judge(call.tool, call.definition, word, trusted, arguments)
+        judging::judge(call.tool, call.definition.tool(), word, trusted, arguments)
     }
 
-    pub(super) fn known<'a>(&self, call: &'a Call<'a>, judgement: &'a Judgement) -> Known<'a> {
-        Known { call, judgement, trusted: self.trusts(call.server), zone: self.zone }
-    }
-
-    fn verdict(
+    pub(super) fn known<'a>(
         &self,
-        call: &Call<'_>,
-        judgement: &Judgement,
-        counters: &dyn Counters,
-    ) -> (Verdict, Vec<Take>) {
+        call: &'a Call<'a>,
+        judgement: &'a Judgement,
+        budget: &'a Cell<Budget>,
+    ) -> Known<'a> {
+        let (trusted, doubt) = (self.trusts(call.server), self.doubt(call, judgement));
+        Known { call, judgement, trusted, doubt, zone: self.zone, budget }
+    }
+
+    /// Why it cannot be told what a call does. What the operator says of a tool is not
+    /// in doubt.
+    fn doubt(&self, call: &Call<'_>, judgement: &Judgement) -> Doubt {
+        let why = match call.definition {
+            Definition::Is(_) => None,
+            // Where it would be judged by its name in any case, it is judged by that.
+            Definition::NotListed if judgement.told => None,
+            Definition::NotListed => Some("the server does not list the tool"),
+            Definition::Unknown => Some("the server's list of tools cannot be had"),
+        };
+        let word = self.servers.word(call.server, call.tool);
+        let risk_is_said = word.risk.is_some() || word.category == Some(Category::Read);
+        Doubt {
+            category: why.filter(|_| word.category.is_none()),
+            risk: why.filter(|_| !risk_is_said),
+        }
+    }
+
+    fn found<'a>(&'a self, call: &'a Call<'a>, judgement: &Judgement) -> Found<'a> {
         if call.arguments.as_object().is_none() {
             let reason = "The arguments must be an object.".to_owned();
             let rule = "arguments".to_owned();
-            return (Verdict { action: Action::Deny { reason }, rule }, Vec::new());
+            return Found::Settled(Verdict { action: Action::Deny { reason }, rule });
         }
         if let Some(rule) = self.hidden_by(call) {
             let (tool, _) = SafeText::cut_line(call.tool, SHOWN);
             let reason = format!("Tool \"{tool}\" is hidden by policy");
-            return (Verdict { action: Action::Deny { reason }, rule }, Vec::new());
+            return Found::Settled(Verdict { action: Action::Deny { reason }, rule });
         }
-        let ours = self.rules.said(&self.known(call, judgement), counters);
-        let theirs = self.theirs(call, judgement, counters);
-        let mut takes = ours.takes;
-        let verdict = match (theirs, ours.verdict) {
-            (None, None) => self.standing(judgement),
-            (None, Some(ours)) => ours,
-            (Some((theirs, taken)), ours) => {
-                takes.extend(taken);
-                match ours {
-                    Some(ours) => theirs.and(ours),
-                    None => theirs,
-                }
-            }
-        };
-        (verdict.under(call.tool), takes)
-    }
-
-    /// What Intercept's side says, if the document has it, or hides the tool.
-    fn theirs(
-        &self,
-        call: &Call<'_>,
-        judgement: &Judgement,
-        counters: &dyn Counters,
-    ) -> Option<(Verdict, Vec<Take>)> {
-        if !self.intercept.stands() && !self.intercept.hides(call.tool) {
-            return None;
-        }
-        let said = self.intercept.rule_on(call, counters);
-        let verdict = Verdict { action: said.action, rule: said.rule };
-        // The rules for every tool are meant for it too; the default may say more.
-        let verdict = if said.unlisted { verdict.and(self.standing(judgement)) } else { verdict };
-        Some((verdict, said.takes))
+        let budget = Cell::default();
+        let ours = self.rules.matching(&self.known(call, judgement, &budget));
+        let theirs = self.intercept.stands() || self.intercept.hides(call.tool);
+        let theirs = theirs.then(|| self.intercept.weigh(call, &mut budget.get()));
+        Found::Sides { ours, theirs }
     }
 
     /// The rule that hides a call's tool. What the call does with it does not matter:
@@ -136,13 +149,15 @@ impl Policy {
             return None;
         }
         let judgement = self.judgement(call, None);
-        self.rules.hidden_by(&self.known(call, &judgement)).map(|rule| rule.label.clone())
+        let budget = Cell::default();
+        self.rules.hidden_by(&self.known(call, &judgement, &budget)).map(|rule| rule.label.clone())
     }
 
     /// What the default says.
-    fn standing(&self, judgement: &Judgement) -> Verdict {
+    fn standing(&self, call: &Call<'_>, judgement: &Judgement) -> Verdict {
         let Default { posture, place } = self.default;
-        let reads = judgement.told && judgement.category == Category::Read;
+        let known = judgement.told && self.doubt(call, judgement).category.is_none();
+        let reads = known && judgement.category == Category::Read;
         let action = match posture {
             Posture::Allow => Action::Allow,
             Posture::Deny => Action::Deny { reason: DENIED_BY_DEFAULT.to_owned() },
@@ -157,6 +172,48 @@ impl Policy {
             (None, false) => "no policy file".to_owned(),
         };
         Verdict { action, rule: format!("default: {} ({place})", posture.word()) }
+    }
+}
+
+impl Weighed<'_> {
+    /// What happens to the call, as far as can be told from what was counted so far.
+    pub fn ruling(&self, counters: &dyn Counters) -> Ruling {
+        let (Verdict { action, rule }, takes) = self.verdict(counters);
+        // What does not run takes nothing.
+        let takes = match action {
+            Action::Allow | Action::Hold(_) => takes,
+            Action::Deny { .. } | Action::Limited { .. } => Vec::new(),
+        };
+        Ruling { action, rule, judgement: self.judgement.clone(), takes }
+    }
+
+    fn verdict(&self, counters: &dyn Counters) -> (Verdict, Vec<Take>) {
+        let (ours, theirs) = match &self.found {
+            Found::Settled(verdict) => return (verdict.clone(), Vec::new()),
+            Found::Sides { ours, theirs } => (ours, theirs),
+        };
+        let ours = Rules::said(ours, self.call, counters);
+        let mut takes = ours.takes;
+        let verdict = match (theirs, ours.verdict) {
+            (None, None) => self.standing(),
+            (None, Some(ours)) => ours,
+            (Some(theirs), ours) => {
+                let said = theirs.said(self.call, counters);
+                takes.extend(said.takes);
+                let theirs = Verdict { action: said.action, rule: said.rule };
+                // The rules for every tool are meant for it too; the default may say more.
+                let theirs = if said.unlisted { theirs.and(self.standing()) } else { theirs };
+                match ours {
+                    Some(ours) => theirs.and(ours),
+                    None => theirs,
+                }
+            }
+        };
+        (verdict.under(self.call.tool), takes)
+    }
+
+    fn standing(&self) -> Verdict {
+        self.policy.standing(self.call, &self.judgement)
     }
 }
 

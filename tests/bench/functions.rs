@@ -22,9 +22,8 @@ use holdpoint::config::{Place, RouteConfig};
 use holdpoint::desk::intake::Intake;
 use holdpoint::desk::people::Caller;
 use holdpoint::desk::routes::{Facts, Routes};
-use holdpoint::policy::judging::Tool;
-use holdpoint::policy::{Call, Fresh, From, Policy};
-use holdpoint::policy::{Counters, LimitKey, Take};
+use holdpoint::policy::judging::{self, Tool, Word};
+use holdpoint::policy::{Call, Counters, Definition, Fresh, From, LimitKey, Policy, Take};
 use holdpoint::proxy::state::{self, Clocks};
 use holdpoint::store::audit::{Entry, Kind, body_hash, entry_hash};
 use holdpoint::store::pending::PendingCounts;
@@ -107,7 +106,7 @@ fn policy(c: &mut Criterion) {
     let call = Call {
         server: "s3",
         tool: "tool_9999",
-        definition: Some(&definition),
+        definition: Definition::Is(&definition),
         arguments: &arguments,
         from: From::default(),
         at: Default::default(),
@@ -118,6 +117,69 @@ fn policy(c: &mut Criterion) {
         });
     }
     ratio(&policies, &call);
+}
+
+/// A tool as servers define theirs.
+const DEFINITION: &str = r#"{
+    "name": "valkey_hash_delete",
+    "description": "Deletes fields of a hash. Fields that are not there are ignored.",
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "key": {"type": "string", "description": "The key of the hash"},
+            "fields": {"type": "array", "items": {"type": "string"}},
+            "amount": {"type": "integer"}
+        },
+        "required": ["key", "fields"]
+    },
+    "annotations": {"destructiveHint": true}
+}"#;
+
+/// What a tool is judged from when its list comes, and calls that were written to be
+/// as costly as a call may be.
+fn costly(c: &mut Criterion) {
+    let definition = parse_object(DEFINITION.as_bytes()).expect("a definition");
+    let small = parse_object(br#"{"key":"prod:1","fields":["a"]}"#).expect("arguments");
+    c.bench_function("policy: judge a tool from scratch", |b| {
+        b.iter(|| {
+            let tool = Tool::of(black_box(&definition));
+            judging::judge("valkey_hash_delete", Some(&tool), Word::default(), false, Some(&small))
+        });
+    });
+    let numbers: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+    let long = "ab".repeat(32 * 1024);
+    // As long as the largest pattern may look at.
+    let fitting = "ab".repeat(2450);
+    let arguments =
+        format!(r#"{{"list":[{}],"long":"{long}","fitting":"{fitting}"}}"#, numbers.join(","));
+    let arguments = parse_object(arguments.as_bytes()).expect("arguments");
+    let tool = Tool::default();
+    let call = Call {
+        server: "s",
+        tool: "t",
+        definition: Definition::Is(&tool),
+        arguments: &arguments,
+        from: From::default(),
+        at: Default::default(),
+    };
+    let when = |source: &str| format!("rules:\n  - {{when: '{source}', action: allow}}\n");
+    let regex = |path: &str| {
+        format!(
+            "version: \"1\"\ntools:\n  t:\n    rules:\n      - conditions: \
+             [{{path: args.{path}, op: regex, value: \"[ab]*a[ab]{{1000}}c\"}}]\n        name: r\n"
+        )
+    };
+    for (name, text) in [
+        ("a list within a list", when("args.list.all(x, args.list.all(y, x + y >= 0))")),
+        ("a pattern", when("args.fitting.matches(\"(?:a|b)*a(?:a|b){15}c\")")),
+        ("an Intercept pattern", regex("fitting")),
+        ("an Intercept pattern beyond it", regex("long")),
+    ] {
+        let policy = Policy::read(text.as_bytes()).expect("a policy");
+        c.bench_function(&format!("policy: a hostile call at its budget: {name}"), |b| {
+            b.iter(|| policy.judge(black_box(&call), &Fresh));
+        });
+    }
 }
 
 /// Interleaved, so that what else the machine does counts for both.
@@ -238,6 +300,6 @@ criterion_group! {
         .measurement_time(Duration::from_secs(1))
         .sample_size(30)
         .without_plots();
-    targets = arguments, routes, policy, audit, limits
+    targets = arguments, routes, policy, costly, audit, limits
 }
 criterion_main!(functions);

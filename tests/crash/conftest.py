@@ -5,6 +5,7 @@ import pytest
 
 from house import BINARY
 from scene import Scene
+from spread import spread
 
 
 def pytest_configure(config):
@@ -13,6 +14,10 @@ def pytest_configure(config):
     with open(BINARY, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as text:
         if text.find(b"HOLDPOINT_FAULT is STEP") < 0:
             raise pytest.UsageError(f"{BINARY} has no faults: cargo build --features faults")
+
+
+def pytest_collection_modifyitems(config, items):
+    spread(config, items)
 
 
 @pytest.fixture

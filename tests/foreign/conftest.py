@@ -3,11 +3,16 @@ import os
 import pytest
 
 from house import BINARY, House
+from spread import spread
 
 
 def pytest_configure(config):
     if not os.access(BINARY, os.X_OK):
         raise pytest.UsageError(f"{BINARY} is not there: cargo build, or set HOLDPOINT_BIN")
+
+
+def pytest_collection_modifyitems(config, items):
+    spread(config, items)
 
 
 @pytest.fixture

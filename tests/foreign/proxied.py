@@ -198,7 +198,8 @@ class Proxy:
             found = [e for e in House.entries(said) if e.get("message") == "serving"]
             return found[0] if found else None
 
-        self.address = until(serving, "the proxy serves")["address"].split("://")[-1]
+        served = until(serving, "the proxy serves")
+        self.address, self.metrics = served["address"].split("://")[-1], served.get("metrics")
         self.host, self.port = self.address.rsplit(":", 1)
 
     def restart(self):

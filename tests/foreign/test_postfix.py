@@ -145,6 +145,7 @@ def submit_all(team, calls, done):
         done.append(n)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_thousand_requests_are_each_told_to_each_operator_once(team, postfix):
     """kill -9 of the daemon and of Postfix in between; in the end each of ana and
@@ -186,6 +187,7 @@ def test_a_thousand_requests_are_each_told_to_each_operator_once(team, postfix):
     print(f"{len(postfix.letters())} letters, {copies} of them copies; memory {memory}")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_storm_becomes_summaries_and_nothing_is_dropped(team, postfix):
     requests = 300

@@ -113,6 +113,7 @@ def submit(proxy, numbers):
     return acknowledged
 
 
+@pytest.mark.long
 @pytest.mark.timeout(480)
 def test_a_thousand_requests_are_told_once_each_although_everything_is_killed(team, post):
     ids = {}

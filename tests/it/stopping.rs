@@ -58,7 +58,8 @@ async fn stop_during_ten_thousand_holds() {
     for answer in waiting.join_all().await {
         let sent_away = answer.expect_err("stopped");
         let told = (sent_away.code(), reason_of(&sent_away));
-        assert_eq!(told, (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
+        let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
+        assert_eq!(told, expected, "it ended within {took:?}; {sent_away:?}\n{}", home.log());
     }
     println!("{HELD} were sent away, and the daemon ended, in {took:?}");
     let daemon = home.start().await;

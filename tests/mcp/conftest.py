@@ -4,6 +4,7 @@ import pytest
 
 from clients import Clients
 from house import BINARY
+from spread import spread
 from stand import ALLOW_ALL, Stand, parties_are_there
 
 
@@ -12,6 +13,10 @@ def pytest_configure(config):
         raise pytest.UsageError(f"{BINARY} is not there: cargo build, or set HOLDPOINT_BIN")
     if not parties_are_there():
         raise pytest.UsageError("the foreign parties are not there: tests/mcp/install")
+
+
+def pytest_collection_modifyitems(config, items):
+    spread(config, items)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a client can do wrong or oddly before the proxy, over stdio."""
 
 import json
+import sys
 import threading
 
 import pytest
@@ -146,6 +147,111 @@ def test_ids_that_look_alike_get_their_own_answers(stand, era):
         stand.approve(request)
     assert said(wire.answer(1)) == "write number"
     assert said(wire.answer("1")) == "write string"
+
+
+# Answers nothing but the handshake before it has read this word, and then, in this
+# order, all that it was asked: what is no call with an error, calls with a success.
+LATE = """
+import json, sys
+waiting = []
+def say(message): print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["method"] == "initialize":
+        say({"id": asked["id"], "result": {"protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}}, "serverInfo": {"name": "late", "version": "1"}}})
+    elif asked["method"] == "tools/list" and not str(asked["id"]).startswith("late"):
+        say({"id": asked["id"], "result": {"tools": [{"name": "pay", "inputSchema": {}}]}})
+    elif asked["method"] == "notifications/now":
+        for asked in waiting:
+            if asked["method"] == "tools/call":
+                say({"id": asked["id"], "result": {"content": [], "isError": False}})
+            else:
+                say({"id": asked["id"], "error": {"code": -32601, "message": "no such method"}})
+        waiting = []
+    elif "id" in asked:
+        print(asked["method"], file=sys.stderr, flush=True)
+        waiting.append(asked)
+"""
+NOW = {"jsonrpc": "2.0", "method": "notifications/now"}
+# The most requests of one client over stdio that the proxy lets be underway.
+UNDERWAY = 4096
+
+
+@pytest.fixture
+def late(stand):
+    def late(policy):
+        wire = stand.wire(policy, server=[sys.executable, "-I", "-c", LATE])
+        wire.hello()
+        return wire
+
+    return late
+
+
+def asks(wire, id, method, params=None):
+    wire.send({"jsonrpc": "2.0", "id": id, "method": method, "params": params or {}})
+
+
+def test_an_id_that_is_underway_is_not_taken_twice(stand, late):
+    """A list of tools is looked at under its id: another request is not to take its place."""
+    wire = late({"default": "allow", "hide": ["pay"]})
+    asks(wire, "late", "tools/list")
+    for method in ("tools/list", "ping", "tools/call"):
+        asks(wire, "late", method, {"name": "pay"})
+        refused = wire.answer("late")
+        assert "still in use" in refused["error"]["message"], (method, refused)
+    until(lambda: wire.stderr.count(b"tools/list") == 1, "the first one reached the server")
+    wire.send(NOW)
+    assert wire.answer("late")["error"]["code"] == -32601
+    assert bytes(wire.stderr).split() == [b"tools/list"]
+
+
+def test_an_id_of_a_call_that_waits_is_not_taken_twice(stand, era):
+    wire = client(stand, era)
+    wire.send(line(era, id="7"))
+    (request,) = stand.held()
+    wire.send(line(era, '"arguments":{"key":"other"}', id="7"))
+    assert "another call with this id" in wire.answer(7)["error"]["message"]
+    stand.approve(request)
+    assert said(wire.answer(7)) == "write k"
+    assert stand.executions("other") == 0
+
+
+def test_an_error_under_the_id_of_a_counted_call_gives_nothing_back(stand, late):
+    """What another request was answered does not say that the call did not run."""
+    one = {"name": "one", "rate_limit": "1/day"}
+    wire = late({"version": "1", "tools": {"pay": {"rules": [one]}}})
+    asks(wire, 7, "no/such")
+    until(lambda: b"no/such" in wire.stderr, "it reached the server")
+    asks(wire, 7, "tools/call", {"name": "pay", "arguments": {}})
+    refused = wire.answer(7)
+    assert "still in use" in refused["error"]["message"], refused
+    wire.send(NOW)
+    assert wire.answer(7)["error"]["code"] == -32601
+    # Once nothing goes by that id any more, it can be used again.
+    asks(wire, 7, "tools/call", {"name": "pay", "arguments": {}})
+    until(lambda: b"tools/call" in wire.stderr, "it reached the server")
+    wire.send(NOW)
+    assert not wire.answer(7)["result"]["isError"]
+    asks(wire, 8, "tools/call", {"name": "pay", "arguments": {}})
+    assert wire.answer(8)["result"]["isError"]
+
+
+def test_a_list_that_could_not_be_looked_at_is_not_asked_for(stand, late):
+    """With too many under way its answer would pass as it is, with hidden tools in it."""
+    wire = late({"default": "allow", "hide": ["pay"]})
+    for number in range(UNDERWAY):
+        asks(wire, f"late-{number}", "tools/list")
+    asks(wire, "late-more", "tools/list")
+    refused = wire.answer("late-more")
+    assert "too many requests are under way" in refused["error"]["message"], refused
+    until(lambda: wire.stderr.count(b"tools/list") == UNDERWAY, "the others reached the server")
+    wire.send(NOW)
+    for number in range(UNDERWAY):
+        assert wire.answer(f"late-{number}")["error"]["code"] == -32601
+    # When those have ended there is room again.
+    shown = wire.ask("tools/list")
+    assert shown["result"]["tools"] == []
 
 
 # What does not mean exactly one thing.

@@ -73,6 +73,7 @@ def check(path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_tools_of_servers_read_live_are_judged_right(stand, tmp_path):
     wanted = labels()
     found = {}
@@ -100,6 +101,7 @@ def valkey(stand):
     return Valkey(stand)
 
 
+@pytest.mark.long
 def test_a_scanned_policy_lets_reads_pass_and_holds_what_their_arguments_make_of_them(
     stand, clients, valkey
 ):

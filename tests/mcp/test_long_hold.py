@@ -52,6 +52,7 @@ def begin_all(stand, clients):
     return running
 
 
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS + 180)
 def test_a_long_hold_ends_in_one_execution_for_each_client(stand, clients):
     began = time.monotonic()

@@ -60,6 +60,7 @@ def reads(wire):
     return said(wire.call("valkey_read", get))
 
 
+@pytest.mark.long
 def test_a_scanned_and_edited_policy_limits_denies_and_holds_on_both_servers(shop):
     stand, (server, _), valkey, amazon_mq = shop
 

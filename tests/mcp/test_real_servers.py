@@ -115,6 +115,7 @@ def brokers(shop, policy):
     return [(b["BrokerName"], b["BrokerId"]) for b in json.loads(seen["text"])["BrokerSummaries"]]
 
 
+@pytest.mark.long
 def test_amazon_mq_alone_lists_creates_and_deletes_brokers(amazon_mq):
     assert brokers(amazon_mq, None) == []
     made = amazon_mq.call(None, tool="create_broker", arguments=BROKER)
@@ -127,6 +128,7 @@ def test_amazon_mq_alone_lists_creates_and_deletes_brokers(amazon_mq):
     assert brokers(amazon_mq, None) == []
 
 
+@pytest.mark.long
 def test_brokers_are_listed_created_after_approval_and_never_deleted(amazon_mq):
     assert brokers(amazon_mq, POLICY) == []
     running = amazon_mq.begin(POLICY, tool="create_broker", arguments=BROKER)

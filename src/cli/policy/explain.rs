@@ -14,7 +14,7 @@ use super::classify;
 use crate::call::json::{Json, parse};
 use crate::config::duration;
 use crate::policy::judging::Tool;
-use crate::policy::{Action, Call, Explanation, Fresh, From, Hold, Policy, Take};
+use crate::policy::{Action, Call, Definition, Explanation, Fresh, From, Hold, Policy, Take};
 
 /// Say what happens to a call, and why
 #[derive(Debug, Clone, Args)]
@@ -94,7 +94,7 @@ fn explained(policy: Policy, args: &ExplainArgs, arguments: &Json, definition: &
     let call = Call {
         server: &args.server,
         tool: &args.tool,
-        definition: Some(definition),
+        definition: Definition::Is(definition),
         arguments,
         from: From {
             client: &args.client,

@@ -226,7 +226,7 @@ pub fn is_loud(risk: Risk) -> bool {
 mod tests {
     use super::*;
     use crate::call::json::parse;
-    use crate::policy::{Action, Call, Fresh, From, Policy};
+    use crate::policy::{Action, Call, Definition, Fresh, From, Policy};
 
     fn listed(tools: Vec<Json>) -> Listed {
         Listed { tools, server: "x\u{202e}\n- evil".to_owned(), era: Era::Modern, more: false }
@@ -241,7 +241,7 @@ mod tests {
         let call = Call {
             server: "some-server",
             tool: definition.get("name").and_then(Json::as_str).expect("a name"),
-            definition: Some(&Tool::of(definition)),
+            definition: Definition::Is(&Tool::of(definition)),
             arguments: &arguments,
             from: From::default(),
             at: chrono::Utc::now(),

@@ -1,6 +1,7 @@
 //! `holdpoint proxy --config FILE`: many servers behind one HTTP address.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::ProxyArgs;
 use crate::cli::client::{Client, Role};
@@ -9,6 +10,7 @@ use crate::cli::output::{Output, note};
 use crate::cli::signals::Stop;
 use crate::cli::state::Globals;
 use crate::config::printable;
+use crate::metrics::proxy::ProxyMetrics;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::gate::{Gate, NoPolicy, Policies, Settings};
 use crate::proxy::http::serve::Serving;
@@ -25,6 +27,7 @@ pub fn fits(args: &ProxyArgs) -> Done {
         ("--on-cancel", args.on_cancel.is_some()),
         ("--record", args.record.is_some()),
         ("--user", args.user.is_some()),
+        ("--metrics-listen", args.metrics_listen.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -32,7 +35,7 @@ pub fn fits(args: &ProxyArgs) -> Done {
             let what = format!("{flag} is for a command, and --config was given");
             Err(Failure::usage(
                 what,
-                "Write it into the file: policy, name, trusted, hold, on_cancel, record and user stand there.",
+                "Write it into the file: policy, name, trusted, hold, on_cancel, record, user and metrics_listen stand there.",
             ))
         }
     }
@@ -62,12 +65,19 @@ pub async fn run(globals: &Globals, file: &Path, check: bool, dry_run: bool) -> 
     }
     let mut stop = Stop::listen()?;
     let client = Client::new(globals, Role::Caller)?;
+    let servers = config.servers.iter().map(|server| &*server.name);
+    let metrics = Arc::new(ProxyMetrics::new(servers));
     let settings = Settings {
         dry_run,
         on_cancel: config.on_cancel,
         record: config.record,
         sessions_per_hour: u32::try_from(config.limits.sessions_per_hour).ok(),
         answer_within: Some(config.limits.answer),
+        metrics: metrics.clone(),
+    };
+    let monitor = match config.metrics_listen {
+        Some(address) => Some(super::Monitor::open(address, metrics).await?),
+        None => None,
     };
     let gate = Gate::new(client.caller(), policies, super::state(globals)?, settings);
     let secret = secret(&client)?;
@@ -81,6 +91,7 @@ pub async fn run(globals: &Globals, file: &Path, check: bool, dry_run: bool) -> 
         address = serving.address,
         servers = servers.join(" "),
         daemon = client.address,
+        metrics = monitor.as_ref().map(|monitor| &*monitor.address),
         dry_run,
         "serving"
     );

@@ -21,11 +21,13 @@ mod limit;
 mod read;
 pub mod when;
 
+use std::cell::Cell;
 use std::fmt;
 
 use chrono_tz::Tz;
 
 use super::Annotations;
+use super::budget::Budget;
 use super::call::{Action, Call, Counters, Hold, Take};
 use super::judging::{Judgement, Tool};
 use super::problem::Place;
@@ -97,7 +99,18 @@ pub struct Known<'a> {
     pub judgement: &'a Judgement,
     /// Whether the server is trusted.
     pub trusted: bool,
+    pub doubt: Doubt,
     pub zone: Tz,
+    /// What all conditions on the call share.
+    pub budget: &'a Cell<Budget>,
+}
+
+/// Why it cannot be told what a call does, where that is so. What the judgement says
+/// is then a guess, by which nothing is let pass and no rule that tightens passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Doubt {
+    pub category: Option<&'static str>,
+    pub risk: Option<&'static str>,
 }
 
 /// Why a rule does not match, or that it does.
@@ -179,15 +192,29 @@ impl Rules {
         })
     }
 
-    /// What this side says of a call.
-    pub fn said(&self, known: &Known<'_>, counters: &dyn Counters) -> Said {
-        let mut said = Said::default();
+    /// The rules that match a call, in order, up to the first that decides.
+    pub fn matching(&self, known: &Known<'_>) -> Vec<&Rule> {
+        let mut matching = Vec::new();
         for rule in self.about(known.call.server, known.call.tool) {
             if let Match::No(_) = rule.matches(known) {
                 continue;
             }
+            matching.push(rule);
+            // What hides is looked for by itself, before: with what the tool is, not the
+            // call.
+            if rule.action.as_ref().is_some_and(|does| *does != Does::Hide) {
+                break;
+            }
+        }
+        matching
+    }
+
+    /// What these rules say, which match a call.
+    pub fn said(matching: &[&Rule], call: &Call<'_>, counters: &dyn Counters) -> Said {
+        let mut said = Said::default();
+        for rule in matching {
             if let Some(limit) = &rule.limit {
-                match limit.room(known.call, rule, counters) {
+                match limit.room(call, rule, counters) {
                     Ok(take) => said.takes.push(take),
                     Err(action) => {
                         said.verdict = Some(Verdict { action, rule: rule.label.clone() });
@@ -199,13 +226,20 @@ impl Rules {
                 Some(Does::Allow) => Action::Allow,
                 Some(Does::Deny(reason)) => Action::Deny { reason: reason.clone() },
                 Some(Does::Hold(hold)) => Action::Hold(hold.clone()),
-                // Looked for by themselves, before: with what the tool is, not the call.
                 Some(Does::Hide) | None => continue,
             };
             said.verdict = Some(Verdict { action, rule: rule.label.clone() });
             break;
         }
         said
+    }
+}
+
+impl<'a> Known<'a> {
+    /// What a condition is asked of.
+    pub fn facts(&self) -> Facts<'a> {
+        let Judgement { category, risk, .. } = *self.judgement;
+        Facts { call: self.call, category, risk, doubt: self.doubt, zone: self.zone }
     }
 }
 
@@ -218,29 +252,29 @@ impl Rule {
 
     /// The same without its condition.
     pub fn matches_but_for_when(&self, known: &Known<'_>) -> Match {
-        let Judgement { category, risk, .. } = *known.judgement;
-        if !self.categories.is_empty() && !self.categories.contains(&category) {
-            return Match::No(Miss::Category(category));
+        let kind = self.kind_matches(known);
+        if let Match::No(_) = kind {
+            return kind;
         }
-        if !self.risks.is_empty() && !self.risks.contains(&risk) {
-            return Match::No(Miss::Risk(risk));
-        }
-        self.hints_match(known)
+        let hints = self.hints_match(known);
+        if let (Match::No(_), _) | (_, Match::Yes) = (&hints, &kind) { hints } else { kind }
     }
 
     /// Whether a call of a tool that it is about is one that it means.
     pub fn matches(&self, known: &Known<'_>) -> Match {
-        let hints = self.matches_but_for_when(known);
-        if let Match::No(_) = hints {
-            return hints;
+        let found = self.matches_but_for_when(known);
+        if let Match::No(_) = found {
+            return found;
         }
-        let Judgement { category, risk, .. } = *known.judgement;
         let Some(when) = &self.when else {
-            return hints;
+            return found;
         };
-        let facts = Facts { call: known.call, category, risk, zone: known.zone };
-        match when.holds(&facts) {
-            Ok(true) => hints,
+        let facts = known.facts();
+        let mut budget = known.budget.get();
+        let holds = when.holds(&facts, &mut budget);
+        known.budget.set(budget);
+        match holds {
+            Ok(true) => found,
             Ok(false) => Match::No(Miss::When),
             Err(failed) => self.in_doubt(failed),
         }
@@ -253,6 +287,24 @@ impl Rule {
         }
     }
 
+    /// Whether it is for what the call does.
+    fn kind_matches(&self, known: &Known<'_>) -> Match {
+        let Judgement { category, risk, .. } = *known.judgement;
+        let doubt = known.doubt;
+        let (categories, risks) = (!self.categories.is_empty(), !self.risks.is_empty());
+        if categories && doubt.category.is_none() && !self.categories.contains(&category) {
+            return Match::No(Miss::Category(category));
+        }
+        if risks && doubt.risk.is_none() && !self.risks.contains(&risk) {
+            return Match::No(Miss::Risk(risk));
+        }
+        let doubt = doubt.category.filter(|_| categories).or(doubt.risk.filter(|_| risks));
+        match doubt {
+            Some(why) => self.in_doubt(Failed::Senseless(why.to_owned())),
+            None => Match::Yes,
+        }
+    }
+
     fn hints_match(&self, known: &Known<'_>) -> Match {
         if self.hints.is_empty() {
             return Match::Yes;
@@ -261,7 +313,7 @@ impl Rule {
         if self.action == Some(Does::Allow) && !known.trusted {
             return Match::No(Miss::Untrusted);
         }
-        let Some(Tool { annotations, .. }) = known.call.definition else {
+        let Some(Tool { annotations, .. }) = known.call.definition.tool() else {
             return self
                 .in_doubt(Failed::Senseless("the tool's definition is not known".to_owned()));
         };

@@ -173,6 +173,43 @@ fn patterns_that_would_take_too_much_memory_are_refused() {
     assert!(said.starts_with("2:23: the patterns from here on"), "{said}");
 }
 
+/// Each of many rules is as costly as one may be; the call is to cost no more.
+#[test]
+fn the_conditions_on_one_call_share_its_budget() {
+    let numbers: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+    let list = format!(r#"{{"list":[{}]}}"#, numbers.join(","));
+    let rule = |n: usize| {
+        format!("  - {{when: 'args.list.all(x, x >= -{n})', rate_limit: {{max: 1, window: 60}}}}\n")
+    };
+    let rules: String = (0..300).map(rule).collect();
+    let deny = "  - {tool: t, when: 'args.list.exists(x, x < 0)', action: deny, reason: No.}\n";
+    let ours = policy(&format!("default: allow\nrules:\n{rules}{deny}"));
+    let rule = |n: usize| {
+        let test = r#"path: args.text, op: regex, value: "[ab]*a[ab]{1000}c""#;
+        format!("      - {{name: r{n}, action: require_approval, conditions: [{{{test}}}]}}\n")
+    };
+    let rules: String = (0..300).map(rule).collect();
+    let never = r#"      - {name: never, conditions: [{path: args.text, op: regex, value: "b"}]}"#;
+    let theirs = policy(&format!("version: \"1\"\ntools:\n  t:\n    rules:\n{rules}{never}\n"));
+    let text = format!(r#"{{"text":"{}"}}"#, "ab".repeat(32_000));
+    for (policy, arguments, said) in
+        [(ours, list, denied("No.")), (theirs, text, denied("Denied by rule \"never\""))]
+    {
+        let arguments = json(&arguments);
+        let definition = Tool::default();
+        let (server, tool, from) = ("s", "t", From::default());
+        let definition = Definition::Is(&definition);
+        let call = Call { server, tool, definition, arguments: &arguments, from, at: now() };
+        let began = Instant::now();
+        let action = policy.judge(&call, &Fresh).action;
+        let took = began.elapsed();
+        println!("{took:?}");
+        assert!(took < Duration::from_millis(500), "{took:?}");
+        // What comes after the end of the budget cannot be evaluated.
+        assert_eq!(action, said);
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "[ \\-:\\[\\]{}*&!|>'\"%#?,\n\taé0trueservtooldfaulmchinw_.]{0,200}") {

@@ -194,7 +194,7 @@ fn what_else_was_near_says_why_it_did_not_decide() {
     let call = Call {
         server: "s",
         tool: "x",
-        definition: Some(&definition),
+        definition: Definition::Is(&definition),
         arguments: &arguments,
         from: From::default(),
         at: now(),

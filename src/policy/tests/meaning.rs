@@ -168,13 +168,65 @@ fn what_a_tool_says_of_itself_allows_on_a_trusted_server_only_and_tightens_every
     let unknown = Call {
         server: "s",
         tool: "x",
-        definition: None,
+        definition: Definition::Unknown,
         arguments: &arguments,
         from: From::default(),
         at: now(),
     };
     assert_eq!(policy(deny).judge(&unknown, &Fresh).action, denied("No."));
     assert!(matches!(policy(allow).judge(&unknown, &Fresh).action, Action::Deny { .. }));
+}
+
+/// The word for what happens to a call of a tool of which only this is known.
+fn of_unknown(text: &str, tool: &str, definition: Definition<'_>) -> &'static str {
+    let (arguments, from) = (json("{}"), From::default());
+    let call = Call { server: "s", tool, definition, arguments: &arguments, from, at: now() };
+    policy(text).judge(&call, &Fresh).action.word()
+}
+
+#[test]
+fn what_a_tool_does_is_in_doubt_where_its_server_does_not_say_what_it_is() {
+    use Definition::{NotListed, Unknown};
+    let (allow, deny, hold) = ("allow", "deny", "require_approval");
+    let word = "servers: {s: {tools: {get_x: {category: read}}}}\n";
+    let deny_by =
+        |what: &str| format!("default: allow\nrules:\n  - {{{what}, action: deny, reason: No.}}\n");
+    let category = deny_by("category: destructive");
+    let risk = deny_by("risk: critical");
+    let hint = deny_by("annotation: {destructiveHint: true}");
+    let when = deny_by("when: 'call.category == \"destructive\"'");
+    let reads = "default: deny\nrules:\n  - {category: read, action: allow}\n".to_owned();
+    let judge = "default: judge\n".to_owned();
+    for (text, tool, not_listed, unknown) in [
+        // A name that tells: by the name where the server lists others only.
+        (&category, "get_x", allow, deny),
+        (&risk, "get_x", allow, deny),
+        (&when, "get_x", allow, deny),
+        (&reads, "get_x", allow, deny),
+        (&judge, "get_x", allow, hold),
+        (&category, "drop_table", deny, deny),
+        // One that tells nothing.
+        (&category, "frobnicate", deny, deny),
+        (&risk, "frobnicate", deny, deny),
+        (&when, "frobnicate", deny, deny),
+        (&reads, "frobnicate", deny, deny),
+        (&judge, "frobnicate", hold, hold),
+        // What it states of itself is never known.
+        (&hint, "get_x", deny, deny),
+        // The operator's word is not in doubt.
+        (&format!("{word}{category}"), "get_x", allow, allow),
+        (&format!("{word}{risk}"), "get_x", allow, allow),
+        (&format!("{word}{reads}"), "get_x", allow, allow),
+        (&format!("{word}{judge}"), "get_x", allow, allow),
+        // Rules by name are not, either.
+        (&deny_by("tool: get_x"), "get_x", deny, deny),
+        (&deny_by("tool: get_y"), "get_x", allow, allow),
+    ] {
+        assert_eq!(of_unknown(text, tool, NotListed), not_listed, "not listed: {tool} {text}");
+        assert_eq!(of_unknown(text, tool, Unknown), unknown, "unknown: {tool} {text}");
+    }
+    // What is known to tell nothing is not in doubt: it is judged the more dangerous.
+    assert_eq!(judged(&category, "s", "frobnicate").word(), allow);
 }
 
 #[test]

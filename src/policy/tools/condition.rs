@@ -14,6 +14,7 @@ use super::pattern::Patterns;
 use super::read::text;
 use crate::call::json::Json;
 use crate::config::names::shortened;
+use crate::policy::budget::Budget;
 use crate::policy::call::{Call, Counters};
 use crate::policy::problem::{Place, Problems};
 use crate::policy::values::Map;
@@ -50,26 +51,36 @@ pub(super) enum Look {
     Untold,
 }
 
-impl Condition {
-    pub fn look(&self, call: &Call<'_>, counters: &dyn Counters) -> Look {
-        let truth = match &self.source {
-            Source::Argument(argument) => self.test.of(argument.in_object(call.arguments)),
-            Source::Counter(counter) => match counters.value(&counter.key(call.server)) {
-                Ok(value) => {
-                    let on = |value: i64| self.test.of(Some(&Json::from(value)));
-                    if on(value) == Truth::Fails && on(0) == Truth::Holds {
-                        return Look::Later(counter.begins_again_in(call.at));
-                    }
-                    on(value)
-                }
-                Err(_) => return Look::Untold,
-            },
-        };
+impl From<Truth> for Look {
+    fn from(truth: Truth) -> Look {
         match truth {
             Truth::Holds => Look::Holds,
             Truth::Fails => Look::Fails,
             Truth::Unknown => Look::Unknown,
         }
+    }
+}
+
+impl Condition {
+    /// What it says of these arguments; `None`: it looks at a counter.
+    pub fn of_arguments(&self, arguments: &Json, budget: &mut Budget) -> Option<Look> {
+        match &self.source {
+            Source::Argument(argument) => {
+                Some(self.test.of(argument.in_object(arguments), budget).into())
+            }
+            Source::Counter(_) => None,
+        }
+    }
+
+    /// What it says of its counter.
+    pub fn of_counters(&self, call: &Call<'_>, counters: &dyn Counters) -> Look {
+        let Source::Counter(counter) = &self.source else { return Look::Unknown };
+        let Ok(value) = counters.value(&counter.key(call.server)) else { return Look::Untold };
+        let on = |value: i64| self.test.of_number(value);
+        if on(value) == Truth::Fails && on(0) == Truth::Holds {
+            return Look::Later(counter.begins_again_in(call.at));
+        }
+        on(value).into()
     }
 
     /// Whether it looks at a counter.

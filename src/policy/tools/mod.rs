@@ -30,10 +30,12 @@ mod value;
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::budget::Budget;
 use super::call::{Action, Call, Counters, Take};
 use super::problem::Problems;
 use super::values::Map;
 use crate::call::safe_text::SafeText;
+use condition::Look;
 pub(super) use pattern::translated;
 use rule::Rule;
 
@@ -128,14 +130,16 @@ impl Intercept {
         self.tools.values().map(|tool| tool.rules.len()).sum::<usize>() + self.every.len()
     }
 
-    /// What this side says of a call, as far as can be told from what was counted.
-    pub fn rule_on(&self, call: &Call<'_>, counters: &dyn Counters) -> Said {
+    /// What this side can say of a call without what was counted.
+    pub fn weigh(&self, call: &Call<'_>, budget: &mut Budget) -> Weighed<'_> {
         let listed = self.tools.get(call.tool);
         let unlisted = listed.is_none();
         let denied = |reason: &str, rule: String| {
             let (tool, _) = SafeText::cut_line(call.tool, SHOWN);
             let reason = format!("Tool \"{tool}\" {reason}");
-            Said { action: Action::Deny { reason }, rule, takes: Vec::new(), unlisted }
+            let action = Action::Deny { reason };
+            let said = Said { action, rule, takes: Vec::new(), unlisted };
+            Weighed { said, rules: Vec::new() }
         };
         if let Some(line) = self.hidden_by(call.tool) {
             return denied("is hidden by policy", format!("hide (line {line})"));
@@ -146,29 +150,34 @@ impl Intercept {
             return denied("is not permitted by policy", format!("default (line {line})"));
         }
         let label = listed.map_or("no rule for this tool", |listed| &listed.label);
-        let mut said =
+        let said =
             Said { action: Action::Allow, rule: label.to_owned(), takes: Vec::new(), unlisted };
+        let mut rules = Vec::new();
         for rule in self.rules_for(call.tool) {
-            let (action, take) = rule.on(call, counters);
-            said.takes.extend(take);
-            if said.hears(action) {
-                said.rule.clone_from(&rule.label);
-            }
-            if let Action::Deny { .. } = said.action {
+            let looks = rule.looks(call, budget);
+            let denies = rule.denies(&looks);
+            rules.push((rule, looks));
+            if denies {
                 break;
             }
         }
-        if let Action::Deny { .. } | Action::Limited { .. } = said.action {
-            said.takes.clear();
-        }
-        said
+        Weighed { said, rules }
     }
 
     /// What each rule for a call's tool says by itself, in the order in which they are
     /// looked at.
-    pub fn each(&self, call: &Call<'_>, counters: &dyn Counters) -> Vec<(String, Action)> {
+    pub fn each(
+        &self,
+        call: &Call<'_>,
+        counters: &dyn Counters,
+        budget: &mut Budget,
+    ) -> Vec<(String, Action)> {
         let rules = self.rules_for(call.tool);
-        rules.map(|rule| (rule.label.clone(), rule.on(call, counters).0)).collect()
+        let said = |rule: &Rule| {
+            let looks = rule.looks(call, budget);
+            (rule.label.clone(), rule.on(&looks, call, counters).0)
+        };
+        rules.map(said).collect()
     }
 
     /// The names of the tools that the document lists, hides included.
@@ -183,6 +192,36 @@ impl Intercept {
     /// A tool's own rules come first.
     fn rules_for(&self, tool: &str) -> impl Iterator<Item = &Rule> {
         self.tools.get(tool).into_iter().flat_map(|tool| &tool.rules).chain(&self.every)
+    }
+}
+
+/// What this side can say of a call without what was counted.
+#[derive(Debug)]
+pub(super) struct Weighed<'a> {
+    /// What it says where no rule objects.
+    said: Said,
+    /// The rules up to one that denies, with what each saw in the arguments.
+    rules: Vec<(&'a Rule, Vec<Option<Look>>)>,
+}
+
+impl Weighed<'_> {
+    /// What this side says, as far as can be told from what was counted.
+    pub fn said(&self, call: &Call<'_>, counters: &dyn Counters) -> Said {
+        let mut said = self.said.clone();
+        for (rule, looks) in &self.rules {
+            let (action, take) = rule.on(looks, call, counters);
+            said.takes.extend(take);
+            if said.hears(action) {
+                said.rule.clone_from(&rule.label);
+            }
+            if let Action::Deny { .. } = said.action {
+                break;
+            }
+        }
+        if let Action::Deny { .. } | Action::Limited { .. } = said.action {
+            said.takes.clear();
+        }
+        said
     }
 }
 

@@ -7,12 +7,11 @@
 
 use std::cmp::Ordering;
 
-use regex::Regex;
-
-use super::pattern::Patterns;
+use super::pattern::{Pattern, Patterns};
 use super::value;
 use crate::call::json::{Json, Number};
 use crate::config::names::{meant, shortened};
+use crate::policy::budget::Budget;
 use crate::policy::problem::{Place, Problems};
 use crate::policy::yaml::{Entry, Value};
 
@@ -46,25 +45,31 @@ pub(super) enum Test {
     AtMost(Number),
     More(Number),
     AtLeast(Number),
-    Matches(Regex),
+    Matches(Pattern),
     Contains(Json),
     Exists(bool),
 }
 
 /// The longest text that a pattern is tried on, in bytes; a longer one cannot be
-/// evaluated, and so never passes. What a pattern costs grows with both: the worst
-/// that are taken look at each byte some thousand times.
+/// evaluated, and so never passes. A large pattern pays so much for each byte that
+/// it comes to the end of the call's budget before.
 const LONGEST_MATCHED: usize = 64 * 1024;
+
+/// So many bytes of a text, or one item of a list, are looked at for the price of a step.
+const BYTES: usize = 64;
 
 impl Test {
     /// What it says of this value; `None`: there is none.
-    pub fn of(&self, actual: Option<&Json>) -> Truth {
+    pub fn of(&self, actual: Option<&Json>, budget: &mut Budget) -> Truth {
         if let Test::Exists(expected) = self {
             return (actual.is_some_and(|actual| !actual.is_null()) == *expected).into();
         }
         let Some(actual) = actual else {
             return Truth::Unknown;
         };
+        if budget.steps(self.cost(actual)).is_err() {
+            return Truth::Unknown;
+        }
         match self {
             Test::Equal(expected) => same(actual, expected).into(),
             Test::Unequal(expected) => (!same(actual, expected)).into(),
@@ -75,11 +80,32 @@ impl Test {
             Test::More(bound) => ordered(actual, bound, Ordering::is_gt),
             Test::AtLeast(bound) => ordered(actual, bound, Ordering::is_ge),
             Test::Matches(pattern) => match actual.as_str() {
-                Some(text) if text.len() <= LONGEST_MATCHED => pattern.is_match(text).into(),
+                Some(text) if text.len() <= LONGEST_MATCHED => pattern.is_found(text).into(),
                 _ => Truth::Unknown,
             },
             Test::Contains(part) => contains(actual, part),
             Test::Exists(_) => Truth::Unknown,
+        }
+    }
+
+    /// What it says of a counter.
+    pub fn of_number(&self, value: i64) -> Truth {
+        self.of(Some(&Json::from(value)), &mut Budget::default())
+    }
+
+    /// How many steps it takes to ask this of a value.
+    fn cost(&self, actual: &Json) -> u64 {
+        let length = match actual {
+            Json::String(text) => text.len(),
+            Json::Number(number) => number.as_str().len(),
+            Json::Array(items) => BYTES * items.len(),
+            _ => 0,
+        };
+        let look = 1 + (length / BYTES) as u64;
+        match self {
+            Test::Among(list) | Test::NotAmong(list) => look * (1 + list.len() as u64),
+            Test::Matches(pattern) => look + pattern.cost(length),
+            _ => look,
         }
     }
 
@@ -91,7 +117,7 @@ impl Test {
         let (Test::Less(_) | Test::AtMost(_)) = self else {
             return None;
         };
-        let passes = |n: i64| self.of(Some(&Json::from(n))) == Truth::Holds;
+        let passes = |n: i64| self.of_number(n) == Truth::Holds;
         let (mut passing, mut beyond) = (i64::MIN, i64::MAX);
         if passes(beyond) {
             return Some(beyond);

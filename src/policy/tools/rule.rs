@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::condition::{Condition, Look};
 use super::counter::State;
+use crate::policy::budget::Budget;
 use crate::policy::call::{Action, Call, Counters, Hold, Take};
 
 /// An item under `rules:` of a tool.
@@ -32,9 +33,42 @@ pub(super) enum Kind {
 }
 
 impl Rule {
-    /// What it says, and what the call takes if it passes.
-    pub fn on(&self, call: &Call<'_>, counters: &dyn Counters) -> (Action, Option<Take>) {
-        let looks = self.conditions.iter().map(|condition| condition.look(call, counters));
+    /// What its conditions see in the arguments, in their order, up to one that settles
+    /// it; `None` for one that looks at a counter.
+    pub fn looks(&self, call: &Call<'_>, budget: &mut Budget) -> Vec<Option<Look>> {
+        let mut looks = Vec::with_capacity(self.conditions.len());
+        for condition in &self.conditions {
+            let look = condition.of_arguments(call.arguments, budget);
+            looks.push(look);
+            if look == Some(Look::Fails) || self.denies(&looks[looks.len() - 1..]) {
+                break;
+            }
+        }
+        looks
+    }
+
+    /// Whether no call passes where its conditions see this, whatever was counted.
+    pub fn denies(&self, looks: &[Option<Look>]) -> bool {
+        match self.kind {
+            Kind::Deny => true,
+            Kind::Evaluate => {
+                looks.iter().any(|look| matches!(look, Some(Look::Fails | Look::Unknown)))
+            }
+            Kind::Hold { .. } => false,
+        }
+    }
+
+    /// What it says where its conditions see this, and what the call takes if it passes.
+    pub fn on(
+        &self,
+        looks: &[Option<Look>],
+        call: &Call<'_>,
+        counters: &dyn Counters,
+    ) -> (Action, Option<Take>) {
+        let looks = self.conditions.iter().zip(looks).map(|(condition, look)| match look {
+            Some(look) => *look,
+            None => condition.of_counters(call, counters),
+        });
         let action = match self.kind {
             Kind::Deny => self.denied(None),
             Kind::Evaluate => self.evaluated(looks),

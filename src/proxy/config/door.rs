@@ -109,6 +109,37 @@ impl Reader<'_> {
         listen
     }
 
+    /// The address for monitoring. It tells which servers there are and how many calls
+    /// they get, so it may leave this machine; whoever opens it should know that.
+    pub(super) fn metrics_listen(
+        &mut self,
+        top: &Section<'_>,
+        listen: &Listen,
+    ) -> Option<SocketAddr> {
+        let (text, place) = top.text("metrics_listen", self.problems)?;
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            let message = format!("`metrics_listen` is \"{}\", not an address", shortened(text));
+            let remedy = "write an IP address and a port, for example 127.0.0.1:4657";
+            self.problems.error(&place, message, remedy);
+            return None;
+        };
+        if *listen == Listen::Tcp(address) && address.port() != 0 {
+            let message = format!("`metrics_listen` and `listen` are both {address}");
+            let remedy = "give metrics a port of their own, for example 4657";
+            self.problems.error(&place, message, remedy);
+        }
+        if Listen::Tcp(address).is_beyond_this_machine() {
+            let message = format!(
+                "`metrics_listen` is {address}: other machines can read, without a token, which \
+                 servers there are and how many calls they get (not which, nor by whom)"
+            );
+            let remedy = "let only your Prometheus reach it (a firewall, a network of its own), or \
+                          listen on 127.0.0.1";
+            self.problems.warning(&place, message, remedy);
+        }
+        Some(address)
+    }
+
     /// Certificate and key: both or neither.
     pub(super) fn tls(&mut self, top: &Section<'_>) -> Option<TlsFiles> {
         let remedy = "name a PEM file that this user can read";

@@ -18,6 +18,7 @@ mod servers;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::call::time::Time;
@@ -41,6 +42,8 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 pub struct ProxyConfig {
     /// Where clients come in.
     pub listen: Listen,
+    /// Where metrics can be read; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// How it speaks TLS; `None`: not at all.
     pub tls: Option<TlsFiles>,
     /// Names by which clients reach it, besides those that are always right.
@@ -105,8 +108,9 @@ struct Reader<'a> {
 }
 
 /// The keys outside every section, and the sections.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "listen",
+    "metrics_listen",
     "tls_cert_file",
     "tls_key_file",
     "hosts",
@@ -126,6 +130,7 @@ impl Reader<'_> {
         let tls = self.tls(top);
         let listen = self.listen(top, tls.is_some());
         ProxyConfig {
+            metrics_listen: self.metrics_listen(top, &listen),
             tls,
             hosts: self.hosts(top),
             origins: self.origins(top),

@@ -100,6 +100,18 @@ fn beyond_this_machine_it_needs_tls_and_tokens() {
 }
 
 #[test]
+fn metrics_have_an_address_of_their_own() {
+    let at = |address: &str| format!("metrics_listen = \"{address}\"");
+    assert_eq!(config(&top("")).metrics_listen, None);
+    let here = read_in(Path::new("/etc/hp"), &top(&at("127.0.0.1:4657"))).expect("right");
+    assert_eq!((here.0.metrics_listen.map(|at| at.port()), here.1), (Some(4657), Vec::new()));
+    let there = read_in(Path::new("/etc/hp"), &top(&at("0.0.0.0:4657"))).expect("right");
+    assert!(there.1[0].contains("other machines can read"), "{:?}", there.1);
+    refused(&top(&at("4657")), &["`metrics_listen` is \"4657\", not an address"]);
+    refused(&top(&at("127.0.0.1:4655")), &["`metrics_listen` and `listen` are both", "4657"]);
+}
+
+#[test]
 fn somebody_can_call_and_a_token_is_one_client_s() {
     refused(SERVER, &["nobody could call", "without_token"]);
     let client = |name: &str| {

@@ -1,8 +1,9 @@
 //! Tools that are not defined any more as they were when they were first seen.
 //!
 //! Promises: a definition is pinned when it is first seen. One that differs from its
-//! pin is told to the daemon, with both, and no rule lets a call of the tool pass
-//! until an operator has accepted it. Where that cannot be told, no call passes.
+//! pin, whether we were told it or the client was, is told to the daemon, with both,
+//! and no rule lets a call of the tool pass until an operator has accepted it. Where
+//! that cannot be told, no call passes.
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +19,8 @@ use crate::proxy::state::{Clocks, Pinned};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     said: String,
+    /// Of the definition that nobody accepted; `None`: there is none.
+    hash: Option<String>,
 }
 
 impl Changed {
@@ -28,33 +31,60 @@ impl Changed {
 }
 
 impl Gate {
-    /// Whether this definition is known to be the one that was pinned, from memory.
-    pub(super) fn is_known(&self, server: &Server, tool: &str, definition: &Definition) -> bool {
-        self.state.is_pinned(&server.name, tool, &definition.hash)
+    /// Whether a tool is as pinned, whoever was told of it, from memory.
+    pub(super) fn is_settled(&self, server: &Server, tool: &str, definition: &Definition) -> bool {
+        definition.readable
+            && self.state.is_pinned(&server.name, tool, &definition.hash)
+            && server.definitions.told().agrees(tool, &definition.hash)
     }
 
-    /// Says so if a server does not list a tool that it listed before.
+    /// Says so if a tool is not as pinned: as the server defines it to us, or as it told
+    /// the client, whichever of these differs first.
     ///
     /// # Errors
-    /// As for [`Gate::changed`].
-    pub(super) async fn missing(
+    /// It cannot be told: why, as a sentence.
+    pub(super) async fn deviates(
         &self,
         server: &Server,
         tool: &str,
+        definition: Option<&Definition>,
     ) -> Result<Option<Changed>, String> {
+        let (unread, doubtful) = {
+            let told = server.definitions.told();
+            (told.is_unread(), told.doubtful(tool))
+        };
+        let mut found = unread.then(|| Changed {
+            said: "The server gave its client a list of tools that cannot be read.".to_owned(),
+            hash: None,
+        });
+        let ours = definition.map(|definition| &definition.hash);
+        let others = doubtful.iter().filter(|told| Some(&told.hash) != ours);
+        // What the client was told came first: what is pinned is what was seen first.
+        for told in others.chain(definition) {
+            let changed = self.changed(server, tool, told).await?;
+            if changed.is_none() {
+                server.definitions.told().settle(tool, &told.hash);
+            }
+            found = found.or(changed);
+        }
+        if definition.is_none() {
+            found = found.or(self.missing(server, tool).await?);
+        }
+        Ok(found)
+    }
+
+    /// Says so if a server does not list a tool that it listed before.
+    async fn missing(&self, server: &Server, tool: &str) -> Result<Option<Changed>, String> {
         let pinned = self.state.has_pin(&server.name, tool).await;
         let pinned = pinned.map_err(|error| error.to_string())?;
         // A name that was never listed may be one that an agent made up: the server says
         // so itself, and nobody is to be asked for it.
         let said = "The server does not say any more what this tool is.";
-        Ok(pinned.then(|| Changed { said: said.to_owned() }))
+        Ok(pinned.then(|| Changed { said: said.to_owned(), hash: None }))
     }
 
-    /// Says so if nobody accepted that a tool is defined as it is now.
-    ///
-    /// # Errors
-    /// It cannot be told: why, as a sentence.
-    pub(super) async fn changed(
+    /// Says so if nobody accepted that a tool is defined so.
+    async fn changed(
         &self,
         server: &Server,
         tool: &str,
@@ -63,7 +93,8 @@ impl Gate {
         if !definition.readable {
             let said =
                 "This tool's definition can be read in two ways, or its name is listed twice.";
-            return Ok(Some(Changed { said: said.to_owned() }));
+            let hash = Some(definition.hash.clone());
+            return Ok(Some(Changed { said: said.to_owned(), hash }));
         }
         let shown = definition.text.as_ref();
         let text = shown.map_or("{}", |shown| &shown.text);
@@ -107,7 +138,7 @@ impl Gate {
                 let said = format!(
                     "This tool is not defined as it was, and nobody has accepted that: {accept}"
                 );
-                Some(Changed { said })
+                Some(Changed { said, hash: Some(definition.hash.clone()) })
             }
         })
     }

@@ -3,17 +3,19 @@
 //!
 //! Definitions are taken from the lists that pass by, and asked for where none
 //! has. Just before an approved call runs they are asked for again: what a person
-//! approved is a call of the tool as it was then.
+//! approved is a call of the tool as it was then. What the client was told is kept
+//! beside that, see [`Told`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::told::Told;
 use crate::call::hex::hex;
 use crate::call::json::{Json, parse_envelope};
 use crate::client::boot;
@@ -85,34 +87,66 @@ impl Shown {
 /// what does not exist is not to make the server list its tools each time.
 const LACKING_FOR: Duration = Duration::from_secs(30);
 
+/// How long a server is not asked again that could not list its tools.
+const FAILED_FOR: Duration = Duration::from_secs(5);
+
+/// What a server says of one tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// What it is.
+    Is(Definition),
+    /// It lists its tools, and this is none of them.
+    NotListed,
+    /// Its list cannot be had.
+    Nothing,
+}
+
+impl Says {
+    /// What it is, if that is said.
+    pub fn definition(self) -> Option<Definition> {
+        match self {
+            Says::Is(definition) => Some(definition),
+            Says::NotListed | Says::Nothing => None,
+        }
+    }
+}
+
 /// The tools of one server.
 #[derive(Debug, Default)]
 pub struct Definitions {
     tools: Mutex<HashMap<String, Definition>>,
-    /// When the server was last asked, on [`boot`]'s clock.
-    asked: Mutex<Option<Duration>>,
+    told: Mutex<Told>,
+    /// When the server was last asked, on [`boot`]'s clock, and whether it listed its
+    /// tools then.
+    asked: Mutex<Option<(Duration, bool)>>,
     /// Held by the call that asks because nothing is known yet.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Definitions {
     /// What is known of this tool; where nothing is, the server is asked once.
-    pub async fn of(&self, call: &ToolCall, upstream: &dyn Upstream) -> Option<Definition> {
+    pub async fn of(&self, call: &ToolCall, upstream: &dyn Upstream) -> Says {
         if let Some(known) = self.known(&call.tool) {
-            return Some(known);
+            return Says::Is(known);
         }
         // Who comes while a list is on its way waits for it: taken for a tool
         // that is not listed, it would seem changed once its call is approved.
         let _turn = self.turn.lock().await;
         if let Some(known) = self.known(&call.tool) {
-            return Some(known);
+            return Says::Is(known);
         }
         let asked = *locked(&self.asked);
-        if asked.is_none_or(|asked| boot() >= asked + LACKING_FOR) {
-            // A list that cannot be had is as one without the tool.
-            let _ = self.refresh(call, upstream).await;
+        let old = asked.is_none_or(|(at, listed)| {
+            boot() >= at + if listed { LACKING_FOR } else { FAILED_FOR }
+        });
+        if old && let Err(why) = self.refresh(call, upstream).await {
+            tracing::warn!(why, "a server's tools are not known");
         }
-        self.known(&call.tool)
+        match (self.known(&call.tool), *locked(&self.asked)) {
+            (Some(known), _) => Says::Is(known),
+            (None, Some((_, true))) => Says::NotListed,
+            (None, _) => Says::Nothing,
+        }
     }
 
     /// What is known of this tool, without asking anybody.
@@ -132,7 +166,8 @@ impl Definitions {
         self.refresh(call, upstream).await
     }
 
-    /// The server says that its tools are others now: what was seen is forgotten.
+    /// The server says that its tools are others now: what was seen is forgotten, but
+    /// not what the client was told.
     pub fn forget(&self) {
         locked(&self.tools).clear();
         *locked(&self.asked) = None;
@@ -140,14 +175,38 @@ impl Definitions {
 
     /// Takes note of a page of a list that passes by: the answer to `tools/list`.
     pub fn learn(&self, answer: &ServerMessage) {
+        if find(&answer.bytes, &["result", "tools"]).is_none() {
+            return;
+        }
+        let Some(listed) = tools(&answer.bytes) else { return self.not_read() };
+        let last = find(&answer.bytes, &["result", "nextCursor"]).is_none();
+        locked(&self.told).page(&listed, last);
         let mut known = locked(&self.tools);
-        let listed = together(tools(&answer.bytes).unwrap_or_default());
-        for (name, definition) in listed {
+        for (name, definition) in together(listed) {
             if known.len() < MAX_TOOLS || known.contains_key(&name) {
                 known.insert(name, definition);
             }
         }
         within_bounds(&mut known);
+    }
+
+    /// The same of what came where a list was asked for, and is no answer by itself:
+    /// several answers in one, as the older protocol had it.
+    pub fn learn_several(&self, said: &Bytes) {
+        for place in items(said, 0..said.len(), MAX_TOOLS).unwrap_or_default() {
+            self.learn(&ServerMessage::read(said.slice(place)));
+        }
+    }
+
+    /// A list passes to the client that cannot be read.
+    pub fn not_read(&self) {
+        tracing::warn!("a list of tools passed that cannot be read");
+        locked(&self.told).not_read();
+    }
+
+    /// What the client was told of the server's tools.
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        locked(&self.told)
     }
 
     /// Asks for the whole list; what it says of this call's tool.
@@ -156,12 +215,13 @@ impl Definitions {
         call: &ToolCall,
         upstream: &dyn Upstream,
     ) -> Result<Option<Definition>, String> {
-        *locked(&self.asked) = Some(boot());
+        *locked(&self.asked) = Some((boot(), false));
         let mut found = Vec::new();
         let mut cursor = None;
         let asking = async {
             for _ in 0..MAX_PAGES {
-                let id = Id::minted(&format!("list-{}", uuid::Uuid::new_v4().simple()));
+                // Like one of a client: nothing in it says who asks.
+                let id = Id::ours(&uuid::Uuid::new_v4().to_string());
                 let request = Outgoing {
                     bytes: answer::request(&id, "tools/list", params(call, cursor.take())),
                     id,
@@ -202,6 +262,7 @@ impl Definitions {
         let now = found.get(&call.tool).cloned();
         within_bounds(&mut found);
         *locked(&self.tools) = found;
+        *locked(&self.asked) = Some((boot(), true));
         Ok(now)
     }
 }

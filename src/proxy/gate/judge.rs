@@ -1,14 +1,18 @@
 //! What the policy says of one call.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::Utc;
 
+use super::admitted::Without;
 use super::changed::Changed;
+use super::definitions::Says;
 use super::taking::{Ticket, give_back};
 use super::{Definition, Gate, Party, Record, Server};
-use crate::policy::{self, Action, Counters, Fresh, Policy, Ruling};
+use crate::metrics::proxy::Verdict;
+use crate::policy::{self, Action, Counters, Fresh, Policy, Ruling, Take};
 use crate::proto;
 use crate::proxy::answer;
 use crate::proxy::answer::words::{self, Since};
@@ -43,6 +47,8 @@ pub struct Unjudged {
     pub call: ToolCall,
     party: Arc<Party>,
     server: Arc<Server>,
+    /// When it came.
+    came: Instant,
 }
 
 /// A call that waits for a person.
@@ -73,47 +79,50 @@ impl Gate {
         party: &Arc<Party>,
         server: &Arc<Server>,
     ) -> Result<Judged, Box<Unjudged>> {
+        let came = Instant::now();
         let later = |call| {
             let (party, server) = (party.clone(), server.clone());
-            Err(Box::new(Unjudged { call, party, server }))
+            Err(Box::new(Unjudged { call, party, server, came }))
         };
         // What a tool is decides about every call of it: its server is asked first.
         let Some(definition) = server.definitions.known(&call.tool) else { return later(call) };
         let Some(policy) = self.policies.at_once(&server.name) else { return later(call) };
         if self.settings.record == Record::Full
             || policy.counts(&server.name, &call.tool)
-            || !self.is_known(server, &call.tool, &definition)
-            || !definition.readable
+            || !self.is_settled(server, &call.tool, &definition)
         {
             return later(call);
         }
         let agent = party.agent(&call);
-        let facts = facts(&call, party, server, Some(&definition), &agent);
+        let facts = facts(&call, party, server, known(Some(&definition), true), &agent);
         let ruling = policy.judge(&facts, &Fresh);
         let (party, server) = (party.clone(), server.clone());
         let definition = Some(definition);
         let question = Question { call, party, server, ruling, definition, changed: None, policy };
-        Ok(self.settled(question, None))
+        Ok(self.settled(question, None, came))
     }
 
     /// Judges a call that could not be judged at once.
     pub async fn judge(&self, unjudged: Unjudged, upstream: &dyn Upstream) -> Judged {
-        let Unjudged { call, party, server } = unjudged;
+        let Unjudged { call, party, server, came } = unjudged;
+        let count = |verdict| self.settings.metrics.judged(&server.name, verdict, came.elapsed());
         let policy = self.policies.settled(&server.name).await;
-        let definition = server.definitions.of(&call, upstream).await;
-        let changed = match &definition {
-            Some(definition) => self.changed(&server, &call.tool, definition).await,
-            None => self.missing(&server, &call.tool).await,
-        };
+        let says = server.definitions.of(&call, upstream).await;
+        let listed = says != Says::Nothing;
+        let definition = says.definition();
+        let changed = self.deviates(&server, &call.tool, definition.as_ref()).await;
         let ruled = match changed {
             Ok(changed) => {
                 let agent = party.agent(&call);
-                let facts = facts(&call, &party, &server, definition.as_ref(), &agent);
+                let known = known(definition.as_ref(), listed);
+                let facts = facts(&call, &party, &server, known, &agent);
+                let weighed = policy.weigh(&facts);
                 let judge = |counters: &dyn Counters| {
-                    let ruling = policy.judge(&facts, counters);
+                    let ruling = weighed.ruling(counters);
                     if changed.is_some() { held_for_change(ruling) } else { ruling }
                 };
-                let ruled = self.ruled(&policy, &facts, judge, |ruling| self.passes(ruling)).await;
+                let of = (&call, &*party, &*server);
+                let ruled = self.ruled_first(&policy, of, &facts, judge).await;
                 ruled.map(|(ruling, ticket)| (ruling, ticket, changed))
             }
             Err(why) => Err(why),
@@ -122,23 +131,27 @@ impl Gate {
             Ok(ruled) => ruled,
             Err(why) => {
                 tracing::error!("{why}; a call was refused for it");
+                count(Verdict::Failed);
                 return answered(&call, &words::cannot_count(&why));
             }
         };
-        let question = Question { call, party, server, ruling, definition, changed, policy };
+        let question =
+            Question { call, party, server: server.clone(), ruling, definition, changed, policy };
         if self.settings.record == Record::Full && self.passes(&question.ruling) {
             let recorded = self.recorder.record_now(question.allowed()).await;
             if let Err(why) = recorded {
                 give_back(ticket).await;
+                count(Verdict::Failed);
                 return answered(&question.call, &words::not_recorded(&why));
             }
+            count(self.counted_as(&question.ruling));
             return Judged::Forward(Passed { call: question.call, ticket });
         }
-        self.settled(question, ticket)
+        self.settled(question, ticket, came)
     }
 
     /// Whether a call goes on without anybody being asked.
-    fn passes(&self, ruling: &Ruling) -> bool {
+    pub(super) fn passes(&self, ruling: &Ruling) -> bool {
         match ruling.action {
             Action::Allow => true,
             Action::Hold(_) => self.settings.dry_run,
@@ -146,7 +159,20 @@ impl Gate {
         }
     }
 
-    fn settled(&self, question: Question, ticket: Option<Ticket>) -> Judged {
+    /// What is counted of a call of which this is said.
+    fn counted_as(&self, ruling: &Ruling) -> Verdict {
+        match ruling.action {
+            Action::Allow => Verdict::Allowed,
+            Action::Deny { .. } => Verdict::Denied,
+            Action::Limited { .. } => Verdict::Limited,
+            Action::Hold(_) if self.settings.dry_run => Verdict::WouldHold,
+            Action::Hold(_) => Verdict::Held,
+        }
+    }
+
+    fn settled(&self, question: Question, ticket: Option<Ticket>, came: Instant) -> Judged {
+        let verdict = self.counted_as(&question.ruling);
+        self.settings.metrics.judged(&question.server.name, verdict, came.elapsed());
         use proto::RecordedVerdict::{Denied, Limited};
         let refuse = |verdict, reason: &str, said: &str| {
             self.recorder.record(question.recorded(verdict, reason));
@@ -170,7 +196,8 @@ impl Gate {
     }
 
     /// Looks once more whether a call that was approved may run. What it takes from
-    /// limits and counters is taken then, if `takes`.
+    /// limits and counters is taken then, unless it is one that `took` this before and
+    /// goes on.
     ///
     /// # Errors
     /// It must not run, or not now.
@@ -178,25 +205,37 @@ impl Gate {
         &self,
         question: &Question,
         upstream: &dyn Upstream,
-        takes: bool,
+        took: Option<&[Take]>,
     ) -> Result<Option<Ticket>, Unfit> {
         let (call, server) = (&question.call, &question.server);
-        let definition = match server.definitions.now(call, upstream).await {
-            Ok(definition) => definition,
+        let (definition, listed) = match server.definitions.now(call, upstream).await {
+            Ok(definition) => (definition, true),
             // One that never listed its tools says nothing new by not doing so.
-            Err(_) if question.definition.is_none() => None,
+            Err(_) if question.definition.is_none() => (None, false),
             Err(why) => return Err(Unfit::NotNow(words::cannot_check(&why))),
         };
-        if definition.as_ref().map(|d| &d.hash) != question.definition.as_ref().map(|d| &d.hash) {
+        let differs =
+            definition.as_ref().map(|d| &d.hash) != question.definition.as_ref().map(|d| &d.hash);
+        // What people saw of a change, if there was one, is what they approved.
+        let changed = self.deviates(server, &call.tool, definition.as_ref()).await;
+        let changed = changed.map_err(|why| Unfit::NotNow(words::cannot_count(&why)))?;
+        if differs || (changed.is_some() && changed != question.changed) {
             let what = format!("the server changed what its tool {} is", call.tool);
             return Err(Unfit::Changed(Since::Other(what)));
         }
         let policy = self.policies.settled(&server.name).await;
         let agent = question.party.agent(call);
-        let facts = facts(call, &question.party, server, definition.as_ref(), &agent);
+        let known = known(definition.as_ref(), listed);
+        let facts = facts(call, &question.party, server, known, &agent);
         let stricter = |ruling: &Ruling| ruling.action.is_stricter_than(&question.ruling.action);
-        let judge = |counters: &dyn Counters| policy.judge(&facts, counters);
-        let fits = |ruling: &Ruling| takes && !stricter(ruling);
+        // Before the file of counters is opened: a call that is costly is not to keep
+        // others from it.
+        let weighed = policy.weigh(&facts);
+        let judge = |counters: &dyn Counters| match took {
+            Some(takes) => weighed.ruling(&Without { counters, takes }),
+            None => weighed.ruling(counters),
+        };
+        let fits = |ruling: &Ruling| took.is_none() && !stricter(ruling);
         let ruled = self.ruled(&policy, &facts, judge, fits).await;
         let (ruling, ticket) = ruled.map_err(|why| Unfit::NotNow(words::cannot_count(&why)))?;
         if asks_others(&ruling.action, &question.ruling.action) {
@@ -252,18 +291,27 @@ fn held_for_change(ruling: Ruling) -> Ruling {
     }
 }
 
+/// What the policy is told of a tool; `listed`: whether the server lists its tools.
+fn known(definition: Option<&Definition>, listed: bool) -> policy::Definition<'_> {
+    match definition {
+        Some(definition) => policy::Definition::Is(&definition.tool),
+        None if listed => policy::Definition::NotListed,
+        None => policy::Definition::Unknown,
+    }
+}
+
 /// Everything that the policy may look at.
 fn facts<'a>(
     call: &'a ToolCall,
     party: &'a Party,
     server: &'a Server,
-    definition: Option<&'a Definition>,
+    definition: policy::Definition<'a>,
     agent: &'a (String, String),
 ) -> policy::Call<'a> {
     policy::Call {
         server: &server.name,
         tool: &call.tool,
-        definition: definition.map(|definition| &*definition.tool),
+        definition,
         arguments: call.tree(),
         from: policy::From {
             client: &party.client,

@@ -13,9 +13,11 @@
 //! | `send`, `using` | one use: taken, sent, its lease kept, its outcome told |
 //! | `tasks` | a held call that its client follows by an id |
 //! | `rounds` | a call that goes on once its client has answered the server's questions |
+//! | `admitted` | the same for a call that nobody had to approve |
 //! | `broken` | waits that ended on our side before their requests did |
 //! | `taking` | limits and counters: what a call takes, and gives back |
 //! | `changed` | tools that are not defined any more as they were first seen |
+//! | `told` | what clients were told of tools, beside what we were told |
 //! | `hidden` | tools that no client sees |
 //! | `record` | calls that were not held, for the history |
 //!
@@ -27,6 +29,7 @@
 //! Must never: tell a time-out as a person's no, or give an approval back after
 //! bytes were sent.
 
+mod admitted;
 mod broken;
 mod changed;
 mod definitions;
@@ -41,6 +44,7 @@ mod run;
 mod send;
 mod taking;
 mod tasks;
+mod told;
 mod using;
 mod wait;
 
@@ -58,7 +62,9 @@ pub use tasks::TaskRequest;
 use tokio_util::task::TaskTracker;
 
 use crate::hold::Service;
+use crate::metrics::proxy::ProxyMetrics;
 use crate::proxy::state::State;
+use admitted::Admissions;
 use broken::Broken;
 use record::Recorder;
 use rounds::Rounds;
@@ -102,6 +108,8 @@ pub struct Settings {
     pub on_cancel: OnCancel,
     /// How long a server may take to answer an approved call; none: for ever.
     pub answer_within: Option<Duration>,
+    /// Where calls are counted.
+    pub metrics: Arc<ProxyMetrics>,
 }
 
 /// What every call of a tool passes through.
@@ -114,6 +122,7 @@ pub struct Gate {
     settings: Settings,
     tasks: Tasks,
     rounds: Rounds,
+    admissions: Arc<Admissions>,
     broken: Broken,
     /// Outcomes that are being told.
     telling: TaskTracker,
@@ -136,6 +145,7 @@ impl Gate {
             settings,
             tasks: Tasks::default(),
             rounds: Rounds::default(),
+            admissions: Arc::default(),
             broken: Broken::default(),
             telling: TaskTracker::new(),
         })

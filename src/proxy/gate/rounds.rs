@@ -14,31 +14,33 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::changed::Changed;
 use super::judge::Unfit;
 use super::send::{Towards, next_round};
 use super::using::Using;
-use super::{Definition, Gate, Question, Reply};
+use super::{Definition, Gate, Party, Question, Reply, Server};
 use crate::call::digest::Digest;
 use crate::client::boot;
-use crate::policy::Ruling;
+use crate::policy::{Ruling, Take};
 use crate::proto::Outcome;
 use crate::proxy::answer::words;
 use crate::proxy::locked;
+use crate::proxy::message::ToolCall;
 use crate::proxy::upstream::Upstream;
 
 /// How long a client may take to answer. People answer some of the questions.
 pub const WITHIN: Duration = Duration::from_secs(15 * 60);
 /// The most rounds of one client that are open at once. With more, its oldest ends.
-const MOST: usize = 64;
+pub const MOST: usize = 64;
 /// The most that a server may ask at once.
-const ASKED: usize = 100;
+pub const ASKED: usize = 100;
 
 /// What the daemon is told of a call that stays where the server asked.
 const NOT_BACK: &str = "the server asked for input and the client did not come back";
 
 /// What tells one open round from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+pub struct Place {
     client: String,
     session: String,
     /// Covers the server, the tool and the arguments, but no answers and no state.
@@ -48,13 +50,54 @@ struct Place {
 }
 
 impl Place {
-    fn of(question: &Question, state: Option<&str>) -> Place {
-        Place {
-            client: question.party.client.clone(),
-            session: question.party.session.clone(),
-            call: question.call.first_digest(&question.server.name),
-            state: state.map(|state| Sha256::digest(state).into()),
-        }
+    /// Of this call, where this is the state that the server gave.
+    pub fn of(call: &ToolCall, party: &Party, server: &Server, state: Option<&str>) -> Place {
+        let mut place = Place {
+            client: party.client.clone(),
+            session: party.session.clone(),
+            call: call.first_digest(&server.name),
+            state: None,
+        };
+        place.gives(state);
+        place
+    }
+
+    /// The server gave this state.
+    pub fn gives(&mut self, state: Option<&str>) {
+        self.state = state.map(|state| Sha256::digest(state).into());
+    }
+
+    /// Whether both are of one client.
+    pub fn is_of(&self, other: &Place) -> bool {
+        self.client == other.client
+    }
+}
+
+/// What a server asked, and until when that may be answered.
+#[derive(Debug)]
+pub struct Asked {
+    names: HashSet<String>,
+    /// On [`boot`]'s clock.
+    until: Duration,
+}
+
+impl Asked {
+    /// It asked this just now.
+    pub fn now(names: Vec<String>) -> Asked {
+        Asked { names: names.into_iter().collect(), until: boot() + WITHIN }
+    }
+
+    /// Whether nobody may answer any more.
+    pub fn is_over(&self) -> bool {
+        self.until <= boot()
+    }
+
+    /// Whether this call answers it, and nothing else.
+    pub fn fits(&self, call: &ToolCall) -> bool {
+        let answered = call.answered();
+        !self.is_over()
+            && answered.iter().all(|name| self.names.contains(*name))
+            && (self.names.is_empty() || !answered.is_empty())
     }
 }
 
@@ -62,22 +105,13 @@ impl Place {
 #[derive(Debug)]
 pub struct Round {
     place: Place,
-    asked: HashSet<String>,
+    asked: Asked,
     using: Using,
     /// What was approved, and by which rule it was held.
     ruling: Ruling,
     definition: Option<Definition>,
-    /// On [`boot`]'s clock.
-    until: Duration,
-}
-
-impl Round {
-    fn is_continued_by(&self, place: &Place, answered: &[&str]) -> bool {
-        self.until > boot()
-            && self.place == *place
-            && answered.iter().all(|name| self.asked.contains(*name))
-            && (self.asked.is_empty() || !answered.is_empty())
-    }
+    /// What people were told of a change of the tool.
+    changed: Option<Changed>,
 }
 
 /// Rounds that wait for their clients, oldest first.
@@ -87,19 +121,30 @@ pub struct Rounds(Mutex<Vec<Round>>);
 impl Rounds {
     /// The round that this call continues, if it does. It is open no more.
     fn take(&self, question: &Question) -> Option<Round> {
-        let call = &question.call;
-        let place = Place::of(question, call.request_state());
-        let answered = call.answered();
+        let Question { call, party, server, .. } = question;
+        let place = Place::of(call, party, server, call.request_state());
         let mut rounds = self.rounds();
-        let is_it = |round: &Round| round.is_continued_by(&place, &answered);
+        let is_it = |round: &Round| round.place == place && round.asked.fits(call);
         let at = rounds.iter().position(is_it)?;
         Some(rounds.remove(at))
+    }
+
+    /// What the use took of limits and counters whose round this call would continue;
+    /// `None`: it would continue none.
+    pub fn took(&self, call: &ToolCall, party: &Party, server: &Server) -> Option<Vec<Take>> {
+        if self.rounds().is_empty() {
+            return None;
+        }
+        let place = Place::of(call, party, server, call.request_state());
+        let rounds = self.rounds();
+        let is_it = |round: &&Round| round.place == place && round.asked.fits(call);
+        rounds.iter().find(is_it).map(|round| round.using.takes.clone())
     }
 
     /// Opens a round. Returns one that has to make room for it.
     fn open(&self, round: Round) -> Option<Round> {
         let mut rounds = self.rounds();
-        let of_client = |other: &&Round| other.place.client == round.place.client;
+        let of_client = |other: &&Round| other.place.is_of(&round.place);
         let full = rounds.iter().filter(of_client).count() >= MOST;
         let oldest = rounds.iter().position(|other| full && of_client(&other));
         let oldest = oldest.map(|at| rounds.remove(at));
@@ -109,8 +154,7 @@ impl Rounds {
 
     /// Takes those out that are over; all of them, if `all`.
     fn over(&self, all: bool) -> Vec<Round> {
-        let now = boot();
-        self.rounds().extract_if(.., |round| all || round.until <= now).collect()
+        self.rounds().extract_if(.., |round| all || round.asked.is_over()).collect()
     }
 
     fn rounds(&self) -> MutexGuard<'_, Vec<Round>> {
@@ -135,12 +179,12 @@ impl Gate {
             return Err(using);
         }
         let round = Round {
-            place: Place::of(&question, state.as_deref()),
-            asked: asked.into_iter().collect(),
+            place: Place::of(&question.call, &question.party, &question.server, state.as_deref()),
+            asked: Asked::now(asked),
             using,
             ruling: question.ruling,
             definition: question.definition,
-            until: boot() + WITHIN,
+            changed: question.changed,
         };
         self.reopen(round).await;
         let gate = Arc::downgrade(self);
@@ -178,7 +222,10 @@ impl Gate {
         // Measured by what people approved, not by what holds since.
         question.ruling = round.ruling.clone();
         question.definition = round.definition.clone();
-        let said = match self.checked_again(&question, upstream, false).await {
+        question.changed = round.changed.clone();
+        // What it took it has: it takes nothing more.
+        let again = self.checked_again(&question, upstream, Some(&round.using.takes)).await;
+        let said = match again {
             Ok(_) if reply.is_open() => {
                 let towards = Towards::Client(reply);
                 let message = |id: &_| Some(question.call.outgoing(id, false));

@@ -91,7 +91,7 @@ impl Gate {
         if digest != Some(hold.digest()) {
             return Err(Stopped::Said(words::changed(&own_bytes())));
         }
-        let ticket = match self.checked_again(question, upstream, true).await {
+        let ticket = match self.checked_again(question, upstream, None).await {
             Ok(ticket) => ticket,
             Err(Unfit::Changed(what)) => {
                 // What was approved is not what would run: nobody is to use it later.
@@ -130,6 +130,7 @@ impl Gate {
             self.report(using, Outcome::Failed, detail.to_owned()).await;
             return Err(Stopped::Said(words::NOBODY_WAITED.to_owned()));
         }
+        using.takes = ticket.as_ref().map(|ticket| ticket.takes.clone()).unwrap_or_default();
         using.ticket = ticket;
         if faults::planted("twice") {
             let id = Id::minted("again");

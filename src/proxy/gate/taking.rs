@@ -4,10 +4,13 @@
 //! calls at a limit one passes. A call that does not pass takes nothing. Where what
 //! was counted cannot be read or written, the call is refused.
 
-use super::Gate;
-use crate::policy::{self, Counters, Fresh, Policy, Ruling};
-use crate::proxy::message::ServerMessage;
+use std::sync::Arc;
+
+use super::admitted::{Admission, Admissions, Without};
+use super::{Gate, Party, Server};
+use crate::policy::{self, Action, Counters, Fresh, Policy, Ruling, Take};
 use crate::proxy::message::scan::find;
+use crate::proxy::message::{ServerMessage, ToolCall};
 use crate::proxy::state::{Clocks, State, Taken};
 use crate::proxy::upstream::NoAnswer;
 
@@ -19,7 +22,12 @@ const NOT_RUN: [&[u8]; 4] = [b"-32700", b"-32600", b"-32601", b"-32602"];
 #[derive(Debug)]
 pub struct Ticket {
     state: State,
-    taken: Taken,
+    /// `None`: it continues a call that took before.
+    taken: Option<Taken>,
+    /// What it took, or the call took that it continues.
+    pub(super) takes: Vec<Take>,
+    /// For a call that may be asked something by its server.
+    admission: Option<(Arc<Admissions>, Admission)>,
 }
 
 impl Ticket {
@@ -30,8 +38,10 @@ impl Ticket {
     pub fn answered(self, answer: &ServerMessage) {
         let code = find(&answer.bytes, &["error", "code"]);
         if code.is_some_and(|place| NOT_RUN.contains(&&answer.bytes[place])) {
-            let Ticket { state, taken } = self;
-            tokio::spawn(Ticket { state, taken: taken.amounts() }.give_back());
+            let taken = self.taken.map(Taken::amounts);
+            tokio::spawn(Ticket { taken, ..self }.give_back());
+        } else if let Some((admissions, admission)) = self.admission {
+            admissions.answered(admission, answer);
         }
     }
 
@@ -46,7 +56,8 @@ impl Ticket {
 
     /// Gives back what a call took that did not run.
     pub async fn give_back(self) {
-        if let Err(error) = self.state.give_back(self.taken).await {
+        let Some(taken) = self.taken else { return };
+        if let Err(error) = self.state.give_back(taken).await {
             tracing::warn!(%error, "what a call took from a limit could not be given back");
         }
     }
@@ -104,6 +115,62 @@ impl Gate {
             (ruling, takes)
         });
         let (ruling, taken) = counted.await.map_err(|error| error.to_string())?;
-        Ok((ruling, taken.map(|taken| Ticket { state: self.state.clone(), taken })))
+        let ticket = taken.map(|taken| Ticket {
+            state: self.state.clone(),
+            taken: Some(taken),
+            takes: ruling.takes.clone(),
+            admission: None,
+        });
+        Ok((ruling, ticket))
+    }
+
+    /// What `judge` says of a call that nothing is known of but what its client says:
+    /// where it continues a call that took its places, it takes none.
+    ///
+    /// # Errors
+    /// As for [`Gate::ruled`].
+    pub(super) async fn ruled_first(
+        &self,
+        policy: &Policy,
+        (call, party, server): (&ToolCall, &Party, &Server),
+        facts: &policy::Call<'_>,
+        judge: impl Fn(&dyn Counters) -> Ruling + Send + Sync,
+    ) -> Result<(Ruling, Option<Ticket>), String> {
+        let passes = |ruling: &Ruling| self.passes(ruling);
+        if policy.counts(facts.server, facts.tool) {
+            let without = async |takes: &[Take]| {
+                let judge = |counters: &dyn Counters| judge(&Without { counters, takes });
+                self.ruled(policy, facts, judge, |_| false).await.map(|(ruling, _)| ruling)
+            };
+            // It is held, and goes on where it is; anything else is for a new call.
+            if let Some(takes) = self.rounds.took(call, party, server)
+                && let ruling = without(&takes).await?
+                && let Action::Hold(_) = ruling.action
+                && !passes(&ruling)
+            {
+                return Ok((ruling, None));
+            }
+            if let Some(open) = self.admissions.take(call, party, server) {
+                let ruling = without(open.admission.takes()).await;
+                if !ruling.as_ref().is_ok_and(passes) {
+                    self.admissions.open(open);
+                    return ruling.map(|ruling| (ruling, None));
+                }
+                let admission = open.admission;
+                let ticket = Ticket {
+                    state: self.state.clone(),
+                    taken: None,
+                    takes: admission.takes().to_vec(),
+                    admission: Some((self.admissions.clone(), admission)),
+                };
+                return ruling.map(|ruling| (ruling, Some(ticket)));
+            }
+        }
+        let (ruling, mut ticket) = self.ruled(policy, facts, judge, passes).await?;
+        if let Some(ticket) = &mut ticket {
+            let admission = Admission::of(call, party, server, ticket.takes.clone());
+            ticket.admission = admission.map(|admission| (self.admissions.clone(), admission));
+        }
+        Ok((ruling, ticket))
     }
 }

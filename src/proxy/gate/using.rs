@@ -9,6 +9,7 @@ use super::{Gate, Ticket};
 use crate::client::{boot, reason_of};
 use crate::faults;
 use crate::hold::{Hold, Trouble};
+use crate::policy::Take;
 use crate::proto::Outcome;
 use crate::proxy::message::Id;
 use crate::proxy::message::ServerMessage;
@@ -32,6 +33,8 @@ pub struct Using {
     renewing: AbortHandle,
     /// What the call took from counters, until the server has answered.
     pub(super) ticket: Option<Ticket>,
+    /// What it took of limits and counters in all.
+    pub(super) takes: Vec<Take>,
     /// How often the call was sent; the first time right after the use was taken.
     sent: u32,
 }
@@ -60,7 +63,13 @@ impl Using {
             };
             kept.keep_lease(lease, since, lost).await;
         });
-        Ok(Using { hold, renewing: renewing.abort_handle(), ticket: None, sent: 1 })
+        Ok(Using {
+            hold,
+            renewing: renewing.abort_handle(),
+            ticket: None,
+            takes: Vec::new(),
+            sent: 1,
+        })
     }
 
     /// The server has answered, or will not: what the call took from counters stays

@@ -12,6 +12,9 @@ use super::reply::BodyError;
 use super::sse;
 use crate::proxy::message::ServerMessage;
 
+/// What stands for a message that is too long to be kept.
+pub const TOO_LONG: &str = "too long";
+
 /// What is done with each message that passes.
 pub type Learn = Box<dyn Fn(&ServerMessage) + Send + Sync>;
 
@@ -115,8 +118,7 @@ impl Tap {
         match &mut self.seen {
             Seen::Json { text, left } => {
                 if text.len() + piece.len() > self.longest {
-                    self.seen = Seen::Nothing;
-                    return;
+                    return self.too_long();
                 }
                 text.extend_from_slice(piece);
                 *left = left.map(|left| left.saturating_sub(piece.len() as u64));
@@ -128,10 +130,16 @@ impl Tap {
                 Ok(events) => events
                     .into_iter()
                     .for_each(|event| (self.learn)(&ServerMessage::read(event.data))),
-                Err(_) => self.seen = Seen::Nothing,
+                Err(_) => self.too_long(),
             },
             Seen::Nothing => {}
         }
+    }
+
+    /// The rest passes unseen, and who learns is told that it does.
+    fn too_long(&mut self) {
+        self.seen = Seen::Nothing;
+        (self.learn)(&ServerMessage::read(TOO_LONG.into()));
     }
 
     fn end(&mut self) {
@@ -173,10 +181,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_long_passes_unseen() {
+    async fn what_is_too_long_passes_unseen_and_that_is_told() {
+        let unseen = [Bytes::from(TOO_LONG)];
         let (passed_by, learned) = passed(LIST.to_owned(), false, 10).await;
-        assert_eq!((passed_by.len(), learned.len()), (LIST.len(), 0));
+        assert_eq!((passed_by.len(), &learned[..]), (LIST.len(), &unseen[..]));
         let (passed_by, learned) = passed(format!("data: {LIST}\n\n"), true, 10).await;
-        assert_eq!((passed_by.len(), learned.len()), (LIST.len() + 8, 0));
+        assert_eq!((passed_by.len(), &learned[..]), (LIST.len() + 8, &unseen[..]));
     }
 }

@@ -22,7 +22,7 @@ use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Ask;
-use super::passing::{Learn, Passing};
+use super::passing::{Learn, Passing, TOO_LONG};
 use super::reply::{self, Reply};
 use super::seal::Sealer;
 use super::sessions::Sessions;
@@ -174,6 +174,11 @@ impl Remote {
         let server = self.sessions.server(&caller.client);
         Box::new(move |message| match &message.said {
             Said::Answer(_) if is_list => server.definitions.learn(message),
+            // Several answers in one, or what was too long to be looked at.
+            Said::Other if is_list && message.bytes.trim_ascii_start().starts_with(b"[") => {
+                server.definitions.learn_several(&message.bytes);
+            }
+            Said::Other if is_list && message.bytes == TOO_LONG => server.definitions.not_read(),
             Said::Notification(told) if told == LIST_CHANGED => server.definitions.forget(),
             _ => {}
         })
@@ -329,10 +334,14 @@ impl Remote {
 
     /// Passes a request on, and its answer back.
     pub async fn pass(&self, caller: &Caller, method: Method, body: Option<Bytes>) -> Reply {
-        // A stream that is there to be told of news may be silent.
-        let patience = (method != Method::GET).then_some(self.answer);
+        // A stream that is there to be told of news may be silent; one that is taken up
+        // again brings answers too, perhaps that to a list.
+        let (patience, look) = match method {
+            Method::GET => (None, Look::List),
+            _ => (Some(self.answer), Look::News),
+        };
         match self.send(caller, method, body).await {
-            Ok(response) => self.back(caller, response, Look::News, patience),
+            Ok(response) => self.back(caller, response, look, patience),
             Err(away) => away,
         }
     }

@@ -22,8 +22,9 @@ use crate::proxy::upstream::child::{Child, Unasked};
 
 /// The most calls that one client may have waiting at once.
 const MAX_HELD: usize = 256;
-/// The most requests of the client whose answers we want to see.
-const MAX_WATCHED: usize = 256;
+/// The most requests of the client that have no answer yet. Those that it cancelled
+/// are among them: a server may answer them all the same. Of ids of 1 KiB, 4 MiB.
+const MAX_UNDERWAY: usize = 4096;
 /// The most questions about tasks that are answered at once. The daemon may have
 /// to be asked, and may be away: then the client is read more slowly.
 const MAX_ASKED: usize = 64;
@@ -39,7 +40,8 @@ pub struct Session {
     closed: CancellationToken,
     /// Calls that are with the gate, by their id.
     held: Mutex<HashMap<Id, Waiting>>,
-    /// Requests whose answers the gate wants to see.
+    /// Requests that are underway by the ids that the client gave them. Each id stands
+    /// for one of them: under whose id an answer comes decides what we make of it.
     watched: Mutex<HashMap<Id, Watched>>,
     /// Places for questions about tasks.
     asked: Arc<Semaphore>,
@@ -58,6 +60,8 @@ struct Waiting {
 /// Why an answer is looked at.
 #[derive(Debug)]
 enum Watched {
+    /// It is not: only to know that it comes.
+    Passing,
     /// It lists tools.
     Tools,
     /// It decides whether a call keeps what it took from counters.
@@ -113,16 +117,18 @@ impl Session {
 
     async fn message(self: &Arc<Self>, message: ClientMessage) {
         if let Some(id) = message.request_id()
-            && locked(&self.watched).contains_key(id)
+            && let Err(why) = self.begins(id)
         {
-            // Two answers would come under it, and which is which nobody could tell.
-            let why = "this id is still in use: give each request its own";
             return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(id)).await;
         }
         if ToolCall::is_one(&message) {
+            let id = message.request_id().cloned();
             return match ToolCall::read(message) {
                 Ok(call) => self.call(call).await,
-                Err(refusal) => self.refuse(&refusal).await,
+                Err(refusal) => {
+                    id.inspect(|id| self.is_over(id));
+                    self.refuse(&refusal).await;
+                }
             };
         }
         if let Some(id) = message.cancels()
@@ -134,23 +140,20 @@ impl Session {
         if let Kind::Request { id, method } = &message.kind {
             match method.as_str() {
                 "initialize" => self.introduced(&message),
-                "tools/list" if !self.watch(id, Watched::Tools) => {
-                    let why = "too many requests are under way: ask again when some have ended";
-                    return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(id)).await;
-                }
-                "server/discover" if self.gate.offers_tasks() => {
-                    self.watch(id, Watched::Discover);
-                }
+                "tools/list" => self.watch(id, Watched::Tools),
+                "server/discover" if self.gate.offers_tasks() => self.watch(id, Watched::Discover),
                 _ => {}
             }
         }
         if let Some(asked) = self.gate.task_request(&message) {
             let Ok(place) = self.asked.clone().acquire_owned().await else { return };
-            let session = self.clone();
+            let (session, id) = (self.clone(), message.request_id().cloned());
             return self.spawn(async move {
                 let _place = place;
                 let answering = session.gate.answer_task(asked, &session.party, &session.server);
-                let _ = session.out.send(answering.await).await;
+                let answer = answering.await;
+                id.inspect(|id| session.is_over(id));
+                let _ = session.out.send(answer).await;
             });
         }
         self.upstream.send(message.bytes).await;
@@ -162,43 +165,64 @@ impl Session {
         self.party.is(text("name").unwrap_or_default(), text("version").unwrap_or_default());
     }
 
-    /// Whether the answer will be looked at.
-    fn watch(&self, id: &Id, why: Watched) -> bool {
+    /// From now on this id stands for this request; why not, if it cannot.
+    fn begins(&self, id: &Id) -> Result<(), &'static str> {
         let mut watched = locked(&self.watched);
-        let room = watched.len() < MAX_WATCHED;
-        if room {
-            watched.insert(id.clone(), why);
+        if watched.contains_key(id) {
+            // Two answers would come under it, and which is which nobody could tell.
+            return Err("this id is still in use: give each request its own");
         }
-        room
+        // A call that came to be held meanwhile is there before it is gone from here.
+        if locked(&self.held).contains_key(id) {
+            return Err("another call with this id still waits: give each its own");
+        }
+        if watched.len() >= MAX_UNDERWAY {
+            return Err("too many requests are under way: ask again when some have ended");
+        }
+        watched.insert(id.clone(), Watched::Passing);
+        Ok(())
+    }
+
+    /// Its answer will be looked at.
+    fn watch(&self, id: &Id, why: Watched) {
+        locked(&self.watched).insert(id.clone(), why);
+    }
+
+    /// This id stands for nothing any more that the server is asked.
+    fn is_over(&self, id: &Id) {
+        locked(&self.watched).remove(id);
     }
 
     async fn call(self: &Arc<Self>, call: ToolCall) {
+        let id = call.id.clone();
         match self.gate.judge_at_once(call, &self.party, &self.server) {
-            Ok(judged) => self.judged(judged).await,
-            Err(unjudged) if self.busy() => {
+            Ok(judged) => self.judged(&id, judged).await,
+            Err(_) if self.busy() => {
                 let why = "too many calls are under way: make it again when some have ended";
                 let refusal = Refusal::new(code::INVALID_REQUEST, why);
-                self.refuse(&refusal.of(&unjudged.call.id)).await;
+                self.is_over(&id);
+                self.refuse(&refusal.of(&id)).await;
             }
             Err(unjudged) => {
                 let session = self.clone();
                 self.spawn(async move {
                     let judged = session.gate.judge(*unjudged, &*session.upstream).await;
-                    session.judged(judged).await;
+                    session.judged(&id, judged).await;
                 });
             }
         }
     }
 
-    async fn judged(self: &Arc<Self>, judged: Judged) {
+    async fn judged(self: &Arc<Self>, id: &Id, judged: Judged) {
         match judged {
             Judged::Forward(Passed { call, ticket }) => {
                 if let Some(ticket) = ticket {
-                    self.watch(&call.id, Watched::Call(ticket));
+                    self.watch(id, Watched::Call(ticket));
                 }
                 self.upstream.send(call.message.bytes).await;
             }
             Judged::Answer(answer) => {
+                self.is_over(id);
                 let _ = self.out.send(answer).await;
             }
             Judged::Hold(question) => self.hold(*question).await,
@@ -209,20 +233,19 @@ impl Session {
         let id = question.call.id.clone();
         let (cancelled, ended) = (CancellationToken::new(), self.closed.child_token());
         let reply = Reply::into(id.clone(), self.out.clone(), cancelled.clone(), ended.clone());
-        let refused = {
+        let room = {
             let mut held = locked(&self.held);
-            if held.contains_key(&id) {
-                Some("another call with this id still waits: give each its own")
-            } else if held.len() >= MAX_HELD {
-                Some("too many calls wait already: make it again when some of them have ended")
-            } else {
+            let room = held.len() < MAX_HELD;
+            if room {
                 let (reply, era) = (reply.clone(), question.call.era);
-                let waiting = Waiting { reply, cancelled, ended, era };
-                held.insert(id.clone(), waiting);
-                None
+                held.insert(id.clone(), Waiting { reply, cancelled, ended, era });
             }
+            room
         };
-        if let Some(why) = refused {
+        // From here on its id is among those that are held, or free.
+        self.is_over(&id);
+        if !room {
+            let why = "too many calls wait already: make it again when some of them have ended";
             return self.refuse(&Refusal::new(code::INVALID_REQUEST, why).of(&id)).await;
         }
         let session = self.clone();
@@ -248,6 +271,7 @@ impl Session {
         let message = match said {
             Unasked::Line(message) => message,
             Unasked::TooLong(id) => {
+                self.is_over(&id);
                 let why = "the server's answer is too long and was dropped; whether it did what was asked is not known";
                 return self.refuse(&Refusal::new(code::INTERNAL, why).of(&id)).await;
             }
@@ -270,6 +294,11 @@ impl Session {
                 self.server.definitions.forget();
                 None
             }
+            // Perhaps several answers in one.
+            Said::Other if self.waits_for_tools() => {
+                self.server.definitions.learn_several(&message.bytes);
+                None
+            }
             _ => None,
         };
         match watched {
@@ -279,9 +308,13 @@ impl Session {
             }
             Some(Watched::Call(ticket)) => ticket.answered(&message),
             Some(Watched::Discover) => return answer::tasks::announced(&message.bytes),
-            None => {}
+            Some(Watched::Passing) | None => {}
         }
         message.bytes
+    }
+
+    fn waits_for_tools(&self) -> bool {
+        locked(&self.watched).values().any(|watched| matches!(watched, Watched::Tools))
     }
 
     /// The server has ended: whoever still waits for people is told. What was sent

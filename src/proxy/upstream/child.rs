@@ -7,7 +7,7 @@
 //! answer that comes twice, or to nothing that was asked under an id of ours, goes
 //! nowhere. Must never: say that a line was not sent when a byte of it was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,11 +31,17 @@ use crate::proxy::message::{Id, Said, ServerMessage};
 /// Lines that may wait for the process to read them.
 const QUEUE: usize = 64;
 
+/// Of so many requests an answer that comes twice or late is known to be nobody's.
+const GIVEN_UP: usize = 256;
+
 /// A running server.
 #[derive(Debug)]
 pub struct Child {
     input: Mutex<Option<mpsc::Sender<Write>>>,
     waiting: Mutex<HashMap<Id, Waiting>>,
+    /// The newest ids of ours that look like a client's, once nobody waits for their
+    /// answers any more.
+    given_up: Mutex<VecDeque<Id>>,
     /// How much it has said that nobody asked for.
     said: AtomicU64,
     /// Cancelled once nothing more comes from it.
@@ -92,6 +98,7 @@ impl Child {
         let child = Arc::new(Child {
             input: Mutex::new(Some(input)),
             waiting: Mutex::default(),
+            given_up: Mutex::default(),
             said: AtomicU64::new(0),
             over: CancellationToken::new(),
         });
@@ -223,7 +230,7 @@ impl Child {
                 let _ = waiting.answer.send(message);
                 return Ok(None);
             }
-            if id.minted_name().is_some() {
+            if id.minted_name().is_some() || locked(&self.given_up).contains(id) {
                 tracing::warn!("the server answered what was not asked, or twice");
                 return Ok(None);
             }
@@ -276,6 +283,14 @@ struct Forget<'a> {
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         locked(&self.child.waiting).remove(self.id);
+        // Those that we minted are told by how they begin.
+        if self.id.minted_name().is_none() {
+            let mut given_up = locked(&self.child.given_up);
+            if given_up.len() >= GIVEN_UP {
+                given_up.pop_front();
+            }
+            given_up.push_back(self.id.clone());
+        }
     }
 }
 

@@ -6,6 +6,21 @@ use crate::support::clients::{deny, kinds, withdraw};
 /// Rounds of giving up and asking again.
 const ROUNDS: usize = 200;
 
+/// What a client takes that waits for a moment only.
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// Makes a call until its client was told that it waits and is to be made again. On a
+/// busy machine a moment may be over before the daemon has it: made again, it is still
+/// the same.
+async fn told_to_wait(agent: &Agent, call: &str) {
+    wait_for("to be told to wait", || async {
+        let waits = agent.call(call, false).await.result().await;
+        assert!(said(&waits).starts_with("Not run"), "{waits}");
+        said(&waits).contains("make exactly the same call again").then_some(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_repeat_after_a_broken_off_wait_is_never_a_second_request() {
     let home = Home::new();
@@ -48,11 +63,10 @@ async fn of_two_repeats_at_once_one_takes_the_wait_over() {
     let _daemon = home.start().await;
     let mut operator = home.clients().operator();
     let proxy = Proxy::holding(&home);
-    let (hasty, patient) = (proxy.client("a", Duration::from_millis(300)), proxy.client("a", LONG));
+    let (hasty, patient) = (proxy.client("a", MOMENT), proxy.client("a", LONG));
     let patient = Agent { upstream: hasty.upstream.clone(), ..patient };
     let call = r#"{"name":"write","arguments":{}}"#;
-    let waits = hasty.call(call, false).await.result().await;
-    assert!(said(&waits).contains("make exactly the same call again"), "{waits}");
+    told_to_wait(&hasty, call).await;
     let first = the_pending(&mut operator).await;
     let (one, two) = tokio::join!(patient.call(call, false), patient.call(call, false));
     let both = wait_for("two live calls", || {
@@ -78,13 +92,12 @@ async fn a_wait_whose_request_has_ended_meanwhile_begins_anew() {
     let home = Home::new();
     let _daemon = home.start().await;
     let mut operator = home.clients().operator();
-    let agent = Proxy::holding(&home).client("a", Duration::from_millis(300));
+    let agent = Proxy::holding(&home).client("a", MOMENT);
     let call = r#"{"name":"write","arguments":{}}"#;
-    agent.call(call, false).await.result().await;
+    told_to_wait(&agent, call).await;
     let first = the_pending(&mut operator).await;
     withdraw(&mut home.clients().caller(), &first.id).await.expect("withdrawn");
-    let waits = agent.call(call, false).await.result().await;
-    assert!(said(&waits).contains("Not run yet"), "{waits}");
+    told_to_wait(&agent, call).await;
     assert_ne!(the_pending(&mut operator).await.id, first.id);
 }
 
@@ -93,9 +106,9 @@ async fn a_wait_for_a_tool_that_is_another_now_is_not_taken_over() {
     let home = Home::new();
     let _daemon = home.start().await;
     let mut operator = home.clients().operator();
-    let agent = Proxy::holding(&home).client("a", Duration::from_millis(300));
+    let agent = Proxy::holding(&home).client("a", MOMENT);
     let call = r#"{"name":"write","arguments":{}}"#;
-    agent.call(call, false).await.result().await;
+    told_to_wait(&agent, call).await;
     let first = the_pending(&mut operator).await;
     agent.upstream.served().description = "now it drops the table".to_owned();
     // The client has asked for the tools since, and knows the new one.

@@ -2,6 +2,7 @@
 //! writes down each call that reaches it.
 
 mod broken;
+mod listing;
 mod policy;
 mod rounds;
 mod tasks;
@@ -47,11 +48,15 @@ struct Memory(Mutex<Served>);
 struct Served {
     /// What its tool says of itself.
     description: String,
+    /// What stands in its list of tools in place of that tool.
+    listed: Option<String>,
     /// What it does with the calls to come; then it succeeds.
     script: VecDeque<Script>,
     calls: Vec<Bytes>,
     /// How often it was asked for its tools.
     lists: usize,
+    /// It does not list its tools.
+    lists_nothing: bool,
     /// It lists its tools only once it is told so.
     slow: Option<Arc<Notify>>,
 }
@@ -106,9 +111,14 @@ impl Upstream for Memory {
                 if let Some(slow) = slow {
                     slow.notified().await;
                 }
-                let about = Json::from(self.served().description.clone()).to_text();
-                let tool = format!(r#"{{"name":"write","description":{about}}}"#);
-                return answer(&format!(r#""result":{{"tools":[{tool}]}}"#));
+                if self.served().lists_nothing {
+                    return answer(r#""error":{"code":-32603,"message":"busy"}"#);
+                }
+                let served = self.served();
+                let about = Json::from(served.description.clone()).to_text();
+                let tool = || format!(r#"{{"name":"write","description":{about}}}"#);
+                let tools = served.listed.clone().unwrap_or_else(tool);
+                return answer(&format!(r#""result":{{"tools":[{tools}]}}"#));
             }
             let script = {
                 let mut served = self.served();

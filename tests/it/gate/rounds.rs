@@ -1,6 +1,7 @@
 //! Multi-round requests: a call goes on, under its use, once its client has
 //! answered what the server asked; and under no other conditions.
 
+use super::policy::Became;
 use super::*;
 
 const CALL: &str = r#"{"name":"write","arguments":{"k":"v"}}"#;
@@ -131,4 +132,67 @@ async fn a_round_whose_proxy_ends_is_told_as_unknown() {
     let (outcome, detail) = told(&mut operator, &id).await;
     assert_eq!(outcome, proto::Outcome::Unknown);
     assert!(detail.contains("the client did not come back"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_round_goes_on_where_the_limit_is_used_up_and_takes_no_second_place() {
+    let home = Home::new();
+    let _daemon = home.start().await;
+    let mut operator = home.clients().operator();
+    let proxy = Proxy::holding(&home);
+    let limit = "rate_limit: {max: 1, window: 3600, per: all}";
+    proxy.policy_is(&format!("rules:\n  - {{{limit}}}\n  - {{action: require_approval}}\n"));
+    let agent = proxy.client("a", LONG);
+    let id = asked(&agent, &mut operator).await;
+    // What continues nothing is limited, also if it looks so.
+    let wrong = repeat(r#""inputResponses":{"a":1},"requestState":"s2""#);
+    for call in [CALL, &wrong] {
+        assert!(matches!(agent.tries(call).await, Became::Refused(_)), "{call}");
+    }
+    agent.upstream.says(r#""result":{"resultType":"input_required","requestState":"s2"}"#);
+    let second = agent.call(&repeat(ANSWERED), false).await.result().await;
+    assert_eq!(text(&second, "requestState"), "s2");
+    let third = agent.call(&repeat(r#""requestState":"s2""#), false).await.result().await;
+    assert!(is_done(&third), "{third}");
+    assert_eq!(told(&mut operator, &id).await.0, proto::Outcome::Succeeded);
+    assert!(matches!(agent.tries(&repeat(ANSWERED)).await, Became::Refused(_)));
+}
+
+#[tokio::test]
+async fn a_call_that_was_allowed_goes_on_in_its_own_place_and_once_for_each_question() {
+    let home = Home::new();
+    let _daemon = home.start().await;
+    let proxy = Proxy::holding(&home);
+    let ours = "rules:\n  - {rate_limit: {max: 1, window: 3600, per: all}, action: allow}\n";
+    let theirs =
+        "version: \"1\"\ntools:\n  write:\n    rules:\n      - {name: one, rate_limit: 1/day}\n";
+    for (policy, server) in [(ours, "one"), (theirs, "two")] {
+        proxy.policy_is(policy);
+        let server = Arc::new(Server::new(server));
+        let agent = Agent { server, ..proxy.client("a", LONG) };
+        let runs = async |call: &str| matches!(agent.tries(call).await, Became::Ran(_));
+        agent.upstream.says(ASKS);
+        assert!(runs(CALL).await, "{policy}");
+        let other = Agent { party: proxy.client("b", LONG).party, ..agent.clone() };
+        assert!(matches!(other.tries(&repeat(ANSWERED)).await, Became::Refused(_)));
+        for wrong in [
+            CALL.to_owned(),
+            repeat(r#""inputResponses":{"a":1},"requestState":"s2""#),
+            repeat(r#""inputResponses":{"c":1},"requestState":"s1""#),
+            repeat(r#""requestState":"s1""#),
+        ] {
+            assert!(!runs(&wrong).await, "{wrong}");
+        }
+        agent.upstream.says(&ASKS.replace("s1", "s2"));
+        assert!(runs(&repeat(ANSWERED)).await);
+        assert!(!runs(&repeat(ANSWERED)).await, "once");
+        let last = ANSWERED.replace("s1", "s2");
+        // What the policy says besides holds: and then it may come again.
+        proxy.policy_is("default: deny\nrules:\n  - {rate_limit: {max: 9, window: 60}}\n");
+        assert!(!runs(&repeat(&last)).await);
+        proxy.policy_is(policy);
+        assert!(runs(&repeat(&last)).await);
+        assert!(!runs(&repeat(&last)).await, "nothing was asked any more");
+        assert_eq!(agent.upstream.ran(), 3);
+    }
 }

@@ -214,7 +214,11 @@ async fn what_a_server_asks_in_a_task_is_answered_bit_by_bit_under_the_same_use(
     let home = Home::new();
     let _daemon = home.start().await;
     let mut operator = home.clients().operator();
-    let agent = Proxy::holding(&home).client("a", LONG);
+    let proxy = Proxy::holding(&home);
+    // The one place is the task's own.
+    let limit = "rate_limit: {max: 1, window: 3600, per: all}";
+    proxy.policy_is(&format!("rules:\n  - {{{limit}}}\n  - {{action: require_approval}}\n"));
+    let agent = proxy.client("a", LONG);
     agent.upstream.says(&asks(&["name", "age"], r#","requestState":"s1""#));
     agent.upstream.says(&asks(&["name"], ""));
     let task = agent.task(CALL).await;

@@ -50,6 +50,38 @@ async fn a_policy_that_came_to_deny_wins_over_an_approval() {
 }
 
 #[tokio::test]
+async fn an_approval_is_void_once_other_people_would_be_asked() {
+    let route = "[[routes]]\nname = \"second\"\nservers = [\"nowhere\"]\ntimeout = \"1h\"\n";
+    let home = Home::with_config(route);
+    let _daemon = home.start().await;
+    let mut operator = home.clients().operator();
+    let held = |more: &str| format!("rules:\n  - {{action: require_approval{more}}}\n");
+    let before = held(", labels: {team: web}");
+    for after in [
+        held(", labels: {team: db}"),
+        held(", labels: {team: web, also: this}"),
+        held(", labels: {team: web}, route: second"),
+        held(""),
+    ] {
+        let proxy = Proxy::with(&home, &before, Settings::default());
+        let agent = proxy.client("a", LONG);
+        let call = agent.call(CALL, false).await;
+        let request = the_pending(&mut operator).await;
+        proxy.policy_is(&after);
+        approve_it(&mut operator).await;
+        let refused = call.result().await;
+        assert!(said(&refused).contains("the policy came to ask other people"), "{refused}");
+        assert_eq!(agent.upstream.ran(), 0, "{after}");
+        // Nobody is to use that approval later, and the same call asks anew.
+        assert_ne!(get(&mut operator, &request.id).await.r#use(), proto::Use::Unused);
+        let again = agent.call(CALL, false).await;
+        assert_ne!(the_pending(&mut operator).await.id, request.id);
+        approve_it(&mut operator).await;
+        assert!(is_done(&again.result().await), "{after}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_leaves_an_unknown_outcome() {
     let home = Home::new();
     let _daemon = home.start().await;

@@ -22,7 +22,7 @@ use super::{Fate, Judged, Today};
 use crate::call::json::{Json, parse, parse_envelope};
 use crate::call::time::Time;
 use crate::policy::judging::Tool;
-use crate::policy::{Call, Fresh, From, Policy, Ruling};
+use crate::policy::{Call, Definition, Fresh, From, Policy, Ruling};
 use crate::proto::AuditEntry;
 
 /// A policy and the text that it was read from.
@@ -30,7 +30,7 @@ pub struct Judge<'a> {
     policy: &'a Policy,
     text: &'a str,
     /// What a server may have said of a tool.
-    tools: Vec<Option<Tool>>,
+    tools: Vec<Tool>,
     /// What the arguments of a call may have been.
     arguments: Vec<Json>,
 }
@@ -85,19 +85,18 @@ impl<'a> Judge<'a> {
             ],
         };
         let text = |name| payload.get(name).and_then(Json::as_str).unwrap_or_default();
-        let nothing = [None];
-        let tools = match text("tool_definition_hash") {
-            "" => nothing.as_slice(),
-            _ => &self.tools,
+        let tools: Vec<Definition<'_>> = match text("tool_definition_hash") {
+            "" => vec![Definition::NotListed, Definition::Unknown],
+            _ => self.tools.iter().map(Definition::Is).collect(),
         };
         let at = Time::parse(&entry.at).map_or_else(Utc::now, Time::utc);
-        let each = tools.iter().flat_map(|tool| forms.iter().map(move |form| (tool, form)));
+        let each = tools.iter().flat_map(|tool| forms.iter().map(move |form| (*tool, form)));
         let rulings: Vec<(Call<'_>, Ruling)> = each
             .map(|(tool, arguments)| {
                 let call = Call {
                     server: &entry.server,
                     tool: &entry.tool,
-                    definition: tool.as_ref(),
+                    definition: tool,
                     arguments,
                     from: From {
                         client: &entry.client,
@@ -164,7 +163,7 @@ fn of_each_kind() -> Vec<Json> {
 }
 
 /// Kinds of things that a server may say of a tool, by hints and by words.
-fn said_of_a_tool() -> Vec<Option<Tool>> {
+fn said_of_a_tool() -> Vec<Tool> {
     let hints = [
         "{}",
         r#"{"readOnlyHint":true}"#,
@@ -177,7 +176,7 @@ fn said_of_a_tool() -> Vec<Option<Tool>> {
         let annotations = parse(hints.as_bytes()).ok()?;
         Some(Tool::of(&Json::object([("annotations", annotations), ("description", words.into())])))
     };
-    hints.iter().flat_map(|hints| words.iter().map(|words| one(hints, words))).collect()
+    hints.iter().flat_map(|hints| words.iter().filter_map(|words| one(hints, words))).collect()
 }
 
 #[cfg(test)]

@@ -1,48 +1,12 @@
-//! What an evaluation may cost, and what a pattern costs.
+//! What a pattern costs.
 
 use regex::{Regex, RegexBuilder};
 
 use super::Failed;
 use super::compile::Fault;
 use crate::config::names::shortened;
+use crate::policy::budget::Budget;
 use crate::policy::tools::translated;
-
-/// How many steps an evaluation may take: some milliseconds.
-const STEPS: u64 = 100_000;
-
-/// How many bytes of text are looked at or copied for the price of a step.
-const BYTES: usize = 64;
-
-/// What is left of the steps of one evaluation.
-#[derive(Debug)]
-pub struct Budget(u64);
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget(STEPS)
-    }
-}
-
-impl Budget {
-    /// Pays for so many steps.
-    pub fn steps(&mut self, steps: u64) -> Result<(), Failed> {
-        match self.0.checked_sub(steps) {
-            Some(rest) => {
-                self.0 = rest;
-                Ok(())
-            }
-            None => {
-                self.0 = 0;
-                Err(Failed::TooCostly)
-            }
-        }
-    }
-
-    /// Pays for a text of so many bytes.
-    pub fn bytes(&mut self, bytes: usize) -> Result<(), Failed> {
-        self.steps((bytes / BYTES) as u64)
-    }
-}
 
 /// A regular expression with what it costs.
 #[derive(Debug, Clone)]

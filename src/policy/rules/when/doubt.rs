@@ -19,7 +19,9 @@ use super::evaluate::evaluate;
 use crate::call::json::Json;
 use crate::call::model::{Category, Risk};
 use crate::config::names::shortened;
-use crate::policy::{Call, From};
+use crate::policy::budget::Budget;
+use crate::policy::rules::Doubt;
+use crate::policy::{Call, Definition, From};
 
 /// How many evaluations one condition is worth: one that looks at hour and minute has
 /// 1440 values.
@@ -337,8 +339,16 @@ fn only_of_few(tree: &Tree, variables: &mut BTreeSet<&'static str>) -> bool {
 
 fn holds(tree: &Tree, at: DateTime<Utc>, category: Category, risk: Risk) -> Option<bool> {
     let (arguments, from) = (Json::Object(Vec::new()), From::default());
-    let call = Call { server: "", tool: "", definition: None, arguments: &arguments, from, at };
-    evaluate(tree, &Facts { call: &call, category, risk, zone: Tz::UTC }).ok()
+    let call = Call {
+        server: "",
+        tool: "",
+        definition: Definition::Unknown,
+        arguments: &arguments,
+        from,
+        at,
+    };
+    let facts = Facts { call: &call, category, risk, doubt: Doubt::default(), zone: Tz::UTC };
+    evaluate(tree, &facts, &mut Budget::default()).ok()
 }
 
 /// The words that a variable may be.

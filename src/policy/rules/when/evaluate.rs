@@ -11,14 +11,16 @@ use std::rc::Rc;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Weekday};
 
 use super::compile::{Arithmetic, Macro, Relation, Tree, Variable};
-use super::cost::Budget;
 use super::value::{Items, Value, member};
 use super::{Facts, Failed};
+use crate::policy::budget::Budget;
 
 /// See [`super::When::holds`].
-pub fn evaluate(tree: &Tree, facts: &Facts<'_>) -> Result<bool, Failed> {
-    let mut evaluation = Evaluation { facts, budget: Budget::default(), locals: Vec::new() };
-    evaluation.truth(tree)
+pub fn evaluate(tree: &Tree, facts: &Facts<'_>, budget: &mut Budget) -> Result<bool, Failed> {
+    let mut evaluation = Evaluation { facts, budget: *budget, locals: Vec::new() };
+    let truth = evaluation.truth(tree);
+    *budget = evaluation.budget;
+    truth
 }
 
 struct Evaluation<'a> {
@@ -55,7 +57,7 @@ impl<'a> Evaluation<'a> {
                 Value::List(Rc::new(values?))
             }
             Tree::Arguments => Value::of(self.facts.call.arguments, &mut self.budget)?,
-            Tree::Variable(variable) => self.variable(*variable),
+            Tree::Variable(variable) => self.variable(*variable)?,
             Tree::Local(at) => match self.locals.get(*at) {
                 Some(value) => value.clone(),
                 None => return senseless("a name stands outside of what it is for"),
@@ -109,14 +111,18 @@ impl<'a> Evaluation<'a> {
         Ok((self.value(&both[0])?, self.value(&both[1])?))
     }
 
-    fn variable(&self, variable: Variable) -> Value<'a> {
-        let call = self.facts.call;
+    fn variable(&self, variable: Variable) -> Found<'a> {
+        let (call, doubt) = (self.facts.call, self.facts.doubt);
         let local = || call.at.with_timezone(&self.facts.zone);
-        match variable {
+        let known = |word, doubt: Option<&str>| match doubt {
+            None => Ok(Value::Text(word)),
+            Some(why) => senseless(why),
+        };
+        Ok(match variable {
             Variable::Server => Value::Text(call.server),
             Variable::Tool => Value::Text(call.tool),
-            Variable::Category => Value::Text(self.facts.category.word()),
-            Variable::Risk => Value::Text(self.facts.risk.word()),
+            Variable::Category => known(self.facts.category.word(), doubt.category)?,
+            Variable::Risk => known(self.facts.risk.word(), doubt.risk)?,
             Variable::Client => Value::Text(call.from.client),
             Variable::Agent => Value::Text(call.from.agent),
             Variable::AgentVersion => Value::Text(call.from.agent_version),
@@ -134,7 +140,7 @@ impl<'a> Evaluation<'a> {
                 Weekday::Sat => "sat",
                 Weekday::Sun => "sun",
             }),
-        }
+        })
     }
 
     fn member(&mut self, of: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, Failed> {
@@ -160,12 +166,12 @@ impl<'a> Evaluation<'a> {
         let Some(items) = of.items() else {
             return senseless(format!("{} has no items", of.kind()));
         };
-        match index {
-            Value::Int(at) => match usize::try_from(at) {
+        match index.whole() {
+            Some(at) => match usize::try_from(at) {
                 Ok(at) => items.get(at, &mut self.budget),
                 Err(_) => senseless("no item has a number below 0"),
             },
-            index => senseless(format!("{} is no number of an item", index.kind())),
+            None => senseless(format!("{} is no number of an item", index.kind())),
         }
     }
 
@@ -199,9 +205,11 @@ impl<'a> Evaluation<'a> {
 
     fn within(&mut self, value: &Value<'a>, of: &Value<'a>) -> Result<bool, Failed> {
         if let Value::Map(members) = of {
-            return match value.text() {
-                Some(name) => Ok(member(members, name, &mut self.budget)?.is_some()),
-                None => Ok(false),
+            return match (value, value.text()) {
+                (_, Some(name)) => Ok(member(members, name, &mut self.budget)?.is_some()),
+                // What may be a key elsewhere in CEL.
+                (Value::Bool(_) | Value::Int(_) | Value::Double(_), _) => Ok(false),
+                (value, _) => senseless(format!("{} is no name of a member", value.kind())),
             };
         }
         let Some(items) = of.items() else {

@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failed;
 use super::compile::Fault;
-use super::cost::Budget;
 use super::value::Value;
 use crate::config::names::{meant, shortened};
+use crate::policy::budget::Budget;
 
 /// A function. Where it is called on a value, that is its first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

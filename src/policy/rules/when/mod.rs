@@ -2,7 +2,7 @@
 //!
 //! The text is parsed by the `cel` crate and evaluated here, directly on the
 //! arguments as they were sent. The crate's own evaluator knows no limit and cannot
-//! be stopped; ours pays for every step out of a budget (see [`evaluate`]).
+//! be stopped; ours pays for every step out of the call's budget (see [`evaluate`]).
 //!
 //! Promises: what does not make sense is refused when the policy is read, with names
 //! and functions that do not exist; an evaluation ends within some milliseconds,
@@ -24,7 +24,9 @@ use chrono_tz::Tz;
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
 use crate::policy::Call;
+use crate::policy::budget::{Budget, Spent};
 use crate::policy::problem::{Place, Problems, Warning};
+use crate::policy::rules::Doubt;
 use crate::policy::values::text;
 use crate::policy::yaml::Entry;
 use compile::Tree;
@@ -43,6 +45,8 @@ pub struct Facts<'a> {
     pub call: &'a Call<'a>,
     pub category: Category,
     pub risk: Risk,
+    /// Why one of these is not known.
+    pub doubt: Doubt,
     /// For `time.hour` and the like.
     pub zone: Tz,
 }
@@ -56,9 +60,15 @@ pub enum Failed {
     /// Something that cannot be done with a value of this kind, or with this value.
     #[error("{0}")]
     Senseless(String),
-    /// More work than a condition may be.
+    /// More work than the conditions on one call may be.
     #[error("it is too costly")]
     TooCostly,
+}
+
+impl From<Spent> for Failed {
+    fn from(Spent: Spent) -> Failed {
+        Failed::TooCostly
+    }
 }
 
 impl When {
@@ -74,12 +84,12 @@ impl When {
         }
     }
 
-    /// Whether it holds.
+    /// Whether it holds; what it takes is paid for out of the call's budget.
     ///
     /// # Errors
     /// It cannot be evaluated.
-    pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, Failed> {
-        evaluate::evaluate(&self.tree, facts)
+    pub fn holds(&self, facts: &Facts<'_>, budget: &mut Budget) -> Result<bool, Failed> {
+        evaluate::evaluate(&self.tree, facts, budget)
     }
 
     /// What of it says the same of every call, or is compared with what it never is.

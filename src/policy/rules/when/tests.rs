@@ -1,12 +1,14 @@
 //! What conditions mean, what is refused, and what they may cost.
 
+mod differential;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::call::json::{Json, parse};
-use crate::policy::From;
+use crate::policy::{Definition, From};
 
 fn at() -> DateTime<Utc> {
     "2026-11-22T18:05:00Z".parse().expect("a time")
@@ -15,10 +17,23 @@ fn at() -> DateTime<Utc> {
 fn asked(source: &str, arguments: &Json) -> Result<bool, Failed> {
     let tree = compile::compile(source).unwrap_or_else(|fault| panic!("{source}: {fault:?}"));
     let from = From { client: "ci", session: "s1", user: "ada", agent: "bot", agent_version: "2" };
-    let call = Call { server: "kv", tool: "kv_del", definition: None, arguments, from, at: at() };
+    let call = Call {
+        server: "kv",
+        tool: "kv_del",
+        definition: Definition::Unknown,
+        arguments,
+        from,
+        at: at(),
+    };
     let zone = "Europe/Berlin".parse().expect("a zone");
-    let facts = Facts { call: &call, category: Category::Destructive, risk: Risk::High, zone };
-    evaluate::evaluate(&tree, &facts)
+    let facts = Facts {
+        call: &call,
+        category: Category::Destructive,
+        risk: Risk::High,
+        doubt: Doubt::default(),
+        zone,
+    };
+    evaluate::evaluate(&tree, &facts, &mut Budget::default())
 }
 
 fn holds(source: &str, arguments: &str) -> Result<bool, Failed> {
@@ -46,6 +61,7 @@ fn conditions_that_hold() {
         "args.n > 4 && args.n >= 5 && args.n < 6 && args.n <= 5 && args.n != 4",
         "args.n * 2 + 1 == 11 && args.n % 3 == 2 && args.n / 2 == 2 && -args.n == -5",
         "args.x > 1 && args.x < 2 && args.n == 5.0 && args.x * 2.0 == 3.0",
+        "args.list[4.0 / 2.0] == 3",
         "args.big == 9007199254740993 && args.big > 9007199254740992.0",
         "has(args.key) && !has(args.nothing) && has(args.none) && has(args.deep.a.b)",
         "args.none == null && args.yes && args.deep.a.b[0] == 'c'",
@@ -91,6 +107,8 @@ fn what_cannot_be_evaluated_says_why_and_nothing_of_the_arguments() {
         ("9223372036854775807 + args.n > 0", "what is computed is out of range"),
         ("args.list[3] == 1", "the list is shorter than that"),
         ("args.list[-1] == 1", "no item has a number below 0"),
+        ("args.list[args.x] == 1", "a number is no number of an item"),
+        ("args.none in args.deep", "null is no name of a member"),
         ("args.key.x == 1", "a text has no members"),
         ("has(args.key.x)", "a text has no members"),
         ("args.n.matches('a')", "a number matches no pattern"),

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Failed;
-use super::cost::Budget;
 use crate::call::json::{Json, Number};
+use crate::policy::budget::Budget;
 
 /// A value. What comes from the arguments is not copied.
 #[derive(Debug, Clone)]
@@ -45,6 +45,18 @@ impl<'a> Value<'a> {
         match self {
             Value::Text(text) => Some(text),
             Value::Made(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is a whole one, also as a double.
+    pub fn whole(&self) -> Option<i64> {
+        match self {
+            Value::Int(int) => Some(*int),
+            Value::Double(double) => {
+                let int = *double as i64;
+                (int_and_double(int, *double)? == Ordering::Equal).then_some(int)
+            }
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::call::json::{Json, parse};
-use crate::policy::call::{CounterKey, From, LimitKey, Recent, Untold, Window};
+use crate::policy::call::{CounterKey, Definition, From, LimitKey, Recent, Untold, Window};
 use crate::policy::yaml;
 
 /// Reads a document's Intercept side, and nothing else of it.
@@ -119,8 +119,15 @@ fn on_at(
 ) -> Said {
     let arguments = json(args);
     let from = From::default();
-    let call = Call { server: "s", tool, definition: None, arguments: &arguments, from, at };
-    policy.rule_on(&call, counters)
+    let call = Call {
+        server: "s",
+        tool,
+        definition: Definition::Unknown,
+        arguments: &arguments,
+        from,
+        at,
+    };
+    policy.weigh(&call, &mut Budget::default()).said(&call, counters)
 }
 
 fn on(policy: &Intercept, tool: &str, args: &str, counters: &dyn Counters) -> Said {

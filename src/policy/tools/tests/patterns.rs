@@ -3,12 +3,12 @@
 
 use proptest::prelude::*;
 
-use super::super::pattern::{Patterns, translated};
+use super::super::pattern::{Pattern, Patterns, translated};
 use crate::policy::problem::{Place, Problems};
 
 const PLACE: Place = Place { line: 1, column: 1 };
 
-fn compile(pattern: &str) -> Result<regex::Regex, String> {
+fn compile(pattern: &str) -> Result<Pattern, String> {
     let mut problems = Problems::default();
     let compiled = Patterns::default().compile(pattern, PLACE, &mut problems);
     problems.finish(compiled).map_err(|error| error.to_string())
@@ -18,10 +18,10 @@ fn compile(pattern: &str) -> Result<regex::Regex, String> {
 fn finds(pattern: &str, yes: &[&str], no: &[&str]) {
     let regex = compile(pattern).unwrap_or_else(|error| panic!("{error}"));
     for text in yes {
-        assert!(regex.is_match(text), "{pattern} does not match {text:?}");
+        assert!(regex.is_found(text), "{pattern} does not match {text:?}");
     }
     for text in no {
-        assert!(!regex.is_match(text), "{pattern} matches {text:?}");
+        assert!(!regex.is_found(text), "{pattern} matches {text:?}");
     }
 }
 
@@ -182,9 +182,9 @@ proptest! {
         for pattern in [quoted, format!("^{escaped}$")] {
             prop_assert!(translated(&pattern).is_ok());
             let regex = compile(&pattern).map_err(TestCaseError::fail)?;
-            prop_assert!(regex.is_match(&text));
+            prop_assert!(regex.is_found(&text));
             let shorter: String = text.chars().skip(1).collect();
-            prop_assert!(!regex.is_match(&shorter));
+            prop_assert!(!regex.is_found(&shorter));
         }
     }
 
@@ -197,8 +197,8 @@ proptest! {
             .collect();
         let regex = compile(&format!("^[{class}]$")).map_err(TestCaseError::fail)?;
         for member in &members {
-            prop_assert!(regex.is_match(&member.to_string()));
+            prop_assert!(regex.is_found(&member.to_string()));
         }
-        prop_assert_eq!(regex.is_match(&other.to_string()), members.contains(&other));
+        prop_assert_eq!(regex.is_found(&other.to_string()), members.contains(&other));
     }
 }

@@ -204,7 +204,7 @@ impl Gate {
                 }
             };
             tokio::time::sleep(pause.unwrap_or_default()).await;
-            match self.checked_again(question, upstream, false).await {
+            match self.checked_again(question, upstream, Some(&using.takes)).await {
                 Ok(_) => {}
                 Err(Unfit::Changed(what)) => {
                     let why =

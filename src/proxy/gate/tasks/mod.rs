@@ -174,7 +174,7 @@ mod tests {
     use super::task::End;
     use super::*;
     use crate::call::json::Json;
-    use crate::policy::{Call, Fresh, From, Policy};
+    use crate::policy::{Call, Definition, Fresh, From, Policy};
     use crate::proxy::message::{Incoming, ServerMessage, ToolCall, client};
 
     fn question(client: &str) -> Question {
@@ -183,7 +183,8 @@ mod tests {
         let policy = Arc::new(Policy::without_file());
         let (from, at) = (From::default(), chrono::DateTime::UNIX_EPOCH);
         let arguments = &Json::Null;
-        let call = Call { server: "db", tool: "a", definition: None, arguments, from, at };
+        let call =
+            Call { server: "db", tool: "a", definition: Definition::Unknown, arguments, from, at };
         Question {
             call: ToolCall::read(message).expect("a call"),
             party: Arc::new(Party::new(client.to_owned(), "s".to_owned(), KEPT)),

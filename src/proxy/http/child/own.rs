@@ -3,8 +3,9 @@
 //!
 //! Promises: a request goes to the process under an id of ours, and in the newer
 //! protocol under a token of ours too, so that requests that chose the same stay
-//! apart; what comes back has what the client chose. Nobody else's messages ever
-//! come here.
+//! apart; what comes back has what the client chose. Our own questions are numbered
+//! with the client's, so that nothing in them says who asks. Nobody else's messages
+//! ever come here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -385,6 +386,15 @@ impl Upstream for Own {
         relay: Option<&'a gate::Reply>,
         cancelled: CancellationToken,
     ) -> Asking<'a> {
+        if request.tool.is_none() {
+            let id = id_of(self.next.fetch_add(1, Ordering::Relaxed));
+            let line = ServerMessage::read(request.bytes).under(&id);
+            return Box::pin(async move {
+                let answered = self.upstream.request(id, line, None, cancelled).await;
+                self.settled().await;
+                answered.map(|answer| answer.with_id_at(&["id"], &request.id))
+            });
+        }
         let (line, relay) = self.outgoing(request.bytes, &request.id, relay);
         Box::pin(async move {
             let answered = self.upstream.request(request.id, line, relay, cancelled).await;
