@@ -66,6 +66,7 @@ fn routes(c: &mut Criterion) {
         ask: ["ops".to_owned()].into(),
         approvals: 2,
         timeout: None,
+        require_sign_in: false,
         place: Place::default(),
     };
     let call = call::submit(1).call;
