@@ -357,7 +357,7 @@ mod tests {
         let call = crate::policy::Call {
             server: "s",
             tool: "t",
-            definition: None,
+            definition: crate::policy::Definition::Unknown,
             arguments: &arguments,
             from,
             at,
