@@ -129,7 +129,8 @@ async fn list(pages: &Pages, who: &Who, which: List, after: &str) -> Result<Mark
     };
     let (mails, next) = pages.desk.store().read(move |conn| mail::list(conn, &question)).await?;
     let admin = operator.roles.admin;
-    let headings = ["to", "about", "state", "attempts", "answer or error", "next attempt", ""];
+    let headings =
+        ["to", "about", "state", "attempts", "answer or error", "next attempt", "by hand"];
     let headings = if admin { &headings[..] } else { &headings[..6] };
     let rows: Vec<Vec<Markup>> = mails.iter().map(|mail| row(mail, who, admin)).collect();
     Ok(html! {
