@@ -47,7 +47,7 @@ pub async fn page(
                 a href=(other.path(None)) aria-current=[(other == which).then_some("page")] { (other.words()) }
             }
         }
-        @if form.text("again") != "" { p.done role="status" { "Mail " (SafeText::line(form.text("again"))) " is tried again now." } }
+        @if !form.text("again").is_empty() { p.done role="status" { "Mail " (SafeText::line(form.text("again"))) " is tried again now." } }
         (list(&pages, &who, which, form.text("page")).await?)
     };
     Ok(whole_page(&who, Here::Mail, &SafeText::line("Mail"), &body).into_response())

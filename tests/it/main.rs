@@ -60,6 +60,9 @@
 
 mod backup;
 mod beside;
+/// What an agent may write to mislead a reader.
+#[path = "../../src/call/hostile.rs"]
+mod corpus;
 mod counts;
 mod crash;
 mod deciding;
