@@ -2,7 +2,7 @@
 //!
 //! Must never: print a secret, or overwrite a file that nobody gave up.
 
-mod render;
+pub(super) mod render;
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write as _};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{sleep, timeout};
 
+use super::client::Role;
 use super::demo_kv;
 use super::demo_stage::{STEP, Stage};
 use super::errors::{Done, Failure, exit};
@@ -17,6 +18,7 @@ use super::mail_text;
 use super::output::{Output, Tone, View};
 use super::serve::LOCAL_MODE;
 use super::signals::Stop;
+use super::state::token_file;
 use super::text::{safe, short};
 use super::{audit, records};
 use crate::call::json::{self, Json};
@@ -47,8 +49,10 @@ const SCRIPT: &str = r#""$0" request --server kv --tool set --args '{"key":"gree
 const SCRIPT_SHOWN: &str = r#"holdpoint request --server kv --tool set \
     --args '{"key":"greeting","value":"hello"}' --category write ... &&
   kv set greeting hello"#;
-/// How much of the mail is shown: up to the agent's own words.
-const MAIL_LINES: usize = 17;
+/// How much of the mail is shown: up to the agent's own words; where somebody is to
+/// act, the sentence, since the link follows.
+const MAIL_LINES: usize = 22;
+const MAIL_LINES_TO_ACT: usize = 2;
 /// Between looks at what is not there yet.
 const LOOK: Duration = Duration::from_millis(50);
 /// How a shell says that Ctrl-C ended a command.
@@ -94,7 +98,9 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
         3,
         &format!("The call is held [{}]. The operator has mail:", short(&id)),
     )?;
-    for line in mail(stage).await {
+    let played = args.yes || args.deny;
+    let mail = mail(stage).await;
+    for line in mail.lines(if played { MAIL_LINES } else { MAIL_LINES_TO_ACT }) {
         let line = format!("{} {line}", view.paint(Tone::Faint, "|"));
         out.line(&format!("  {}", line.trim_end()))?;
     }
@@ -102,17 +108,15 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     let approve = format!("approve {id} --digest {}", digest.get(..16).unwrap_or(&digest));
     let deny =
         format!("deny {id} --digest {} --reason 'not today'", digest.get(..16).unwrap_or(&digest));
-    if args.yes || args.deny {
+    if played {
         let typed = if args.yes { &approve } else { &deny };
         step(&mut out, &view, 4, "The operator types:")?;
         out.line(&format!("  holdpoint {typed}"))?;
         out.flush()?;
         play(stage, args.yes, &id, &digest).await?;
     } else {
-        step(&mut out, &view, 4, "You are the operator. In a second terminal, type one of:")?;
-        out.line(&format!("  {}", stage.typed(&approve)))?;
-        out.line(&format!("  {}", stage.typed(&deny)))?;
-        out.flush()?;
+        let typed = [stage.typed(&approve), stage.typed(&deny)];
+        your_turn(&mut out, &view, stage, mail.review().as_deref(), &typed)?;
     }
     let code = stage.script_ended(PATIENCE + STEP).await?;
 
@@ -144,6 +148,38 @@ async fn story(stage: &mut Stage, args: &DemoArgs) -> Done {
     }
     out.flush()?;
     expected(args, &status, code, written.as_deref())
+}
+
+/// What somebody may do who sees this for the first time: one thing to click, and what
+/// does the same.
+fn your_turn(
+    out: &mut Output,
+    view: &View,
+    stage: &Stage,
+    review: Option<&str>,
+    typed: &[String],
+) -> Done {
+    let Some((home, _)) = review.and_then(|link| link.split_once("/l/")) else {
+        step(out, view, 4, "You are the operator. In a second terminal, type one of:")?;
+        return commands(out, typed);
+    };
+    step(out, view, 4, "You are the operator. Open the mail's link, and approve or deny there:")?;
+    out.line("")?;
+    out.line(&format!("  {}", view.paint(Tone::Strong, review.unwrap_or_default())))?;
+    out.line("")?;
+    out.line("  Or in a second terminal, type one of:")?;
+    commands(out, typed)?;
+    let token = token_file(&stage.paths, Role::Operator);
+    let all = format!("  All pages: {home}/ (the token to sign in is in {})", token.display());
+    out.line(&view.paint(Tone::Faint, &safe(&all)))?;
+    out.flush()
+}
+
+fn commands(out: &mut Output, typed: &[String]) -> Done {
+    for command in typed {
+        out.line(&format!("  {command}"))?;
+    }
+    out.flush()
 }
 
 fn step(out: &mut Output, view: &View, number: u32, text: &str) -> Done {
@@ -179,23 +215,42 @@ async fn held(stage: &Stage) -> Done<Json> {
     timeout(STEP, waiting).await.map_err(late)?
 }
 
-/// What the operator reads first in the mail; it is sent on the side, so it is
-/// waited for a little, and its absence stops nothing.
-async fn mail(stage: &Stage) -> Vec<String> {
+/// The operator's mail, if there is one.
+struct Mail(Option<Vec<u8>>);
+
+impl Mail {
+    /// What they read first.
+    fn lines(&self, most: usize) -> Vec<String> {
+        match &self.0 {
+            Some(letter) => {
+                let lines = mail_text::beginning(letter, most);
+                lines.iter().map(|line| safe(line)).collect()
+            }
+            None => vec!["(not there yet: mail is best effort, and never a gate)".to_owned()],
+        }
+    }
+
+    /// The link by which they decide, as it stands in it.
+    fn review(&self) -> Option<String> {
+        let lines = mail_text::beginning(self.0.as_deref()?, usize::MAX);
+        lines.into_iter().find(|line| line.starts_with("http") && line.contains("/l/"))
+    }
+}
+
+/// It is sent on the side, so it is waited for a little, and its absence stops nothing.
+async fn mail(stage: &Stage) -> Mail {
     for _ in 0..100 {
         let files = fs::read_dir(&stage.paths.mail).into_iter().flatten().flatten();
         let mut letters = files
             .map(|file| file.path())
             .filter(|path| path.extension().is_some_and(|e| e == "eml"));
-        if let Some(letter) = letters.next().and_then(|path| fs::read(path).ok()) {
-            return mail_text::beginning(&letter, MAIL_LINES)
-                .iter()
-                .map(|line| safe(line))
-                .collect();
+        let letter = letters.next().and_then(|path| fs::read(path).ok());
+        if letter.is_some() {
+            return Mail(letter);
         }
         sleep(LOOK).await;
     }
-    vec!["(not there yet: mail is best effort, and never a gate)".to_owned()]
+    Mail(None)
 }
 
 /// The operator's answer, by a process of its own.

@@ -97,6 +97,8 @@ impl Stage {
         let log = File::create(self.log()).map_err(cannot_start)?;
         let errors = log.try_clone().map_err(cannot_start)?;
         let mut command = self.clean(Command::new(&self.program));
+        // Pages on a port that is free.
+        command.env("HOLDPOINT_WEB_LISTEN", "127.0.0.1:0");
         command.arg("serve").stdout(log).stderr(errors);
         self.running.push(command.spawn().map_err(cannot_start)?);
         Ok(())

@@ -2,14 +2,19 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use super::client::{Client, Role, brief, variable};
+use super::config::render::pages_in_words;
 use super::errors::{Done, Failure, exit};
 use super::output::{Output, Tone, View};
 use super::state::{Globals, token_file};
 use super::text::safe;
 use crate::config::{Config, StatePaths};
 use crate::proto::{WhoAmIRequest, WhoAmIResponse};
+
+/// How long this machine may take to say that somebody listens.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +56,11 @@ pub async fn run(globals: &Globals) -> Done {
             Ok(paths) => checks.push(state_directory(&paths.dir)),
             Err(failure) => checks.push(failed("state", failure)),
         }
-        checks.extend(configuration(globals));
+        let (config, found) = configuration(globals);
+        checks.extend(found);
+        if let Some(config) = config {
+            checks.push(pages(&config).await);
+        }
         daemon(globals, paths.ok().as_ref(), &mut checks).await;
     }
     let mut out = Output::stdout();
@@ -118,7 +127,7 @@ fn state_directory(dir: &Path) -> Check {
     }
 }
 
-fn configuration(globals: &Globals) -> Vec<Check> {
+fn configuration(globals: &Globals) -> (Option<Config>, Vec<Check>) {
     let (config, warnings) = match Config::load(globals.overrides()) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -130,7 +139,7 @@ fn configuration(globals: &Globals) -> Vec<Check> {
                     safe(&p.remedy),
                 )
             };
-            return error.problems.iter().map(one).collect();
+            return (None, error.problems.iter().map(one).collect());
         }
     };
     let file = match &config.file {
@@ -150,7 +159,25 @@ fn configuration(globals: &Globals) -> Vec<Check> {
     };
     let mut checks = vec![check(Level::Ok, "config", format!("{file}; {mode}"), "")];
     checks.extend(warnings.iter().map(|warning| check(Level::Warn, "config", safe(warning), "")));
-    checks
+    (Some(config), checks)
+}
+
+/// Whether somebody listens where the operators' pages are to be. What a proxy in front
+/// of it does is not seen from here.
+async fn pages(config: &Config) -> Check {
+    let where_ = pages_in_words(config);
+    let Some(listen) = config.web_listen.filter(|listen| listen.port() != 0) else {
+        return check(Level::Ok, "pages", where_, "");
+    };
+    let connect = tokio::net::TcpStream::connect(listen);
+    match tokio::time::timeout(PATIENCE, connect).await {
+        Ok(Ok(_)) => check(Level::Ok, "pages", where_, ""),
+        _ => {
+            let found = format!("{where_}; nothing answers at {listen}");
+            let remedy = "`web_listen` takes effect when the daemon is started again.";
+            check(Level::Fail, "pages", found, remedy)
+        }
+    }
 }
 
 async fn daemon(globals: &Globals, paths: Option<&StatePaths>, checks: &mut Vec<Check>) {
@@ -250,6 +277,27 @@ mod tests {
         }
         let files = mail("files in /var/lib/holdpoint/mail");
         assert!(files.level == Level::Warn && files.remedy.contains("smtp_url"), "{files:?}");
+    }
+
+    #[tokio::test]
+    async fn pages_that_nobody_serves_are_said() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listen = listener.local_addr().expect("bound");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("holdpoint.toml");
+        let config = |text: String| {
+            std::fs::write(&file, text).expect("written");
+            let overrides =
+                crate::config::Overrides { config: Some(file.clone()), ..Default::default() };
+            Config::load(overrides).expect("a configuration").0
+        };
+        let with = config(format!("web_listen = \"{listen}\"\n"));
+        let found = pages(&with).await;
+        assert_eq!((found.level, found.found), (Level::Ok, format!("http://{listen}/")));
+        drop(listener);
+        assert_eq!(pages(&with).await.level, Level::Fail);
+        let none = pages(&config(String::new())).await;
+        assert!(none.level == Level::Ok && none.found.contains("no links"), "{none:?}");
     }
 
     #[test]

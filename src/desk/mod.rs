@@ -20,6 +20,8 @@ mod counting;
 mod definitions;
 pub mod entitlement;
 pub mod error;
+pub mod explained;
+pub mod history;
 pub mod in_force;
 pub mod intake;
 pub mod links;
@@ -127,6 +129,7 @@ pub struct Desk {
     changes: state::Sender<()>,
     mail: Arc<tokio::sync::Notify>,
     underway: Semaphore,
+    verified: history::LastVerified,
 }
 
 impl fmt::Debug for Desk {
@@ -177,6 +180,7 @@ impl Desk {
             changes: state::Sender::new(()),
             mail,
             underway: Semaphore::new(UNDERWAY_KIB),
+            verified: history::LastVerified::default(),
         }))
     }
 

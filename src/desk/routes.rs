@@ -5,6 +5,8 @@
 //! or a route's name that a caller adds never takes a demand away. Pure: the same
 //! call always gets the same requirement from the same routes.
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use crate::call::model::{Category, Risk};
 use crate::call::requirement::{Clause, Requirement};
 use crate::config::{BUILT_IN, RouteConfig};
 use crate::desk::error::DeskError;
+
+pub use told::ToldRoute;
 
 /// What routes look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,13 +139,20 @@ impl Route {
         let risk = facts.risk == Risk::Unspecified
             || self.risks.is_empty()
             || self.risks.contains(&facts.risk);
-        // A label has its meaning from whoever puts it there: one that a call does
-        // not have was not left unsaid, and matches no filter.
-        let labels = self
-            .labels
-            .iter()
-            .all(|(key, value)| facts.labels.get(key).is_some_and(|label| value.is_match(label)));
-        category && risk && labels && any(&self.servers, server) && any(&self.tools, tool)
+        category
+            && risk
+            && self.has_labels(facts)
+            && any(&self.servers, server)
+            && any(&self.tools, tool)
+    }
+
+    /// A label has its meaning from whoever puts it there: one that a call does not
+    /// have was not left unsaid, and matches no filter.
+    fn has_labels(&self, facts: &Facts<'_>) -> bool {
+        let has = |(key, value): &(String, GlobMatcher)| {
+            facts.labels.get(key).is_some_and(|label| value.is_match(label))
+        };
+        self.labels.iter().all(has)
     }
 }
 

@@ -51,7 +51,7 @@ fn token<T>(request: &Request<T>) -> Result<Option<&str>, Status> {
     }
 }
 
-fn not_known(why: &NotKnown) -> Status {
+pub(super) fn not_known(why: &NotKnown) -> Status {
     let reason = if *why == NotKnown::Nothing { "NO_TOKEN" } else { "BAD_TOKEN" };
     refuse(Code::Unauthenticated, reason, why.to_string())
 }

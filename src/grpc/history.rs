@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
-use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use super::auth::{self, Door};
@@ -11,19 +11,12 @@ use super::convert;
 use super::errors::{bad_field, status};
 use super::operator::{auditor, not_an_auditor};
 use crate::call::hex::{hex, unhex};
-use crate::call::model::{Category, Request as HeldCall, Status as CallStatus};
+use crate::call::model::{Category, Status as CallStatus};
 use crate::call::time::Time;
-use crate::desk::sees;
+use crate::desk::history::{ExportEnded, text_fault};
 use crate::proto::{self, history_service_server::HistoryService};
 use crate::store::audit::Kind;
-use crate::store::export::{self, Exporter};
-use crate::store::query::{self, Filter, Question, Told};
-use crate::store::text_index;
-
-/// Bytes of one piece of an export.
-const PIECE: usize = 64 * 1024;
-/// Longest text to look for, in bytes.
-const TEXT: usize = 200;
+use crate::store::query::{Filter, Question, Told};
 
 /// Serves the history.
 #[derive(Debug, Clone)]
@@ -41,17 +34,8 @@ pub(super) fn time(field: &str, text: &str) -> Result<Option<Time>, Status> {
 fn filter(message: proto::AuditFilter) -> Result<Filter, Status> {
     let given = |text: String| (!text.is_empty()).then_some(text);
     let text = given(message.text);
-    if let Some(text) = &text {
-        if text.len() > TEXT {
-            let why = format!("{} bytes; at most {TEXT} are taken", text.len());
-            return Err(bad_field("filter.text", &why));
-        }
-        if !text_index::has_words(text) {
-            return Err(bad_field(
-                "filter.text",
-                "no word in it: letters or digits are looked for",
-            ));
-        }
+    if let Some(why) = text.as_deref().and_then(text_fault) {
+        return Err(bad_field("filter.text", &why));
     }
     let category = match message.category {
         0 => None,
@@ -112,6 +96,14 @@ fn entry(told: Told) -> proto::AuditEntry {
     }
 }
 
+fn broke_off(why: ExportEnded) -> Status {
+    match why {
+        ExportEnded::NotKnown(why) => auth::not_known(&why),
+        ExportEnded::NotAnAuditor => not_an_auditor(),
+        ExportEnded::Store(error) => status(error.into()),
+    }
+}
+
 #[tonic::async_trait]
 impl HistoryService for HistoryDoor {
     async fn query_audit(
@@ -131,26 +123,11 @@ impl HistoryService for HistoryDoor {
             let after = question.read_token(&message.page_token);
             question.after = Some(after.ok_or_else(super::bad_page_token)?);
         }
-        if question.filter.text.is_some() {
-            desk.store().catch_up_text().await.map_err(|e| status(e.into()))?;
-        }
-        let asked = question.clone();
-        let all = operator.sees_all();
-        let page = desk
-            .store()
-            .read(move |conn| {
-                let visible = |request: &HeldCall| sees(&operator, request);
-                query::query(conn, &asked, (!all).then_some(&visible as &dyn Fn(&HeldCall) -> bool))
-            })
-            .await
-            .map_err(|e| status(e.into()))?;
-        // How many entries have a word in them is itself an answer: it is given
-        // only for what this person may see.
-        let examined = if all { page.examined } else { page.entries.len() };
+        let page = desk.history(&operator, question.clone()).await.map_err(status)?;
         Ok(Response::new(proto::QueryAuditResponse {
             entries: page.entries.into_iter().map(entry).collect(),
             next_page_token: page.next.map(|n| question.token(n)).unwrap_or_default(),
-            examined: u32::try_from(examined).unwrap_or(u32::MAX),
+            examined: u32::try_from(page.examined).unwrap_or(u32::MAX),
         }))
     }
 
@@ -161,53 +138,20 @@ impl HistoryService for HistoryDoor {
         &self,
         request: Request<proto::ExportAuditRequest>,
     ) -> Result<Response<Self::ExportAuditStream>, Status> {
-        let desk = self.0.desk.clone();
+        let desk = &self.0.desk;
         auditor(&request)?;
         let visitor = auth::noted(&request)?.clone();
         let message = request.into_inner();
         if message.last != 0 && message.last < message.first {
             return Err(bad_field("last", "before the first"));
         }
-        let (first, last) = (message.first, message.last);
-        let store = desk.store().clone();
-        let still_auditor = move || {
-            let operator = auth::still_operator(&desk, &visitor)?;
-            if operator.sees_all() { Ok(()) } else { Err(not_an_auditor()) }
-        };
-        let mut exporter = store
-            .read(move |conn| Exporter::new(conn, first, last))
-            .await
-            .map_err(|e| status(e.into()))?;
-        let (sender, receiver) = tokio::sync::mpsc::channel(2);
-        tokio::spawn(async move {
-            loop {
-                if let Err(refused) = still_auditor() {
-                    let _ = sender.send(Err(refused)).await;
-                    return;
-                }
-                let read = store
-                    .read(move |conn| {
-                        let piece = exporter.next(conn, PIECE)?;
-                        Ok((exporter, piece))
-                    })
-                    .await;
-                let item = match read {
-                    Ok((_, None)) => return,
-                    Ok((back, Some(data))) => {
-                        exporter = back;
-                        Ok(proto::ExportAuditChunk { data })
-                    }
-                    Err(error) => {
-                        let _ = sender.send(Err(status(error.into()))).await;
-                        return;
-                    }
-                };
-                if sender.send(item).await.is_err() {
-                    return;
-                }
-            }
+        let begun = desk.export(&visitor, message.first, message.last).await;
+        let pieces = ReceiverStream::new(begun.map_err(broke_off)?.pieces);
+        let pieces = pieces.map(|piece| match piece {
+            Ok(data) => Ok(proto::ExportAuditChunk { data }),
+            Err(why) => Err(broke_off(why)),
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(Box::pin(pieces)))
     }
 
     async fn verify_audit(
@@ -224,11 +168,7 @@ impl HistoryService for HistoryDoor {
                     .ok_or_else(|| bad_field("head", "64 lower-case hex digits are expected"))?,
             ),
         };
-        let verified = desk
-            .store()
-            .walk(move |conn| export::verify(conn, wanted))
-            .await
-            .map_err(|e| status(e.into()))?;
+        let verified = desk.verify(wanted).await.map_err(status)?;
         Ok(Response::new(match verified {
             Ok(whole) => proto::VerifyAuditResponse {
                 whole: true,

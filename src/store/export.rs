@@ -283,6 +283,12 @@ impl Exporter {
         })
     }
 
+    /// Its first and last entry, before anything of it was read; the last before the
+    /// first where there is none.
+    pub fn range(&self) -> (u64, u64) {
+        (self.next, self.last)
+    }
+
     /// The next piece of about `size` bytes; `None` at the end.
     pub fn next(&mut self, conn: &Connection, size: usize) -> Result<Option<Vec<u8>>, StoreError> {
         let mut text = String::new();

@@ -23,7 +23,9 @@
 
 pub mod aside;
 pub mod audit;
+pub mod chain;
 pub mod change;
+pub mod charts;
 pub mod clock;
 pub mod copy;
 pub mod decide;

@@ -20,6 +20,12 @@ impl Render for SafeText {
 pub enum Here {
     /// What waits.
     Queue,
+    /// What happened.
+    History,
+    /// Who may decide what.
+    People,
+    /// What became of the mails.
+    Mail,
     /// None of those that the navigation names.
     Elsewhere,
 }
@@ -38,12 +44,19 @@ pub fn page(who: &Who, here: Here, title: &SafeText, body: &Markup) -> Html<Stri
                 a.brand href="/" { "Holdpoint" }
                 nav aria-label="Pages" {
                     (link("/", "Queue", Here::Queue))
+                    (link("/history", "History", Here::History))
+                    @if who.operator().roles.admin { (link("/people", "People", Here::People)) }
+                    @if who.operator().sees_all() { (link("/mail", "Mail", Here::Mail)) }
                 }
                 details.me {
                     summary { (name) }
-                    (sign_out(who, "here", "Sign out"))
-                    (sign_out(who, "everywhere", "Sign out everywhere"))
-                    p.hint { kbd { "?" } " shows the keys" }
+                    div.menu {
+                        p { strong { (name) } }
+                        @if !who.operator().sees_all() { p { a href="/mail" { "Mails to me" } } }
+                        (sign_out(who, "here", "Sign out"))
+                        (sign_out(who, "everywhere", "Sign out everywhere"))
+                        p.hint { kbd { "?" } " shows the keys" }
+                    }
                 }
             }
             main #main { (body) }

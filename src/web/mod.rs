@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `/` | what waits |
 //! | `/requests/{id}` | one request, and the forms that decide it |
-//! | `/history`, `/people`, `/mail` | the audit history; who may decide what; the mail queue |
+//! | `/history` | what happened; charts, exports and the chain below it |
+//! | `/people`, `/mail` | who may decide what; the mail queue |
 //! | `/l/{token}` | the same request by the link of a mail, without a sign-in |
 //! | `/u/{token}` | leaving the summaries, and coming back |
 //! | `/sign-in`, `/sign-out` | |
@@ -25,15 +26,20 @@
 mod answer;
 mod assets;
 mod attempts;
+mod charts;
 mod form;
 mod guard;
+mod history;
 mod layout;
 mod link;
 mod live;
+mod mails;
+mod people;
 mod queue;
 mod request;
 mod serve;
 mod sign_in;
+mod tables;
 mod unsubscribe;
 mod who;
 mod words;
@@ -84,6 +90,13 @@ fn router(pages: Arc<Pages>) -> Router {
     Router::new()
         .route("/", get(queue::page))
         .route("/requests/{id}", get(request::page).post(request::decide))
+        .route("/history", get(history::page))
+        .route("/history/charts", get(charts::page))
+        .route("/history/export", get(history::export))
+        .route("/history/verify", post(history::verify))
+        .route("/people", get(people::page))
+        .route("/mail", get(mails::page))
+        .route("/mail/{id}/retry", post(mails::retry))
         .route("/l/{token}", get(link::page).post(link::decide))
         .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::turn))
         .route("/requests/{id}/lift", post(request::lift))

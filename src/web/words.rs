@@ -9,7 +9,7 @@ use crate::call::time::Time;
 /// What a tool does: a word, and a colour beside it.
 pub fn category(category: Category) -> Markup {
     let word = match category {
-        Category::Unspecified => "not stated",
+        Category::Unspecified => "category not stated",
         other => other.word(),
     };
     html! { span.badge.{ "category-" (category.word()) } { (word) } }

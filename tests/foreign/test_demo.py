@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import threading
+import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -70,6 +72,33 @@ def test_what_it_prints_for_a_second_terminal_works_as_printed(empty, temporary,
     assert playing.wait(PATIENCE) == 0
     reader.join(PATIENCE)
     assert effect in "".join(lines)
+    assert left_behind(temporary) == []
+
+
+@pytest.mark.parametrize("verdict, effect", [("approve", "greeting is hello"), ("deny", "there is no greeting")])
+def test_the_link_that_it_prints_decides_as_a_browser_does(empty, temporary, verdict, effect):
+    playing = empty.begin("demo")
+    lines = []
+
+    def read():
+        for line in playing.stdout:
+            lines.append(line.decode())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    link = until(
+        lambda: re.search(r"^  (http://127\.0\.0\.1:\d+)(/l/\S+)$", "".join(lines), re.M), "the link is printed"
+    )
+    origin, url = link[1], link[1] + link[2]
+    page = urllib.request.urlopen(url, timeout=PATIENCE).read().decode()
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    form = urllib.parse.urlencode({**fields, "verdict": verdict, "reason": "by the link"}).encode()
+    sent = urllib.request.Request(url, form, {"Origin": origin})
+    assert urllib.request.urlopen(sent, timeout=PATIENCE).status == 200
+    assert playing.wait(PATIENCE) == 0
+    reader.join(PATIENCE)
+    out = "".join(lines)
+    assert effect in out and "All pages: " + origin in out, out
     assert left_behind(temporary) == []
 
 

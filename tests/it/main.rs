@@ -15,6 +15,7 @@
 //! | [`held`] | callers that vanish, come back, ask twice, in a burst |
 //! | [`deciding`] | who may decide, and what happens when two do |
 //! | [`judged`] | changed definitions, named routes, evidence, recorded calls, a policy replayed |
+//! | [`records`] | history, charts, people and mail as pages |
 //! | [`reach`] | who looked, and what happens when nobody can be reached |
 //! | [`hostile`] | arguments and names that mean harm |
 //! | [`limits`] | limits, and what is told of them |
@@ -59,6 +60,9 @@
 
 mod backup;
 mod beside;
+/// What an agent may write to mislead a reader.
+#[path = "../../src/call/hostile.rs"]
+mod corpus;
 mod counts;
 mod crash;
 mod deciding;
@@ -75,6 +79,7 @@ mod mail;
 mod model;
 mod pages;
 mod reach;
+mod records;
 mod reload;
 mod startup;
 #[cfg(feature = "faults")]

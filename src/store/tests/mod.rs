@@ -1,5 +1,6 @@
 //! Tests of the transitions as plain functions, without the writer thread.
 
+mod charts;
 mod clock;
 mod copies;
 mod definitions;

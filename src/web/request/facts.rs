@@ -74,7 +74,7 @@ fn who_decides(context: &Context<'_>) -> Markup {
     html! {
         dl.facts {
             @for (clause, have) in request.requirement.clauses.iter().zip(have) {
-                (row(&SafeText::line(&format!("Route {}", clause.route)), &needed(context, clause, have)))
+                (row(SafeText::line(&format!("Route {}", clause.route)), &needed(context, clause, have)))
             }
             @for decision in &request.decisions {
                 (row("Decided", &html! {

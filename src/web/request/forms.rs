@@ -66,8 +66,8 @@ fn approve_form(context: &Context<'_>) -> Markup {
                 input #approve type="text" name=(TYPED) autocomplete="off" autocapitalize="none"
                     spellcheck="false" required;
             }
-            label for="why" { "Reason (need not be)" }
-            textarea #why name="reason" rows="1" maxlength=(REASON) { (text(context)) }
+            label for="approve-reason" { "Reason (need not be)" }
+            textarea #approve-reason name="reason" rows="1" maxlength=(REASON) { (text(context)) }
             @if typed.is_some() {
                 button.approve name="verdict" value="approve" { "Approve" }
             } @else {

@@ -7,7 +7,7 @@ use super::arguments::{self, Leaf};
 use super::served::{About, PROOF, Served};
 use super::{Viewer, afterwards, facts, forms, unusual};
 use crate::call::json;
-use crate::call::model::{Decision, Request, Status, Verdict};
+use crate::call::model::{Decision, Request, Status, Use, Verdict};
 use crate::call::safe_text::SafeText;
 use crate::call::warnings::{Room, warnings};
 use crate::web::answer::Trouble;
@@ -68,6 +68,11 @@ impl Context<'_> {
     /// Whether it waits for anybody's decision.
     pub fn is_open(&self) -> bool {
         is_open(self.viewer, self.request)
+    }
+
+    /// Whether there are forms, in which what was written stands.
+    fn has_forms(&self) -> bool {
+        self.is_open() && self.viewer.may_decide.is_ok()
     }
 
     /// Whether every page was served.
@@ -148,8 +153,7 @@ pub async fn render(
 /// only what ends that.
 fn state(context: &Context<'_>) -> String {
     let request = context.request;
-    let typing = context.is_open() && context.viewer.may_decide.is_ok();
-    let decisions = if typing { 0 } else { request.decisions.len() };
+    let decisions = if context.has_forms() { 0 } else { request.decisions.len() };
     format!(
         "{}-{decisions}-{}-{}-{}-{}",
         if context.is_open() { "open" } else { request.status.word() },
@@ -166,8 +170,7 @@ fn notice(context: &Context<'_>, said: Option<&Said>) -> Markup {
     html! {
         div.wrong role="alert" {
             p { strong { (said.words) } }
-            // Where there is a form, it stands in there.
-            @if !said.reason.is_empty() && !(context.is_open() && context.viewer.may_decide.is_ok()) {
+            @if !said.reason.is_empty() && !context.has_forms() {
                 p { "You had written:" }
                 (quote(&said.reason))
             }
@@ -199,7 +202,15 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
         }
         h1 { (title) }
         p.who { "Asked by " (asker(request)) }
+        @if may_run(context) && !context.pages.desk.waited_on(request.id) {
+            p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
+        }
     }
+}
+
+/// Whether it has still to be decided, or to run.
+fn may_run(context: &Context<'_>) -> bool {
+    context.is_open() || context.request.use_ == Use::Unused
 }
 
 fn warned(request: &Request) -> Markup {

@@ -182,7 +182,7 @@ fn read(attributes: &str) -> Vec<(String, String)> {
     while !rest.is_empty() {
         let end = rest.find(['=', ' ']).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
-        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "attribute {name:?}");
+        assert!(name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-'), "attribute {name:?}");
         let (value, after) = match after.strip_prefix("=\"") {
             Some(value) => value.split_once('"').expect("an end of quotes"),
             None => ("", after),
