@@ -172,7 +172,7 @@ fn costly(c: &mut Criterion) {
     };
     for (name, text) in [
         ("a list within a list", when("args.list.all(x, args.list.all(y, x + y >= 0))")),
-        ("a pattern", when("args.fitting.matches(\"(?:a|b)*a(?:a|b){15}c\")")),
+        ("a pattern", when("args.fitting.matches(\"(?:a|b)*a(?:a|b){100}c\")")),
         ("an Intercept pattern", regex("fitting")),
         ("an Intercept pattern beyond it", regex("long")),
     ] {
