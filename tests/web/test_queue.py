@@ -129,7 +129,7 @@ def test_without_script_the_queue_shows_and_filters(stand, window):
 
 def test_signing_out_everywhere_ends_the_other_window(stand, window):
     first, second = window("ana"), window("ana")
-    second.page.get_by_text("ana", exact=True).click()
+    second.page.locator("header summary").click()
     second.page.get_by_role("button", name="Sign out everywhere").click()
     second.page.get_by_role("heading", name="Sign in").wait_for()
     first.page.goto("/")
