@@ -23,7 +23,7 @@ def running(stand, tool="write_key", arguments=KEY, category="write", risk="medi
 def approve(page, tool=None, reason="seen"):
     if tool:
         page.get_by_label("Type", exact=False).fill(tool)
-    page.locator("#approve-reason, #reason").first.fill(reason)
+    page.locator("#approve-reason").fill(reason)
     page.get_by_role("button", name="Approve").click()
 
 
@@ -83,7 +83,7 @@ def test_a_destructive_call_needs_the_tools_name_typed(stand, window):
         one.check(f"destructive-{name}")
         one.expected.add("422")
         page.get_by_label("Type", exact=False).fill("delete_kex")
-        page.locator("#approve-reason, #reason").first.fill("seen")
+        page.locator("#approve-reason").fill("seen")
         page.get_by_role("button", name="Approve").click()
         one.check(f"destructive-{name}-mistyped")
         assert asking.poll() is None
@@ -99,7 +99,7 @@ def test_two_tabs_and_a_stale_page_say_who_was_first(stand, window):
         window_.page.get_by_role("link", name="write_key").first.click()
         window_.page.wait_for_url("**/requests/*")
     other.expected.add("409")
-    one.page.locator("#deny-reason, #reason").last.fill("no")
+    one.page.locator("#deny").fill("no")
     one.page.get_by_role("button", name="Deny").click()
     one.page.get_by_text("denied", exact=False).first.wait_for()
     # The other page follows by itself.
