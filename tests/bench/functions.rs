@@ -67,7 +67,6 @@ fn routes(c: &mut Criterion) {
         require_sign_in: false,
         approvals: 2,
         timeout: None,
-        require_sign_in: false,
         place: Place::default(),
     };
     let call = call::submit(1).call;

@@ -1,13 +1,11 @@
 //! The operators' pages, by a browser without a script: who may decide what was shown
 //! to them, and what is refused.
 
-#[path = "../../src/call/hostile.rs"]
-mod corpus;
-
 use std::time::Instant;
 
 use holdpoint::proto::{self, Category, Risk, Status};
 
+use super::corpus;
 use super::support::browser::{Browser, Headers};
 use super::support::clients::{Caller, report};
 use super::support::pages::Page;
