@@ -47,7 +47,9 @@ pub async fn page(
                 a href=(other.path(None)) aria-current=[(other == which).then_some("page")] { (other.words()) }
             }
         }
-        @if form.text("again") != "" { p.done role="status" { "Mail " (SafeText::line(form.text("again"))) " is tried again now." } }
+        @if let Ok(id) = form.text("again").parse::<i64>() {
+            p.done role="status" { "Mail " (id) " is tried again now." }
+        }
         (list(&pages, &who, which, form.text("page")).await?)
     };
     Ok(whole_page(&who, Here::Mail, &SafeText::line("Mail"), &body).into_response())

@@ -30,7 +30,7 @@ fn whole(plain: &Plain, edges: &[Time]) -> Numbers {
 fn requests_are_counted_by_when_they_were_made_and_how_they_ended() {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
     let began = plain.now;
-    let mut ask = |plain: &mut Plain, n: u64| {
+    let ask = |plain: &mut Plain, n: u64| {
         let call = Call { category: Category::Destructive, ..call("c", "s", n) };
         plain.submit(&format!("c{n}"), call, &waiting).expect("held").request.id
     };
