@@ -105,7 +105,7 @@ def test_two_tabs_and_a_stale_page_say_who_was_first(stand, window):
     one.page.get_by_role("button", name="Deny").click()
     one.page.get_by_text("denied", exact=False).first.wait_for()
     # The other page follows by itself.
-    other.page.get_by_text("ana denied it").wait_for()
+    other.page.get_by_text("Denied by ana").wait_for()
     other.check("stale")
     assert ended(asking).code == 10
 
