@@ -47,7 +47,9 @@ pub async fn page(
                 a href=(other.path(None)) aria-current=[(other == which).then_some("page")] { (other.words()) }
             }
         }
-        @if !form.text("again").is_empty() { p.done role="status" { "Mail " (SafeText::line(form.text("again"))) " is tried again now." } }
+        @if let Ok(id) = form.text("again").parse::<i64>() {
+            p.done role="status" { "Mail " (id) " is tried again now." }
+        }
         (list(&pages, &who, which, form.text("page")).await?)
     };
     Ok(whole_page(&who, Here::Mail, &SafeText::line("Mail"), &body).into_response())
@@ -105,7 +107,7 @@ impl List {
         query.append_pair("list", self.word());
         if let Some(at) = after {
             // The name comes last: it may hold anything.
-            query.append_pair("page", &format!("{:x}.{:x}.{}", at.at, at.n, at.operator));
+            query.append_pair("page", &format!("{}.{}.{}", at.at, at.n, at.operator));
         }
         query.finish()
     }
@@ -113,7 +115,7 @@ impl List {
 
 fn place(text: &str) -> Option<MailPlace> {
     let mut parts = text.splitn(3, '.');
-    let mut number = || i64::from_str_radix(parts.next()?, 16).ok();
+    let mut number = || parts.next()?.parse::<i64>().ok();
     let (at, n) = (number()?, number()?);
     Some(MailPlace { operator: parts.next()?.to_owned(), at, n })
 }

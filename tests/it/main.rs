@@ -60,7 +60,7 @@
 
 mod backup;
 mod beside;
-/// What an agent may write to mislead a reader.
+// The same texts by which the parts are tried.
 #[path = "../../src/call/hostile.rs"]
 mod corpus;
 mod counts;

@@ -112,6 +112,8 @@ fn happened(told: &Told, payload: &Json) -> Markup {
         "signed_out" => {
             html! { (by) " signs out" @if text(payload, "where") == "everywhere" { " everywhere" } }
         }
+        "summaries_off" => html! { (by) " wants no more summaries by mail" },
+        "summaries_on" => html! { (by) " wants summaries by mail again" },
         "config_reloaded" => html! { "The configuration is read again and is in force" },
         "daemon_started" => {
             html! { "The daemon starts, version " (cut(text(payload, "version"), NAME)) }
