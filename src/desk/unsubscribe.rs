@@ -10,6 +10,7 @@
 //! turns off is the gathering alone: a call that waits is still mailed, by itself, when
 //! its turn comes. Must never: be logged, or be worth anything to decide.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -98,6 +99,17 @@ impl Desk {
     pub async fn summaries_off(&self, operator: &Operator) -> Result<Option<Time>, DeskError> {
         let (name, address) = (operator.name.clone(), mail::address_hash(operator.address()));
         Ok(self.store.read(move |conn| mail::summaries_off(conn, &name, &address)).await?)
+    }
+
+    /// The names of all operators who get none.
+    pub async fn without_summaries(&self) -> Result<BTreeSet<String>, DeskError> {
+        let people = self.people();
+        let left = self.store.read(mail::all_summaries_off).await?;
+        let still = left.into_iter().filter(|(name, address)| {
+            let operator = people.operator(name);
+            operator.is_some_and(|o| mail::address_hash(o.address()) == *address)
+        });
+        Ok(still.map(|(name, _)| name).collect())
     }
 
     /// Turns an operator's summaries off or on.

@@ -23,7 +23,7 @@ use super::request::view::{Turn, View, render};
 use super::who::{Who, clock};
 use super::{Pages, layout, sign_in};
 use crate::call::hex::hex;
-use crate::call::model::{Request, Strength};
+use crate::call::model::{Decision, Request, Strength};
 use crate::call::safe_text::SafeText;
 use crate::desk::links::{NotOpened, Opened};
 
@@ -111,7 +111,7 @@ fn viewer(pages: &Pages, Opened { operator, request, .. }: &Opened, token: &str)
     }
 }
 
-fn is_by_link(decision: &crate::call::model::Decision, operator: &str) -> bool {
+fn is_by_link(decision: &Decision, operator: &str) -> bool {
     decision.operator == operator && decision.strength == Strength::Link
 }
 

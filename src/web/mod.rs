@@ -20,7 +20,7 @@
 //! Promises: everything works without the script; a GET changes nothing but that
 //! somebody looked; what is shown to one person was allowed to that person at that
 //! moment; nothing is loaded from elsewhere. Must never: print text from outside
-//! that is not a [`SafeText`], or decide anything that the form does not name by
+//! that is not a [`SafeText`](crate::call::safe_text::SafeText), or decide anything that the form does not name by
 //! its digest.
 
 mod answer;

@@ -1,5 +1,6 @@
 //! Who may decide what: everyone, the routes, and what a made-up call would need.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
@@ -39,6 +40,7 @@ pub async fn page(
     let routes = pages.desk.told_routes();
     let people = pages.desk.people();
     let everyone: Vec<&Arc<Operator>> = people.operators().collect();
+    let without = pages.desk.without_summaries().await?;
     let body = html! {
         h1 { "People" }
         section.card { h2 { "Who may decide a call?" }
@@ -52,7 +54,7 @@ pub async fn page(
                 }
             }
         }
-        section.card { h2 { "Everyone" } (all(&everyone)) }
+        section.card { h2 { "Everyone" } (all(&everyone, &without)) }
         section.card { h2 { "Routes" } (listed(&routes)) }
         p.hint { "They stand in the configuration, which a reload reads again. Nothing here changes them." }
     };
@@ -193,15 +195,17 @@ fn fits(route: &ToldRoute, named: &str) -> Markup {
     }
 }
 
-fn all(everyone: &[&Arc<Operator>]) -> Markup {
-    let rows: Vec<Vec<Markup>> = everyone.iter().map(|operator| row(operator)).collect();
+fn all(everyone: &[&Arc<Operator>], without_summaries: &BTreeSet<String>) -> Markup {
+    let off = |operator: &Operator| without_summaries.contains(&operator.name);
+    let rows: Vec<Vec<Markup>> =
+        everyone.iter().map(|operator| row(operator, off(operator))).collect();
     html! {
         @if rows.is_empty() { p { "There are no operators." } }
         @else { (table("Everyone", &["name", "may decide", "roles", "groups", "mail"], &rows)) }
     }
 }
 
-fn row(operator: &Operator) -> Vec<Markup> {
+fn row(operator: &Operator, no_summaries: bool) -> Vec<Markup> {
     let roles = [
         (operator.roles.operator, "operator"),
         (operator.roles.auditor, "auditor"),
@@ -215,11 +219,11 @@ fn row(operator: &Operator) -> Vec<Markup> {
         html! { @if operator.can_decide() { "yes, what is routed to them" } @else { "no, looks only" } },
         html! { (roles.join(", ")) },
         html! { @if groups.is_empty() { "–" } @else { (SafeText::join(&groups, ", ")) } },
-        mail(operator),
+        mail(operator, no_summaries),
     ]
 }
 
-fn mail(operator: &Operator) -> Markup {
+fn mail(operator: &Operator, no_summaries: bool) -> Markup {
     html! {
         @match &operator.email {
             Some(address) => { (SafeText::line(address)) }
@@ -227,6 +231,7 @@ fn mail(operator: &Operator) -> Markup {
         }
         @if operator.email.is_some() && operator.wants != Wants::default() { span.hint { " not every kind" } }
         @if operator.quiet_hours.is_some() { span.hint { " quiet hours" } }
+        @if no_summaries { span.hint { " no summaries: one mail for each call" } }
     }
 }
 

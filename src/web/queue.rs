@@ -252,8 +252,9 @@ pub fn asker(request: &Request) -> Markup {
     let call = &request.call;
     let name = |text: &str| SafeText::cut_line(text, 40).0;
     html! {
-        @if !call.agent.name.is_empty() { (name(&call.agent.name)) " " }
-        @if !call.agent.on_behalf_of.is_empty() { "for " strong { (name(&call.agent.on_behalf_of)) } " " }
+        @if !call.agent.name.is_empty() { (name(&call.agent.name)) }
+        @if !call.agent.on_behalf_of.is_empty() { " for " strong { (name(&call.agent.on_behalf_of)) } }
+        @if !call.agent.name.is_empty() || !call.agent.on_behalf_of.is_empty() { ", " }
         "caller " (name(&call.caller))
         @if !call.client.is_empty() { ", client " (name(&call.client)) }
     }

@@ -64,6 +64,7 @@ fn routes(c: &mut Criterion) {
         risks: Vec::new(),
         labels: BTreeMap::new(),
         ask: ["ops".to_owned()].into(),
+        require_sign_in: false,
         approvals: 2,
         timeout: None,
         place: Place::default(),

@@ -512,6 +512,8 @@ async fn summaries_are_left_by_one_post_without_cookie_or_origin_and_by_no_get()
     answer.says(200, &["Summaries are off", "alice", "Send summaries again"]);
     assert_eq!(off().await, ["summaries_off"]);
     assert!(home.log().contains("unsubscribed from summaries"), "{}", home.log());
+    let admin = Browser::signed_in(&home, "auditor").await;
+    admin.get("/people").await.says(200, &["no summaries"]);
     // On again by the page, and off by a provider that says where it comes from.
     stage.browser.get(&leave).await.says(200, &["Send summaries again"]);
     stage.browser.post(&leave, &[("summaries", "on")]).await.says(200, &["Send me no summaries"]);

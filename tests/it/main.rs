@@ -60,6 +60,9 @@
 
 mod backup;
 mod beside;
+// The same texts by which the parts are tried.
+#[path = "../../src/call/hostile.rs"]
+mod corpus;
 mod counts;
 mod crash;
 mod deciding;

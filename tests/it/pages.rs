@@ -1,13 +1,11 @@
 //! The operators' pages, by a browser without a script: who may decide what was shown
 //! to them, and what is refused.
 
-#[path = "../../src/call/hostile.rs"]
-mod corpus;
-
 use std::time::Instant;
 
 use holdpoint::proto::{self, Category, Risk, Status};
 
+use super::corpus;
 use super::support::browser::{Browser, Headers};
 use super::support::clients::{Caller, report};
 use super::support::pages::Page;
@@ -85,7 +83,7 @@ async fn a_call_is_read_and_approved_on_its_page_and_its_caller_runs_it() {
     assert!(decision.on_screen_ms.is_some_and(|ms| ms < 60_000), "{decision:?}");
     assert!(request.looked.iter().any(|look| look.operator == "alice"), "{request:?}");
     let after = browser.get(&path_of(&id)).await;
-    for words in ["alice approved it", "go on", "on their screen for", "It succeeded"] {
+    for words in ["Approved by alice", "go on", "on their screen for", "It succeeded"] {
         assert!(after.body.contains(words), "{words} is not in {}", after.body);
     }
     assert!(!after.offers("approve") && !after.offers("deny"));
@@ -232,7 +230,7 @@ async fn two_tabs_and_a_stale_page_are_told_what_happened() {
     assert_eq!(decide(&browser, &one.id, &tab, "approve", &[]).await.status, 303);
     let twice = decide(&browser, &one.id, &other_tab, "approve", &[]).await;
     assert!(twice.status == 409 && twice.body.contains("Already approved so by you"), "{twice:?}");
-    assert!(twice.body.contains("alice approved it"), "its present state");
+    assert!(twice.body.contains("Approved by alice"), "its present state");
 
     let two = submit(&mut caller, "two", write(r#"{"n":2}"#)).await;
     let stale = browser.get(&path_of(&two.id)).await;

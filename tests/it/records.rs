@@ -1,12 +1,10 @@
 //! History, charts, people and mail as pages: who may see what, and that what an agent
 //! wrote stays text there too.
 
-#[path = "../../src/call/hostile.rs"]
-mod corpus;
-
 use holdpoint::proto::{self, Category};
 use holdpoint::store::export::verify_export;
 
+use super::corpus;
 use super::support::browser::Browser;
 use super::support::clients::verify;
 use super::support::daemon::{cli_as, identity};

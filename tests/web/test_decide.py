@@ -1,13 +1,15 @@
 """Deciding, the whole way: a call is held, the mail arrives, its link is followed,
 the page is read, the decision is made, the caller runs."""
 
+import html
 import json
-import signal
+import re
+import urllib.error
 import urllib.request
 
 import pytest
 
-from house import ended, until
+from house import ended
 from stand import PHONE, path_of, review_link
 
 KEY = '{"key":"user:1","value":"x"}'
@@ -23,7 +25,7 @@ def running(stand, tool="write_key", arguments=KEY, category="write", risk="medi
 def approve(page, tool=None, reason="seen"):
     if tool:
         page.get_by_label("Type", exact=False).fill(tool)
-    page.locator("#approve-reason, #reason").first.fill(reason)
+    page.locator("#approve-reason").fill(reason)
     page.get_by_role("button", name="Approve").click()
 
 
@@ -83,7 +85,7 @@ def test_a_destructive_call_needs_the_tools_name_typed(stand, window):
         one.check(f"destructive-{name}")
         one.expected.add("422")
         page.get_by_label("Type", exact=False).fill("delete_kex")
-        page.locator("#approve-reason, #reason").first.fill("seen")
+        page.locator("#approve-reason").fill("seen")
         page.get_by_role("button", name="Approve").click()
         one.check(f"destructive-{name}-mistyped")
         assert asking.poll() is None
@@ -99,11 +101,11 @@ def test_two_tabs_and_a_stale_page_say_who_was_first(stand, window):
         window_.page.get_by_role("link", name="write_key").first.click()
         window_.page.wait_for_url("**/requests/*")
     other.expected.add("409")
-    one.page.locator("#deny-reason, #reason").last.fill("no")
+    one.page.locator("#deny").fill("no")
     one.page.get_by_role("button", name="Deny").click()
     one.page.get_by_text("denied", exact=False).first.wait_for()
     # The other page follows by itself.
-    other.page.get_by_text("denied by ana", exact=False).first.wait_for()
+    other.page.get_by_text("ana denied it").wait_for()
     other.check("stale")
     assert ended(asking).code == 10
 
@@ -137,11 +139,9 @@ def test_a_scanner_that_follows_every_link_decides_nothing(stand, window):
         answer = one.context.request.get(path, max_redirects=0)
         if "text/html" not in answer.headers.get("content-type", ""):
             continue
-        one.page.set_content(answer.text())
-        hrefs = one.page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))")
+        hrefs = map(html.unescape, re.findall(r'href="([^"]*)"', answer.text()))
         todo += [href for href in hrefs if href.startswith("/") and "export" not in href]
     assert len(seen) > 5, seen
     request = stand.waiting()[0]
     assert request["status"] == "pending" and not request["decisions"]
-    one.wrong = [wrong for wrong in one.wrong if "Refused" not in wrong and "violates" not in wrong]
     asking.kill()

@@ -27,7 +27,7 @@ pub struct Ticket {
     /// What it took, or the call took that it continues.
     pub(super) takes: Vec<Take>,
     /// For a call that may be asked something by its server.
-    admission: Option<(Arc<Admissions>, Admission)>,
+    admission: Option<Box<(Arc<Admissions>, Admission)>>,
 }
 
 impl Ticket {
@@ -40,7 +40,7 @@ impl Ticket {
         if code.is_some_and(|place| NOT_RUN.contains(&&answer.bytes[place])) {
             let taken = self.taken.map(Taken::amounts);
             tokio::spawn(Ticket { taken, ..self }.give_back());
-        } else if let Some((admissions, admission)) = self.admission {
+        } else if let Some((admissions, admission)) = self.admission.map(|admission| *admission) {
             admissions.answered(admission, answer);
         }
     }
@@ -161,7 +161,7 @@ impl Gate {
                     state: self.state.clone(),
                     taken: None,
                     takes: admission.takes().to_vec(),
-                    admission: Some((self.admissions.clone(), admission)),
+                    admission: Some(Box::new((self.admissions.clone(), admission))),
                 };
                 return ruling.map(|ruling| (ruling, Some(ticket)));
             }
@@ -169,7 +169,8 @@ impl Gate {
         let (ruling, mut ticket) = self.ruled(policy, facts, judge, passes).await?;
         if let Some(ticket) = &mut ticket {
             let admission = Admission::of(call, party, server, ticket.takes.clone());
-            ticket.admission = admission.map(|admission| (self.admissions.clone(), admission));
+            ticket.admission =
+                admission.map(|admission| Box::new((self.admissions.clone(), admission)));
         }
         Ok((ruling, ticket))
     }

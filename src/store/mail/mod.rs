@@ -41,7 +41,7 @@ pub(super) use queue::{all_pointless, ended, erase, outcome_unknown, queue};
 pub(super) use reached::{Reached, reached};
 pub use remind::{any_reminder, knows, remind};
 pub use retry::retry;
-pub use summaries::{AddressHash, address_hash, summaries_off, turn_summaries};
+pub use summaries::{AddressHash, address_hash, all_summaries_off, summaries_off, turn_summaries};
 pub use waiting::{MINUTE, Queue, Waiting, queues};
 
 const QUEUED: i64 = 0;

@@ -80,6 +80,13 @@ pub fn summaries_off(
     Ok(off.map(Time))
 }
 
+/// Everyone who turned summaries off, and for which address.
+pub fn all_summaries_off(conn: &Connection) -> Result<Vec<(String, AddressHash)>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT operator, address FROM summaries_off")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// For which address of this operator's there are no summaries.
 pub(super) fn off_for(
     conn: &Connection,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::forms;
-use super::view::{Context, verdict};
+use super::view::Context;
 use crate::call::care::is_grave;
-use crate::call::model::{Decision, Outcome, Status, Strength, Use};
+use crate::call::model::{Decision, Outcome, Status, Strength, Use, Verdict};
 use crate::call::safe_text::SafeText;
 use crate::store::decide::how_it_ended;
 use crate::web::words;
@@ -58,7 +58,7 @@ fn decided(context: &Context<'_>, decision: &Decision) -> Markup {
     let grave = is_grave(Some(call.category), call.hidden_values);
     html! {
         p {
-            strong { (SafeText::line(&decision.operator)) " " (verdict(decision.verdict)) " it" }
+            strong { (by(decision.verdict)) " by " (SafeText::line(&decision.operator)) }
             ", " (words::at(&context.viewer.clock, decision.at)) ", " (strength(decision.strength))
             @if decision.own_call { ", on a call of their own" }
             "."
@@ -71,6 +71,14 @@ fn decided(context: &Context<'_>, decision: &Decision) -> Markup {
         @if decision.reason.is_empty() { p.hint { "No reason was given." } } @else {
             (super::view::quote(&decision.reason))
         }
+    }
+}
+
+/// A decision, as the first word of a sentence.
+fn by(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "Approved",
+        Verdict::Deny => "Denied",
     }
 }
 

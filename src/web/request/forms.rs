@@ -66,7 +66,7 @@ fn approve_form(context: &Context<'_>) -> Markup {
                 input #approve type="text" name=(TYPED) autocomplete="off" autocapitalize="none"
                     spellcheck="false" required;
             }
-            label for="approve-reason" { "Reason (need not be)" }
+            label for="approve-reason" { "Reason (optional)" }
             textarea #approve-reason name="reason" rows="1" maxlength=(REASON) { (text(context)) }
             @if typed.is_some() {
                 button.approve name="verdict" value="approve" { "Approve" }
@@ -114,7 +114,7 @@ pub fn lift(context: &Context<'_>) -> Markup {
             p.hint { "Until its time is up, the same call is denied again without asking. Lifted, it is asked again." }
             form method="post" action=(format!("{}/lift", context.viewer.action)) {
                 (context.viewer.form)
-                label for="lift" { "Reason (need not be)" }
+                label for="lift" { "Reason (optional)" }
                 textarea #lift name="reason" rows="1" maxlength=(REASON) { (text(context)) }
                 button { "Lift the denial" }
             }

@@ -86,7 +86,9 @@ impl<'a> Judge<'a> {
         };
         let text = |name| payload.get(name).and_then(Json::as_str).unwrap_or_default();
         let tools: Vec<Definition<'_>> = match text("tool_definition_hash") {
-            "" => vec![Definition::NotListed, Definition::Unknown],
+            // Whether its server listed other tools is not in the record. One that cannot
+            // list any is in trouble, and that is not what is asked here.
+            "" => vec![Definition::NotListed],
             _ => self.tools.iter().map(Definition::Is).collect(),
         };
         let at = Time::parse(&entry.at).map_or_else(Utc::now, Time::utc);
