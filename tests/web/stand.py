@@ -62,6 +62,10 @@ class Stand(Team):
             'from = "Holdpoint <holdpoint@example.com>"',
             *lines,
         )
+        # ana runs it, too.
+        file = self.state / "holdpoint.toml"
+        roles = '["operator", "auditor"'
+        file.write_text(file.read_text().replace(f"{roles}]", f'{roles}, "admin"]'))
         return self.start()
 
     @property

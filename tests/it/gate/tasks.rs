@@ -266,6 +266,11 @@ async fn a_task_does_not_run_for_a_client_that_never_got_its_id() {
     let (out, messages) = mpsc::channel(1);
     out.send(Bytes::new()).await.expect("room");
     let call = agent.call_into(out, messages, CALL, true).await;
+    the_pending(&mut operator).await;
+    // What is approved before the daemon has said that it holds it needs no task, and
+    // runs as any call does. The daemon says so after a fraction of a second, and
+    // nothing from outside shows that the proxy has heard it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let id = approve_it(&mut operator).await;
     assert_eq!(get(&mut operator, &id).await.r#use(), proto::Use::Unused);
     drop(call.messages);
