@@ -4,7 +4,7 @@ use holdpoint::proto;
 use tonic::Code;
 
 use super::support::clients::withdraw;
-use super::support::{Ask, Home, call, deny, hold, reason_of, submit};
+use super::support::{Ask, Home, call, deny, hold, reason_of, submit, wait_for};
 
 #[tokio::test]
 async fn pending_requests_are_limited_per_caller_and_per_client() {
@@ -54,7 +54,12 @@ async fn calls_held_at_once_are_limited_and_leaving_makes_room() {
     assert_eq!((refused.code(), reason_of(&refused)), expected);
     let digest = super::support::get(&mut operator, &first).await.digest;
     deny(&mut operator, &first, &digest).await.expect("denied");
-    submit(&mut third, "3", call("write", r#"{"n":3}"#)).await;
+    // The denial is told, and then its place is free.
+    let submitted = wait_for("room", || async {
+        let again = Ask::new("3", call("write", r#"{"n":3}"#)).briefly();
+        again.send(&mut third.clone()).await.ok()
+    });
+    assert_eq!(submitted.await.status(), proto::Status::Pending);
     drop(second);
 }
 
