@@ -247,15 +247,17 @@ pub fn sentence(request: &Request) -> SafeText {
     present::sentence(category, risk, &call.server, &call.tool, &arguments)
 }
 
-/// Who asks, as the caller says.
+/// Who asks: the caller, which is proven, and then what it says of others.
 pub fn asker(request: &Request) -> Markup {
     let call = &request.call;
     let name = |text: &str| SafeText::cut_line(text, 40).0;
     html! {
-        @if !call.agent.name.is_empty() { (name(&call.agent.name)) }
-        @if !call.agent.on_behalf_of.is_empty() { " for " strong { (name(&call.agent.on_behalf_of)) } }
-        @if !call.agent.name.is_empty() || !call.agent.on_behalf_of.is_empty() { ", " }
         "caller " (name(&call.caller))
         @if !call.client.is_empty() { ", client " (name(&call.client)) }
+        @if !call.agent.name.is_empty() { ", agent " (name(&call.agent.name)) }
+        @match call.agent.on_behalf_of.as_str() {
+            "" => ", for nobody named",
+            person => { ", for " strong { (name(person)) } " as it says" }
+        }
     }
 }

@@ -66,7 +66,7 @@ async fn a_call_is_read_and_approved_on_its_page_and_its_caller_runs_it() {
     let queue = browser.get("/").await;
     assert!(queue.body.contains("<title>(1) Queue") && queue.body.contains(&path_of(&id)));
     let page = browser.get(&path_of(&id)).await;
-    for words in ["Run write on kv with key user:1", "The first time", "Nothing is hidden"] {
+    for words in ["Run write on kv with key user:1", "The first time", "Nothing is hidden; this is all that was sent"] {
         assert!(page.body.contains(words), "{words} is not in {}", page.body);
     }
     assert!(page.offers("approve") && page.offers("deny"));

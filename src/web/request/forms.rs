@@ -22,7 +22,10 @@ pub fn forms(context: &Context<'_>) -> Markup {
                 h2 #cannot { "You cannot decide this" }
                 p { (SafeText::line(why)) "." }
             },
-            Ok(()) => div.decide {
+            Ok(()) => {
+                // On a phone both are always in sight.
+                nav.jump aria-label="Decide" { a href="#to-approve" { "Approve" } a href="#to-deny" { "Deny" } }
+                div.decide {
                 @if own == Some(Verdict::Approve) {
                     section.card { h2 { "You have approved it" }
                         p { "It waits for others; see below. You can still deny it." } }
@@ -30,6 +33,7 @@ pub fn forms(context: &Context<'_>) -> Markup {
                     (approve(context))
                 }
                 (deny(context))
+                }
             },
         }
     }

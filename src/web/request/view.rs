@@ -198,12 +198,24 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
             @if hidden > 0 { span.badge.is-hidden { (words::count(hidden, "value")) " hidden" } }
             @if context.of > 1 { span.badge { (context.of) " pages of arguments" } }
             span.grow {}
-            @if context.is_open() { (words::left(&context.viewer.clock, request.deadline)) }
+            @if context.is_open() { span { (words::left(&context.viewer.clock, request.deadline)) " left" } }
         }
         h1 { (title) }
-        p.who { "Asked by " (asker(request)) }
+        p.who { "Asked by " (asker(request)) (needed(request)) }
         @if may_run(context) && !context.pages.desk.waited_on(request.id) {
             p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
+        }
+    }
+}
+
+/// How many people have to agree, where one is not enough.
+fn needed(request: &Request) -> Markup {
+    let most = request.requirement.clauses.iter().map(|clause| clause.approvals).max();
+    let approve = |d: &&Decision| d.verdict == Verdict::Approve;
+    let so_far = request.decisions.iter().filter(approve).count();
+    html! {
+        @if let Some(most @ 2..) = most {
+            "; needs " strong { (most) " people" } ", " (so_far) " so far"
         }
     }
 }
@@ -241,7 +253,10 @@ fn arguments_section(context: &Context<'_>, leaf: Option<&Leaf>) -> Markup {
                             strong { (words::count(hidden, "value")) " hidden" } ", marked "
                             mark { "«hidden: …»" } " where it stands"
                         }
-                        @if context.of > 1 { "; these are " (context.of) " pages." } @else { "; this is all of it." }
+                        @if context.of == 1 { "; this is all that was sent." } @else { "." }
+                        @if context.page < context.of {
+                            " " strong { "More is on page " (context.page + 1) "." }
+                        }
                     }
                     (arguments::leaf(leaf))
                     (turning(context))
