@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! token = base64url( version[1] request[16] ends[u64 BE, ms] operator seal[16] )
-//! seal over version, request, ends, operator, digest
+//! seal over version, request, ends, operator, the operator's address, digest
 //! ```
 //!
 //! Promises: a token stands for one operator, one request, one digest, until a
@@ -92,9 +92,9 @@ impl Links {
 
     /// The link by which this operator reviews this request. It decides until its
     /// time is up, unless a route demands a sign-in.
-    pub fn review(&self, operator: &str, request: &Request, now: Time) -> String {
+    pub fn review(&self, operator: &str, address: &str, request: &Request, now: Time) -> String {
         let ends = request.deadline.min(now + LASTS);
-        format!("{}/l/{}", self.url, token(&self.seal, operator, request, ends))
+        format!("{}/l/{}", self.url, token(&self.seal, (operator, address), request, ends))
     }
 
     /// The page of a request, for who is signed in.
@@ -104,15 +104,21 @@ impl Links {
 }
 
 /// What stands in a link.
-fn token(seal: &Seal, operator: &str, request: &Request, ends: Time) -> String {
+fn token(seal: &Seal, (operator, address): (&str, &str), request: &Request, ends: Time) -> String {
     let mut bytes = Vec::with_capacity(HEAD + operator.len() + seal::BYTES);
     bytes.push(VERSION);
     bytes.extend(request.id.as_bytes());
     bytes.extend(ends.0.max(0).to_be_bytes());
     bytes.extend(operator.as_bytes());
-    let made = seal.of(PURPOSE, &[&bytes, request.call.digest.as_bytes()]);
+    let made = seal.of(PURPOSE, &sealed(&bytes, address, request));
     bytes.extend(made);
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What a seal is over: the address too, so that a mail that went to a mailbox which is
+/// not the operator's any more has no authority.
+fn sealed<'a>(claim: &'a [u8], address: &'a str, request: &'a Request) -> [&'a [u8]; 3] {
+    [claim, address.as_bytes(), request.call.digest.as_bytes()]
 }
 
 /// A token taken apart; nothing of it is believed yet.
@@ -138,9 +144,9 @@ impl Claimed {
         Some(Claimed { request, ends: Time(ends), operator: operator.to_owned(), bytes })
     }
 
-    fn is_sealed(&self, seal: &Seal, request: &Request) -> bool {
+    fn is_sealed(&self, seal: &Seal, operator: &Operator, request: &Request) -> bool {
         let (claim, made) = self.bytes.split_at(self.bytes.len() - seal::BYTES);
-        seal.holds(PURPOSE, &[claim, request.call.digest.as_bytes()], made)
+        seal.holds(PURPOSE, &sealed(claim, operator.address(), request), made)
     }
 }
 
@@ -150,14 +156,10 @@ impl Desk {
         let claimed = Claimed::read(token).ok_or(NotOpened::NotValid)?;
         let id = claimed.request;
         let request = self.store.read(move |conn| read::request(conn, id)).await?;
-        let request = request
-            .filter(|request| claimed.is_sealed(seal, request))
-            .ok_or(NotOpened::NotValid)?;
         let people = self.people();
         let known = people.operator(&claimed.operator).ok_or(NotOpened::NotValid)?;
-        if !sees(known, &request) {
-            return Err(NotOpened::NotValid);
-        }
+        let theirs = |r: &Request| claimed.is_sealed(seal, known, r) && sees(known, r);
+        let request = request.filter(theirs).ok_or(NotOpened::NotValid)?;
         let (now, ends) = (self.store.now(), claimed.ends);
         let open = request.status == Status::Pending && request.deadline > now;
         if (open && ends <= now) || ends + SHOWS <= now {

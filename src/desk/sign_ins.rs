@@ -99,7 +99,22 @@ impl Desk {
     pub async fn sign_out(&self, who: &SignedIn, everywhere: bool) -> Result<(), DeskError> {
         let (name, only) = (who.operator.name.clone(), (!everywhere).then_some(who.id));
         self.write(move |tx| sign_ins::end(tx, &name, only.as_ref())).await?;
+        // Pages that are open ask who they are for.
+        self.changes.send_replace(());
         Ok(())
+    }
+
+    /// The operator as they are known now, if this sign-in has not ended.
+    pub async fn still_signed_in(
+        &self,
+        who: &SignedIn,
+    ) -> Result<Option<Arc<Operator>>, DeskError> {
+        let (id, now) = (who.id, self.store.now());
+        let found = self.store.read(move |conn| sign_ins::find(conn, &id, now)).await?;
+        Ok(match (found, self.still(&who.visitor)) {
+            (Some(_), Ok(Identity::Operator(operator))) => Some(operator),
+            _ => None,
+        })
     }
 }
 

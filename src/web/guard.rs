@@ -77,7 +77,10 @@ fn refuse(pages: &Pages, method: &Method, path: &str, headers: &HeaderMap) -> Op
     // set: the older one is "null" where a page keeps its address to itself.
     let site = text(HeaderName::from_static("sec-fetch-site"));
     let elsewhere = match (site, text(header::ORIGIN)) {
-        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (Some(site), origin) => {
+            let other = origin.is_some_and(|o| o != "null" && !pages.is_our_origin(o));
+            other || !matches!(site, "same-origin" | "none")
+        }
         (None, Some(origin)) => !pages.is_our_origin(origin),
         // curl, and nothing that another site could make a browser do.
         (None, None) => false,

@@ -33,6 +33,9 @@ const NAMED: usize = 20;
 /// A comment in a silent stream, so that proxies keep it open.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// How often it is asked whether the sign-in is still there: its own end rings nowhere.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
 /// Open pages at once, of everybody together.
 pub const MOST: usize = 512;
 
@@ -47,17 +50,16 @@ pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
     let desk = pages.desk.clone();
     tokio::spawn(async move {
         let _place = place;
-        let mut closing = desk.closing();
-        let ends = Instant::now() + who.signed_in.ends.left(desk.store().now());
+        let (mut closing, mut changes) = (desk.closing(), desk.changes());
         let ended = async {
             tokio::select! {
                 _ = closing.wait_for(|closing| *closing) => {}
-                _ = desk.revoked(&who.signed_in.visitor) => {}
-                () = sleep_until(ends) => {}
                 () = sender.closed() => {}
             }
         };
         tokio::pin!(ended);
+        let mut operator = who.operator().clone();
+        let mut asked = Instant::now();
         // So that a page which comes back knows that it is back.
         if sender.try_send(Event::default().event("here").data("now")).is_err() {
             return;
@@ -67,17 +69,28 @@ pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
             let event = tokio::select! {
                 biased;
                 () = &mut ended => return,
+                // Whoever may not see it any more is told nothing more, and who may see
+                // other requests than before is told of those.
+                () = any(changes.changed(), sleep_until(asked + ASK_AGAIN)) => {
+                    let Ok(Some(now)) = desk.still_signed_in(&who.signed_in).await else { return };
+                    (operator, asked) = (now, Instant::now());
+                    continue;
+                }
                 event = events.recv(), if changed.may_wait() => event,
                 // What is gathered is told now; a page that has not read the last
                 // message is told when it has.
                 () = sleep(GATHER), if changed.any() => {
-                    let Ok(place) = sender.reserve().await else { return };
-                    place.send(changed.tell());
+                    // Not read yet: it stays gathered.
+                    if let Ok(place) = sender.try_reserve() {
+                        place.send(changed.tell());
+                    } else {
+                        changed.wait_again();
+                    }
                     continue;
                 }
             };
             match event {
-                Ok(event) if sees(who.operator(), &event.request) => {
+                Ok(event) if sees(&operator, &event.request) => {
                     changed.add(event.request.id.to_string());
                 }
                 Ok(_) => {}
@@ -89,6 +102,14 @@ pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
     let events = ReceiverStream::new(receiver).map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("");
     Sse::new(events).keep_alive(keep_alive).into_response()
+}
+
+/// Ends with whichever ends first.
+async fn any<T>(one: impl Future<Output = T>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        _ = one => {}
+        () = other => {}
+    }
 }
 
 /// What has changed since the page was last told.
@@ -116,6 +137,11 @@ impl Changed {
     /// Whether more may be gathered: in a storm the page is told all the same.
     fn may_wait(&self) -> bool {
         self.since.is_none_or(|since| since.elapsed() < GATHER)
+    }
+
+    /// There is no room for it: it is tried again when as much time has passed.
+    fn wait_again(&mut self) {
+        self.since = Some(Instant::now());
     }
 
     fn tell(&mut self) -> Event {

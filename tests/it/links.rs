@@ -88,7 +88,8 @@ impl<'a> Stage<'a> {
         bytes.extend(id.as_bytes());
         bytes.extend(ends.0.to_be_bytes());
         bytes.extend(operator.as_bytes());
-        let made = seal.of("review link", &[&bytes, digest.as_bytes()]);
+        // These have no address of their own.
+        let made = seal.of("review link", &[&bytes, b"operator@localhost", digest.as_bytes()]);
         bytes.extend(made);
         format!("/l/{}", URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -293,6 +294,42 @@ async fn the_link_of_an_operator_who_was_removed_opens_nothing() {
         assert!(!answer.body.contains("write"), "{}", answer.body);
     }
     stage.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_link_that_went_to_a_mailbox_of_another_opens_nothing() {
+    let home = team(&["alice", "bob"], "");
+    let stage = Stage::of(&home, "write").await;
+    let link = stage.link("alice").await;
+    let page = stage.browser.get(&link).await;
+    let moved = identity("operators", "alice", "email = \"other@example.com\"");
+    reload(&stage, &configuration(&["bob"], &moved)).await;
+    for answer in [stage.browser.get(&link).await, stage.send(&link, &page, "approve").await] {
+        answer.says(404, &["opens nothing"]);
+    }
+    stage.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_link_shows_nothing_of_earlier_calls_that_take_a_sign_in() {
+    let strict = "[[routes]]\nname = \"strict\"\nrisks = [\"critical\"]\nrequire_sign_in = true\n";
+    let home = team(&["alice"], strict);
+    let _daemon = home.start().await;
+    let browser = Browser::new(&home).await;
+    let (mut caller, mut operator) =
+        (home.clients().caller_named("proxy"), home.clients().operator_named("alice"));
+    let of = |risk: proto::Risk, account: &str| proto::Call {
+        category: proto::Category::Write.into(),
+        risk: risk.into(),
+        ..call("write", &format!(r#"{{"account":"{account}"}}"#))
+    };
+    let earlier = submit(&mut caller, "1", of(proto::Risk::Critical, "plan-77")).await;
+    approve(&mut operator, &earlier.id, &earlier.digest).await.expect("approved");
+    let asked = submit(&mut caller, "2", of(proto::Risk::Low, "other")).await;
+    let by_link = browser.get(&link(&home, &browser, "alice", &asked.id).await).await;
+    assert!(by_link.status == 200 && !by_link.body.contains("plan-77"), "{}", by_link.body);
+    let signed_in = Browser::signed_in(&home, "alice").await;
+    signed_in.get(&format!("/requests/{}", asked.id)).await.says(200, &["plan-77"]);
 }
 
 #[tokio::test]

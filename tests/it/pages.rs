@@ -66,7 +66,11 @@ async fn a_call_is_read_and_approved_on_its_page_and_its_caller_runs_it() {
     let queue = browser.get("/").await;
     assert!(queue.body.contains("<title>(1) Queue") && queue.body.contains(&path_of(&id)));
     let page = browser.get(&path_of(&id)).await;
-    for words in ["Run write on kv with key user:1", "The first time", "Nothing is hidden; this is all that was sent"] {
+    for words in [
+        "Run write on kv with key user:1",
+        "The first time",
+        "Nothing is hidden; this is all that was sent",
+    ] {
         assert!(page.body.contains(words), "{words} is not in {}", page.body);
     }
     assert!(page.offers("approve") && page.offers("deny"));
@@ -409,4 +413,26 @@ async fn a_thousand_that_wait_are_counted_and_shown_in_pages() {
     println!("the queue with a thousand pending: {took:?}");
     let last = browser.get("/?page=10").await;
     assert!(last.body.contains("1000 of 1000"));
+}
+
+#[tokio::test]
+async fn what_is_open_ends_with_its_sign_in() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let (browser, other) =
+        (Browser::signed_in(&home, "alice").await, Browser::signed_in(&home, "alice").await);
+    let follow = |browser: &Browser| {
+        let browser = browser.clone();
+        tokio::spawn(async move { browser.get("/live").await })
+    };
+    let (mine, theirs) = (follow(&browser), follow(&other));
+    let form = browser.get("/").await.field("form").to_owned();
+    let out = browser.post("/sign-out", &[("form", &form), ("where", "everywhere")]).await;
+    assert_eq!(out.status, 303);
+    for stream in [mine, theirs] {
+        let stream = stream.await.expect("it ends");
+        assert!(stream.status == 200 || stream.status == 303, "{stream:?}");
+    }
+    submit(&mut home.clients().caller_named("proxy"), "1", call("write", "{}")).await;
+    assert_eq!(browser.get("/live").await.status, 303);
 }

@@ -159,6 +159,10 @@ async fn filters_and_pages_of_the_history_stand_in_its_address() {
     assert!(!next.body.contains("rel=\"next\"") && next.body.contains("First page"));
     let wrong = first.link("Newer").replace("kind=requested", "kind=denied");
     browser.get(&wrong).await.says(422, &["another question"]);
+    // Beyond all calendars, on a clock that is behind.
+    for day in ["%2B262142-12-31%2023:59", "-262143-01-01", "9999999999d"] {
+        assert!(browser.get(&format!("/history?since={day}")).await.status < 500, "{day}");
+    }
     browser.get("/history?kind=nonsense").await.says(422, &["no such kind"]);
     browser.get("/history?tool=never").await.says(200, &["No entry fits"]);
     browser.get("/history/charts?period=24h").await.says(200, &["60 still pending"]);

@@ -30,8 +30,8 @@ except subprocess.TimeoutExpired:
 """
 
 
-# Before the first call of a tool, the proxy asks what it is.
-QUESTION = re.compile(rb'{"jsonrpc":"2.0","id":"[^"]*list-[0-9a-f]{32}","method":"tools/list"')
+# Before the first call of a tool, the proxy asks what it is, under an id like a client's.
+QUESTION = re.compile(rb'{"jsonrpc":"2.0","id":"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}","method":"tools/list"')
 
 
 def without_questions(sent):

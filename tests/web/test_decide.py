@@ -110,6 +110,32 @@ def test_two_tabs_and_a_stale_page_say_who_was_first(stand, window):
     assert ended(asking).code == 10
 
 
+def test_the_last_of_many_tabs_decides_and_the_others_follow(stand, window):
+    asking = running(stand)
+    one = window("ana")
+    path = one.page.get_by_role("link", name="write_key").first.get_attribute("href")
+    tabs = [one.page]
+    for _ in range(8):
+        tab = one.context.new_page()
+        tab.goto(path)
+        tabs.append(tab)
+    approve(tabs[-1])
+    tabs[-1].get_by_text("Approved by ana").first.wait_for()
+    for tab in tabs[1:]:
+        tab.get_by_text("Approved by ana").first.wait_for()
+    tabs[0].get_by_text("Nothing waits for you").wait_for()
+    # The tab that listened for all goes, and another does.
+    for tab in tabs[:4]:
+        tab.close()
+    again = stand.ask("write_other", caller="proxy")
+    tabs[-1].goto("/")
+    tabs[-2].goto("/")
+    tabs[-2].get_by_role("link", name="write_other").wait_for()
+    tabs[-1].get_by_role("link", name="write_other").wait_for()
+    again.kill()
+    assert ended(asking).code == 0
+
+
 def get(stand, path, head=False):
     """What a scanner does: no cookie, no script."""
     request = urllib.request.Request(stand.url + path, method="HEAD" if head else "GET")

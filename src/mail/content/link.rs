@@ -66,7 +66,7 @@ pub(super) fn review_of_many(
 
 fn to_review(label: &str, links: &Links, request: &Request, about: &About, to: &Recipient) -> Link {
     let url = match request.requirement.sign_in_for() {
-        None => links.review(&to.name, request, about.now),
+        None => links.review(&to.name, &to.email, request, about.now),
         Some(_) => links.page(request.id),
     };
     Link { label: label.to_owned(), url }

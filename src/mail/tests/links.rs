@@ -34,7 +34,7 @@ fn a_letter_that_asks_has_one_link_which_decides() {
     for matter in [Matter::Asked(&request), Matter::Reminder(&request)] {
         let Read { plain, html, .. } = written(&matter, &with_pages());
         let links = with_pages().links.expect("pages");
-        let review = links.review(&to().name, &request, at(NOW));
+        let review = links.review(&to().name, &to().email, &request, at(NOW));
         assert!(review.starts_with("https://approve.example.com/l/"), "{review}");
         assert_eq!(plain_links(&plain), [&review]);
         assert_eq!(html_links(&html), [(review.as_str(), "Review")]);
@@ -92,7 +92,7 @@ fn a_summary_has_a_link_for_each_call_that_waits_and_both_parts_have_the_same() 
     assert_eq!(reviews.len(), 12);
     let links = with_pages().links.expect("pages");
     for item in &summary.items {
-        let review = links.review(&to().name, &item.request, at(NOW));
+        let review = links.review(&to().name, &to().email, &item.request, at(NOW));
         let waits = item.request.status == Status::Pending;
         assert_eq!(reviews.contains(review.as_str()), waits, "{:?}", item.request.id);
     }

@@ -65,24 +65,46 @@ const refresh = async () => {
   }
 };
 
+// One stream for all tabs of a browser, which opens only a few connections to one host:
+// the next decision needs one. The tab that has the lock listens and tells the others.
+const others = "BroadcastChannel" in window ? new BroadcastChannel("holdpoint") : null;
 let lost = false;
-const follow = () => {
-  const stream = new EventSource("/live");
-  stream.addEventListener("here", () => {
-    if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
-    lost = false;
-  });
-  stream.addEventListener("changed", (event) => {
-    const part = live()?.dataset.live;
-    if (part === "queue" || event.data === "many" || event.data.split(" ").includes(part)) refresh();
-  });
-  stream.addEventListener("error", () => {
+const hear = (what, ids) => {
+  const part = live()?.dataset.live;
+  if (what === "lost") {
     lost = true;
     say("The connection to Holdpoint is lost. What you see may be old; trying again.");
+  } else if (what === "here") {
+    if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
+    lost = false;
+  } else if (part === "queue" || ids === "many" || ids.split(" ").includes(part)) refresh();
+};
+const tell = (what, ids = "") => { hear(what, ids); others?.postMessage([what, ids]); };
+
+const listen = () => {
+  const stream = new EventSource("/live");
+  // What happened between the page and the stream is fetched.
+  stream.addEventListener("here", () => { tell("here"); refresh(); });
+  stream.addEventListener("changed", (event) => tell("changed", event.data));
+  stream.addEventListener("error", () => {
+    tell("lost");
     // A stream that was refused, and not only cut, does not come back by itself.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   });
   addEventListener("pagehide", () => stream.close());
+};
+
+const follow = () => {
+  if (!others || !navigator.locks) { listen(); return; }
+  others.addEventListener("message", (event) => hear(...event.data));
+  refresh();
+  const opened = performance.now();
+  // Held until the tab goes. What happened while nobody listened is fetched.
+  navigator.locks.request("holdpoint-live", () => {
+    listen();
+    if (performance.now() - opened > 1000) tell("changed", "many");
+    return new Promise(() => {});
+  });
 };
 
 const rows = () => [...document.querySelectorAll(".row")];

@@ -226,7 +226,8 @@ pub fn moment(text: &str, now: Time, zone: Tz) -> Result<Time, &'static str> {
 /// A time on a clock; the first of two, and the first after a gap.
 pub fn on(local: NaiveDateTime, zone: Tz) -> Option<Time> {
     // No clock is put forward by more than this.
-    let within = (0..=4).map(|halves| local + chrono::Duration::minutes(30 * halves));
+    let within = (0..=4)
+        .filter_map(|halves| local.checked_add_signed(chrono::Duration::minutes(30 * halves)));
     let found = within.filter_map(|local| zone.from_local_datetime(&local).earliest()).next();
     found.map(|at| Time(at.timestamp_millis()))
 }

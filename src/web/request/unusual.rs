@@ -21,10 +21,17 @@ pub async fn unusual(context: &Context<'_>) -> Result<Markup, Trouble> {
         return Ok(Markup::default());
     }
     let (request, operator) = (context.request.clone(), context.viewer.operator.clone());
-    let store = context.pages.desk.store();
-    let earlier = store
-        .read(move |conn| earlier::than(conn, &request, |other| sees(&operator, other)))
-        .await?;
+    let (store, by_link) = (context.pages.desk.store(), context.viewer.by_link());
+    let visible = move |other: &Request| match by_link {
+        false => sees(&operator, other),
+        // Who has the link has a mail, and sees no more than mails say: what was put
+        // before the same operator, and nothing that takes a sign-in to decide.
+        true => {
+            let requirement = &other.requirement;
+            requirement.asks(&operator.groups) && requirement.sign_in_for().is_none()
+        }
+    };
+    let earlier = store.read(move |conn| earlier::than(conn, &request, visible)).await?;
     Ok(told(context, &earlier))
 }
 
@@ -90,11 +97,15 @@ fn compared(context: &Context<'_>, other: &Request) -> Markup {
         return Markup::default();
     };
     let found = difference(&before, &now);
+    let too_much = found.is_none();
+    let found = found.unwrap_or_default();
     let by = other.decisions.iter().rev().find(|d| d.verdict == Verdict::Approve);
     let at: Time = by.map_or(other.created, |decision| decision.at);
     html! {
         p {
-            @if found.changes.is_empty() { "The same arguments as" } @else {
+            @if too_much { strong { "Too large to be compared" } " with" }
+            @else if found.changes.is_empty() { "The same arguments as" }
+            @else {
                 strong { (words::count(found.changes.len() + found.more, "difference")) } " from"
             }
             " the last one that was approved " (reference(context, other)) ", "
