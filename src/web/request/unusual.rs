@@ -46,7 +46,7 @@ fn told(context: &Context<'_>, earlier: &Earlier) -> Markup {
             @if let Some(other) = &earlier.identical { (identical(context, other)) }
             @match &earlier.approved {
                 Some(other) => (compared(context, other)),
-                None if earlier.any => p { "No call of this tool by this " (whose) " was approved lately." },
+                None if earlier.any => p { "No call of this tool by this " (whose) " was approved lately, as far as you may see." },
                 None => {}
             }
         }
