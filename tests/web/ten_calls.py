@@ -64,7 +64,7 @@ CALLS = [
         "args": BELOW_THE_FOLD,
         "category": "write",
         "risk": "medium",
-        "seen": ["write_rows", "warehouse", "medium risk"],
+        "seen": ["write_rows", "warehouse", "medium risk", "DROP TABLE"],
     },
     {
         "name": "7-deploy",

@@ -12,6 +12,7 @@ use crate::call::warnings;
 use crate::desk::people::who_is_asked;
 use crate::mail::letter::{About, Recipient};
 use crate::mail::limits::{self, fitting, listed};
+use crate::policy::judging;
 
 /// All there is to know before one decides.
 pub(super) fn asked(request: &Request, about: &About, to: &Recipient, clock: &Clock) -> Content {
@@ -80,7 +81,8 @@ pub(super) fn reminder(request: &Request, about: &About, to: &Recipient, clock: 
 /// digest does not cover.
 pub(super) fn warnings(request: &Request, listed: usize) -> Vec<SafeText> {
     let (columns, sentence) = (limits::LONG_VALUE, limits::SENTENCE);
-    warnings::warnings(request, warnings::Room { listed, columns, sentence })
+    let rest = warnings::warnings(request, warnings::Room { listed, columns, sentence });
+    judging::belied_in_words(&request.call).into_iter().chain(rest).collect()
 }
 
 fn who_asks(request: &Request) -> Section {

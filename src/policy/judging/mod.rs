@@ -28,6 +28,7 @@
 //! a value of the arguments.
 
 mod arguments;
+mod belied;
 mod command;
 mod keys;
 mod lexicon;
@@ -38,6 +39,8 @@ mod statement;
 mod tests;
 mod text;
 mod words;
+
+pub use belied::{belied, belied_in_words};
 
 use super::annotations::Annotations;
 use crate::call::json::Json;

@@ -10,6 +10,7 @@ use crate::call::json;
 use crate::call::model::{Decision, Request, Status, Use, Verdict};
 use crate::call::safe_text::SafeText;
 use crate::call::warnings::{Room, warnings};
+use crate::policy::judging;
 use crate::web::answer::Trouble;
 use crate::web::form::Form;
 use crate::web::queue::{asker, sentence};
@@ -226,7 +227,8 @@ fn may_run(context: &Context<'_>) -> bool {
 }
 
 fn warned(request: &Request) -> Markup {
-    let warnings = warnings(request, Room::ALL);
+    let belied = judging::belied_in_words(&request.call);
+    let warnings: Vec<SafeText> = belied.into_iter().chain(warnings(request, Room::ALL)).collect();
     html! {
         @if !warnings.is_empty() {
             section.warns aria-labelledby="warns" {
