@@ -4,8 +4,9 @@
 //! Promises: a repeat continues a call only if the party, the server, the tool, the
 //! arguments and exactly the state that the server just gave agree, and it answers
 //! only what was asked; each round of questions is continued once, and within the same
-//! time as one of a call that was approved. Whatever else the policy says of the repeat holds as for any call. Must
-//! never: let a call pass that was not asked anything by the server it went to.
+//! time as one of a call that was approved. Whatever else the policy says of the repeat
+//! holds as for any call. Must never: let a call pass that was not asked anything by
+//! the server it went to.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
