@@ -14,7 +14,7 @@ mod sentence;
 mod tests;
 mod value;
 
-pub use sentence::{sentence, unstated};
+pub use sentence::{sentence, sentence_of, unstated};
 
 use super::json::{Json, MAX_DEPTH};
 use super::safe_text::SafeText;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use crate::call::model::Strength;
+use crate::call::model::{Request, Strength, Verdict};
 use crate::call::requirement::{Clause, Requirement};
 use crate::call::time::Time;
 use crate::call::wants::Wants;
@@ -384,6 +384,18 @@ impl People {
         } else {
             Ok(())
         }
+    }
+
+    /// For each clause of a request's requirement, how many of those who approved it
+    /// are still entitled.
+    pub fn counted(&self, request: &Request) -> Vec<u32> {
+        let (requirement, on_behalf_of) = (&request.requirement, &request.call.agent.on_behalf_of);
+        let approved = request.decisions.iter().filter(|d| d.verdict == Verdict::Approve);
+        let names: BTreeSet<&str> = approved.map(|d| d.operator.as_str()).collect();
+        let counts = |name: &&str| self.entitled(name, requirement, on_behalf_of).is_ok();
+        let entitled: Vec<_> =
+            names.into_iter().filter(counts).filter_map(|name| self.operator(name)).collect();
+        requirement.counted(entitled.iter().map(|operator| &operator.groups))
     }
 
     /// Everybody whose decision would count now.

@@ -133,17 +133,22 @@ impl Route {
     }
 
     fn matches(&self, server: &Candidate<'_>, tool: &Candidate<'_>, facts: &Facts<'_>) -> bool {
-        let category = facts.category == Category::Unspecified
-            || self.categories.is_empty()
-            || self.categories.contains(&facts.category);
-        let risk = facts.risk == Risk::Unspecified
-            || self.risks.is_empty()
-            || self.risks.contains(&facts.risk);
-        category
-            && risk
+        self.has_category(facts)
+            && self.has_risk(facts)
             && self.has_labels(facts)
             && any(&self.servers, server)
             && any(&self.tools, tool)
+    }
+
+    /// What a call leaves unsaid matches every filter.
+    fn has_category(&self, facts: &Facts<'_>) -> bool {
+        facts.category == Category::Unspecified
+            || self.categories.is_empty()
+            || self.categories.contains(&facts.category)
+    }
+
+    fn has_risk(&self, facts: &Facts<'_>) -> bool {
+        facts.risk == Risk::Unspecified || self.risks.is_empty() || self.risks.contains(&facts.risk)
     }
 
     /// A label has its meaning from whoever puts it there: one that a call does not

@@ -106,19 +106,7 @@ fn decisions(decisions: &[Decision]) -> Vec<proto::Decision> {
 
 /// Who counts towards what, now.
 fn clauses(request: &Request, people: &People) -> Vec<proto::Clause> {
-    let on_behalf_of = &request.call.agent.on_behalf_of;
-    let approvers: std::collections::BTreeSet<&str> = request
-        .decisions
-        .iter()
-        .filter(|d| d.verdict == crate::call::model::Verdict::Approve)
-        .map(|d| d.operator.as_str())
-        .collect();
-    let entitled: Vec<_> = approvers
-        .into_iter()
-        .filter(|name| people.entitled(name, &request.requirement, on_behalf_of).is_ok())
-        .filter_map(|name| people.operator(name))
-        .collect();
-    let counted = request.requirement.counted(entitled.iter().map(|o| &o.groups));
+    let counted = people.counted(request);
     let convert = |(clause, approved): (&crate::call::requirement::Clause, u32)| proto::Clause {
         route: clause.route.clone(),
         groups: clause.groups.iter().cloned().collect(),

@@ -16,7 +16,6 @@ mod summary;
 use super::letter::{About, Matter, Recipient};
 use super::limits;
 use super::subject::named;
-use crate::call::json::{self, Json};
 use crate::call::model::Request;
 use crate::call::present;
 use crate::call::safe_text::SafeText;
@@ -163,11 +162,7 @@ fn joined(pieces: &[&SafeText]) -> SafeText {
 
 /// What will happen, in one sentence.
 fn sentence(request: &Request) -> SafeText {
-    let call = &request.call;
-    let (category, risk) = (call.category.word(), call.risk.word());
-    let arguments = json::parse_envelope(call.arguments.as_bytes());
-    let arguments = arguments.unwrap_or(Json::Object(Vec::new()));
-    present::sentence(category, risk, &call.server, &call.tool, &arguments)
+    present::sentence_of(&request.call)
 }
 
 /// `delete_broker on amazon-mq`

@@ -14,7 +14,6 @@ use super::form::Form;
 use super::layout::{Here, page as whole_page};
 use super::who::Who;
 use super::{Pages, words};
-use crate::call::json::{self, Json};
 use crate::call::model::{Category, Request, Risk};
 use crate::call::present;
 use crate::call::safe_text::SafeText;
@@ -208,7 +207,7 @@ fn line(group: &[Request], who: &Who) -> Markup {
             span.grow {}
             (words::left(&who.clock, first.deadline))
         }
-        a.what href=(path) { (sentence(first)) }
+        a.what href=(path) { (present::sentence_of(&first.call)) }
         p.who { (asker(first)) }
         @if group.len() > 1 {
             p.same { (words::count(group.len(), "identical call")) ": "
@@ -236,15 +235,6 @@ fn marks(group: &[Request]) -> impl Iterator<Item = &'static str> {
         (any(|r| !r.decisions.is_empty()), "Others have approved; more are needed"),
     ];
     marks.into_iter().filter_map(|(holds, words)| holds.then_some(words))
-}
-
-/// What will happen, in one sentence.
-pub fn sentence(request: &Request) -> SafeText {
-    let call = &request.call;
-    let arguments = json::parse_envelope(call.arguments.as_bytes());
-    let arguments = arguments.unwrap_or(Json::Object(Vec::new()));
-    let (category, risk) = (call.category.word(), call.risk.word());
-    present::sentence(category, risk, &call.server, &call.tool, &arguments)
 }
 
 /// Who asks: the caller, which is proven, and then what it says of others.

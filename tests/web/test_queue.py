@@ -83,7 +83,11 @@ def test_the_queue_by_keyboard_only(stand, window):
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     one.check("keys")
+    # The page changes under the keys that are shown over it.
+    asking.append(stand.ask("write_d", caller="proxy"))
+    until(lambda: page.title().startswith("(4) "), "the fourth is on the page")
     page.keyboard.press("Escape")
+    until(lambda: focused() == first, "the focus is where it was")
     page.keyboard.press("Enter")
     page.wait_for_url("**/requests/*")
     assert first.split(" — ")[0] in page.get_by_role("heading", level=1).inner_text()

@@ -2,7 +2,8 @@
 
 use super::value::{inline, is_literal, is_masked, item_text, quoted};
 use super::{ours, s};
-use crate::call::json::Json;
+use crate::call::json::{self, Json};
+use crate::call::model::Call;
 use crate::call::safe_text::SafeText;
 
 /// The width to stay within: the subject of a mail, a line of a wide terminal.
@@ -68,6 +69,14 @@ const TELLING: &[&str] = &[
     "subject",
     "title",
 ];
+
+/// [`sentence`] for a call as the store keeps it. Arguments that cannot be read back
+/// are left out of it.
+pub fn sentence_of(call: &Call) -> SafeText {
+    let arguments = json::parse_envelope(call.arguments.as_bytes());
+    let arguments = arguments.unwrap_or(Json::Object(Vec::new()));
+    sentence(call.category.word(), call.risk.word(), &call.server, &call.tool, &arguments)
+}
 
 /// What will happen, in one sentence of about 150 columns at most: `Run
 /// valkey_write on valkey with command DEL, args ["user:1"] — destructive, high risk`.

@@ -3,7 +3,6 @@
 use globset::{Candidate, GlobMatcher};
 
 use super::{Facts, Route, Routes, any};
-use crate::call::model::{Category, Risk};
 use crate::call::requirement::Clause;
 use std::time::Duration;
 
@@ -58,17 +57,11 @@ impl Route {
 
     /// Which parts of a call this route does not match.
     pub(super) fn misses(&self, facts: &Facts<'_>) -> Vec<&'static str> {
-        let category = facts.category == Category::Unspecified
-            || self.categories.is_empty()
-            || self.categories.contains(&facts.category);
-        let risk = facts.risk == Risk::Unspecified
-            || self.risks.is_empty()
-            || self.risks.contains(&facts.risk);
         let fits = [
             ("server", any(&self.servers, &Candidate::new(facts.server))),
             ("tool", any(&self.tools, &Candidate::new(facts.tool))),
-            ("category", category),
-            ("risk", risk),
+            ("category", self.has_category(facts)),
+            ("risk", self.has_risk(facts)),
             ("labels", self.has_labels(facts)),
         ];
         fits.into_iter().filter(|(_, fits)| !fits).map(|(part, _)| part).collect()
@@ -81,6 +74,7 @@ mod tests {
 
     use super::super::tests::{facts, globs, route};
     use super::*;
+    use crate::call::model::{Category, Risk};
     use crate::config::RouteConfig;
 
     proptest! {

@@ -36,6 +36,17 @@ const keepWritten = (before, now) => {
   }
 };
 
+// Where somebody was, so that they still are when the page has changed under them, also
+// while the keys were shown over it.
+let at = null;
+addEventListener("focusin", (event) => {
+  if (live()?.contains(event.target)) at = event.target.getAttribute("href");
+});
+addEventListener("pointerdown", () => { at = null; });
+const refocus = () => {
+  if (at) live()?.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+};
+
 // The page as it is now, put in the place of what has changed. A form stays as it is
 // while its request waits: nothing moves under a finger.
 let fetching = false, again = false;
@@ -52,9 +63,8 @@ const refresh = async () => {
     const state = (part) => part.dataset.state ?? "";
     if (before.dataset.live === "queue" || state(now) !== state(before)) {
       keepWritten(before, now);
-      const at = document.activeElement?.getAttribute?.("href");
       before.replaceWith(now);
-      if (at) now.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+      if (document.activeElement === document.body) refocus();
       written = performance.now();
     }
     document.title = next.title;
@@ -134,5 +144,6 @@ addEventListener("keydown", (event) => {
   if (action) { event.preventDefault(); action(); }
 });
 
+document.getElementById("keys")?.addEventListener("close", refocus);
 setInterval(countDown, 1000);
 if (live()?.dataset.live) follow();

@@ -1,11 +1,9 @@
 //! Who asks, what held the call, and who may decide it.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, Render, html};
 
 use super::view::{Context, quote};
-use crate::call::model::{Request, Verdict};
+use crate::call::model::Request;
 use crate::call::requirement::Clause;
 use crate::call::safe_text::SafeText;
 use crate::desk::people::who_is_asked;
@@ -69,7 +67,7 @@ fn who_asks(request: &Request) -> Markup {
 
 fn who_decides(context: &Context<'_>) -> Markup {
     let request = context.request;
-    let have = counted(context);
+    let have = context.pages.desk.people().counted(context.request);
     let clock = &context.viewer.clock;
     html! {
         dl.facts {
@@ -94,21 +92,6 @@ fn who_decides(context: &Context<'_>) -> Markup {
             }
         }
     }
-}
-
-/// For each clause, how many of those who are entitled now have approved.
-fn counted(context: &Context<'_>) -> Vec<u32> {
-    let request = context.request;
-    let people = context.pages.desk.people();
-    let on_behalf_of = &request.call.agent.on_behalf_of;
-    let approved = request.decisions.iter().filter(|d| d.verdict == Verdict::Approve);
-    let names: BTreeSet<&str> = approved.map(|d| d.operator.as_str()).collect();
-    let entitled: Vec<_> = names
-        .into_iter()
-        .filter(|name| people.entitled(name, &request.requirement, on_behalf_of).is_ok())
-        .filter_map(|name| people.operator(name))
-        .collect();
-    request.requirement.counted(entitled.iter().map(|operator| &operator.groups))
 }
 
 /// `1 of 2 approvals by ops or security: ann, bob`

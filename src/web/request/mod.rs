@@ -120,10 +120,8 @@ pub async fn decide(
     let form = Form::of(&who, &body)?;
     let request = found(&pages, &who, &id).await?;
     let viewer = Viewer::signed_in(&pages, &who, &request);
-    match decide::decide(&pages, &viewer, request, &form).await? {
-        Decided::Recorded => Ok(on_to(&viewer.action)),
-        Decided::Not(status, view) => Ok(answer(&who, status, &view)),
-    }
+    let decided = decide::decide(&pages, &viewer, request, &form).await?;
+    Ok(said(&who, &viewer, decided))
 }
 
 /// POST /requests/{id}/lift
@@ -136,9 +134,15 @@ pub async fn lift(
     let form = Form::of(&who, &body)?;
     let request = found(&pages, &who, &id).await?;
     let viewer = Viewer::signed_in(&pages, &who, &request);
-    match decide::lift(&pages, &viewer, request, &form).await? {
-        Decided::Recorded => Ok(on_to(&viewer.action)),
-        Decided::Not(status, view) => Ok(answer(&who, status, &view)),
+    let decided = decide::lift(&pages, &viewer, request, &form).await?;
+    Ok(said(&who, &viewer, decided))
+}
+
+/// What became of a form.
+fn said(who: &Who, viewer: &Viewer, decided: Decided) -> Response {
+    match decided {
+        Decided::Recorded => on_to(&viewer.action),
+        Decided::Not(status, view) => answer(who, status, &view),
     }
 }
 

@@ -8,12 +8,13 @@ use super::served::{About, PROOF, Served};
 use super::{Viewer, afterwards, facts, forms, unusual};
 use crate::call::json;
 use crate::call::model::{Decision, Request, Status, Use, Verdict};
+use crate::call::present;
 use crate::call::safe_text::SafeText;
 use crate::call::warnings::{Room, warnings};
 use crate::policy::judging;
 use crate::web::answer::Trouble;
 use crate::web::form::Form;
-use crate::web::queue::{asker, sentence};
+use crate::web::queue::asker;
 use crate::web::{Pages, words};
 
 /// Which page of the arguments is asked for, and what proves those before it.
@@ -131,7 +132,7 @@ pub async fn render(
         reason: said.map_or("", |said| &said.reason),
     };
     let unusual = unusual::unusual(&context).await?;
-    let title = sentence(request);
+    let title = present::sentence_of(&request.call);
     let body = html! {
         // What follows changes needs a sign-in.
         @let follows = (!viewer.by_link()).then_some(request.id);
