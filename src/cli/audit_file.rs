@@ -106,7 +106,7 @@ pub async fn verify(globals: &Globals, args: VerifyArgs) -> Done {
                 ));
             }
             let head = Digest::from_bytes(checked.head).to_string();
-            whole(checked.entries, checked.erased, &head)
+            whole(checked.entries, checked.erased, &head, args.head.is_some())
         }
         Err(problem) => {
             if is_no_export(&path) {
@@ -132,6 +132,7 @@ fn is_no_export(path: &Path) -> bool {
 
 async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
     let client = Client::new(globals, Role::Operator)?;
+    let noted = head.is_some();
     let head = head.map(|head| head.to_string()).unwrap_or_default();
     // No time limit: a long history takes its time.
     let answer = client.history().verify_audit(proto::VerifyAuditRequest { head }).await;
@@ -139,10 +140,10 @@ async fn verify_daemon(globals: &Globals, head: Option<Digest>) -> Done {
     if !answer.whole {
         return Err(broken(&safe(&answer.problem)));
     }
-    whole(answer.entries, answer.erased, &safe(&answer.head))
+    whole(answer.entries, answer.erased, &safe(&answer.head), noted)
 }
 
-fn whole(entries: u64, erased: u64, head: &str) -> Done {
+fn whole(entries: u64, erased: u64, head: &str, noted: bool) -> Done {
     let mut out = Output::stdout();
     let erased = match erased {
         0 => String::new(),
@@ -150,6 +151,9 @@ fn whole(entries: u64, erased: u64, head: &str) -> Done {
     };
     let entries = count(entries, "entry", "entries");
     out.line(&format!("the history is whole: {entries}{erased}, head {head}"))?;
+    if noted {
+        out.line("it contains the head that you gave: what was before is as it was")?;
+    }
     out.flush()
 }
 

@@ -132,7 +132,7 @@ impl Client {
                 ),
             );
         } else if plain && !silent {
-            "It may speak TLS: try https://."
+            "It may speak TLS: try https://. Or it is the port of the operators' pages: the one of `listen` is wanted (4653 by convention)."
         } else if tls && (cause.contains("InvalidContentType") || cause.contains("corrupt message"))
         {
             "It may speak without TLS: try http:// (on this machine only)."

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::client::{Client, Role, brief, no_connection};
 use super::errors::{self, Done, Failure};
-use super::look::{find, json_lines};
+use super::look::{find_pending, json_lines};
 use super::output::{Output, Tone, note};
 use super::page::{self, Wanted};
 use super::records;
@@ -27,8 +27,8 @@ use crate::proto;
 #[derive(Debug, Clone, Args)]
 pub struct DecideArgs {
     /// The request's id. Where you are asked on a terminal, also the unique
-    /// beginning or end of one (4 digits or more), or `latest`: what is decided
-    /// is what was shown
+    /// beginning or end of one (4 digits or more), or `latest`, the newest that
+    /// waits for you: what is decided is what was shown
     id: String,
     /// The digest of what you saw, its first 16 hex digits or more; needed
     /// unless you are asked on a terminal
@@ -120,7 +120,7 @@ fn digest_prefix(digest: &str) -> Option<String> {
 /// On a terminal: shows the whole call, then asks. `latest` and a part of an id
 /// are fine here: what is decided is the id and the digest of what was shown.
 async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decided> {
-    let shown = find(client, &args.id).await?;
+    let shown = find_pending(client, &args.id).await?;
     let Some(r) = shown.request.clone() else {
         return Err(Failure::quiet(errors::exit::OTHER));
     };

@@ -172,6 +172,8 @@ fn your_turn(
     let token = token_file(&stage.paths, Role::Operator);
     let all = format!("  All pages: {home}/ (the token to sign in is in {})", token.display());
     out.line(&view.paint(Tone::Faint, &safe(&all)))?;
+    let ends = "  The demo ends with your decision: look around before it.";
+    out.line(&view.paint(Tone::Faint, ends))?;
     out.flush()
 }
 

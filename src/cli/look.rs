@@ -84,17 +84,7 @@ pub fn status(word: &str) -> Result<Status, String> {
 /// `holdpoint pending`
 pub async fn pending(globals: &Globals, args: PendingArgs) -> Done {
     let client = Client::new(globals, Role::Operator)?;
-    let (mut all, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let message = proto::ListPendingRequest { page_size: PAGE, page_token };
-        let answer = client.operator().list_pending(brief(message)).await;
-        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
-        all.extend(answer.requests);
-        page_token = answer.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+    let all = all_pending(&client).await?;
     let mut out = Output::stdout();
     if args.json {
         json_lines(&mut out, &all)?;
@@ -106,6 +96,33 @@ pub async fn pending(globals: &Globals, args: PendingArgs) -> Done {
         out.text(&listing::pending(&all, &me, &view))?;
     }
     out.flush()
+}
+
+/// What waits for this operator.
+async fn all_pending(client: &Client) -> Done<Vec<proto::Request>> {
+    let (mut all, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let message = proto::ListPendingRequest { page_size: PAGE, page_token };
+        let answer = client.operator().list_pending(brief(message)).await;
+        let answer = answer.map_err(|status| client.failure(status))?.into_inner();
+        all.extend(answer.requests);
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The request to decide: `latest` is the newest that waits.
+pub async fn find_pending(client: &Client, id: &str) -> Done<proto::GetRequestResponse> {
+    if id != "latest" {
+        return find(client, id).await;
+    }
+    // Ids begin with the time at which they were made (RFC 9562, version 7).
+    match all_pending(client).await?.iter().map(|request| &request.id).max() {
+        Some(newest) => find(client, newest).await,
+        None => Err(Failure::new("nothing waits for a decision", "There is nothing to decide.")),
+    }
 }
 
 /// Who we are to the daemon; empty if it does not say, since nothing rests on it.

@@ -87,7 +87,12 @@ fn entry(hash: TokenHash, expires: Option<Time>) -> String {
 
 /// What to paste where.
 fn instructions(config: Option<&Config>, file: &str, name: &str, entry: &str) -> String {
-    let after = "Then run `holdpoint config check`, and restart the daemon.";
+    // What listens, and local mode itself, changes at a start only.
+    let first = config.is_some_and(Config::local_mode);
+    let after = match first {
+        true => "Then run `holdpoint config check`, and start the daemon again.",
+        false => "Then run `holdpoint config check`, and reload the daemon (SIGHUP).",
+    };
     let wanted = fold(name);
     let known = config.and_then(|config| {
         let callers = config.callers.iter().map(|c| (&c.name, &c.tokens, &c.place));
@@ -112,12 +117,12 @@ fn instructions(config: Option<&Config>, file: &str, name: &str, entry: &str) ->
              is no longer used:\n\n{entry}\n\n{after}"
         ),
         None => {
-            let local = match config {
-                Some(config) if config.local_mode() => {
+            let local = match first {
+                true => {
                     " With the first identities local mode ends, and with it the daemon's own \
                      local tokens: at least one operator and one caller are needed."
                 }
-                _ => "",
+                false => "",
             };
             format!(
                 "For a person who decides, add this to {file}:\n\n\

@@ -215,6 +215,18 @@ fn pages(config: &Config, problems: &mut Problems) {
             let remedy = "use https://, by `tls_cert_file` or by a proxy in front of this one";
             problems.error(place("public_url"), message, remedy);
         }
+        // Nobody stands between this address and the browser who could speak it.
+        Some(url) if url.is_port_of(listen) && url.is_secure() != config.tls.is_some() => {
+            let message = match config.tls {
+                None => format!("`public_url` is {url}, and the pages at {listen} have no TLS"),
+                Some(_) => format!("`public_url` is {url}, and the pages at {listen} have TLS"),
+            };
+            let remedy = match config.tls {
+                None => "write http://, or set `tls_cert_file` and `tls_key_file`",
+                Some(_) => "write https://",
+            };
+            problems.error(place("public_url"), message, remedy);
+        }
         None if !listen.ip().to_canonical().is_loopback() => {
             let message = "`web_listen` can be reached by other machines, and `public_url` does not say by what name";
             let remedy = "set it to what operators type, for example https://approve.example.com";

@@ -58,6 +58,13 @@ impl PublicUrl {
         self.0.split_once("://").map_or("", |(_, authority)| authority)
     }
 
+    /// Whether it is this very address of a listener on loopback.
+    pub(crate) fn is_port_of(&self, listen: std::net::SocketAddr) -> bool {
+        let usual = if self.is_secure() { 443 } else { 80 };
+        let port = self.authority().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        self.is_loopback() && port.unwrap_or(usual) == listen.port()
+    }
+
     /// Whether it names this machine by its loopback address.
     pub fn is_loopback(&self) -> bool {
         let authority = self.authority();

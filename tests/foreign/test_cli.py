@@ -361,6 +361,23 @@ def test_on_a_terminal_the_whole_call_is_shown_and_asked(house):
     assert ended(asking).code == 0
 
 
+def test_the_latest_to_decide_is_the_newest_that_still_waits(house):
+    first = ask(house, "--category", "write")
+    waits = house.held()[0]
+    second = ask(house, "--category", "write")
+    newest = next(one for one in house.held(2) if one["id"] != waits["id"])
+    house.run("deny", newest["id"], "--digest", newest["digest"], "--reason", "no")
+    assert ended(second).code == 10
+    at = Terminal(house, "approve", "latest")
+    at.until(b"[y/N] ")
+    at.type(b"y\n")
+    assert at.end() == 0, at.text
+    assert ended(first).code == 0
+    none = Terminal(house, "approve", "latest")
+    none.until(b"nothing waits for a decision")
+    assert none.end() != 0
+
+
 def test_what_is_destructive_needs_a_word_typed(house):
     asking = ask(house, "--category", "destructive")
     request = house.held()[0]

@@ -25,9 +25,10 @@ pub(super) fn summary(config: &Config) -> String {
     for route in &config.routes {
         let timeout = route.timeout.unwrap_or(config.default_timeout);
         lines.push(format!(
-            "  route {}: {} within {}",
+            "  route {}: {}{} within {}",
             route.name,
             demand(config, &route.ask, route.approvals),
+            if route.require_sign_in { ", signed in," } else { "" },
             duration::text(timeout)
         ));
     }
@@ -229,6 +230,7 @@ tokens = [{ sha256 = "0000000000000000000000000000000000000000000000000000000000
 name = "deletes"
 tools = ["*delete*", "a\"b"]
 ask = ["ops"]
+require_sign_in = true
 timeout = "10m"
 "#;
 
@@ -247,7 +249,7 @@ timeout = "10m"
         for line in [
             "  may ask: proxy-1\n",
             "  people: alice (operator), eve (auditor)\n",
-            "  route deletes: 1 of ops (alice) within 10m\n",
+            "  route deletes: 1 of ops (alice), signed in, within 10m\n",
             "  all other calls: 1 of all operators (alice) within 15m\n",
             "  listens: on the Unix socket only\n",
             "  mail: through smtps://u:(hidden)@mail:465\n",

@@ -215,6 +215,19 @@ fn metrics_may_leave_the_machine_but_that_is_said() {
 }
 
 #[test]
+fn pages_whose_links_nobody_could_open_are_refused() {
+    let at = |url: &str| format!("web_listen = \"127.0.0.1:4654\"\npublic_url = \"{url}\"\n");
+    refused(&at("https://127.0.0.1:4654"), &["hp.toml:2:14", "have no TLS", "write http://"]);
+    refused(&at("https://localhost:4654"), &["have no TLS"]);
+    let with_tls = "tls_cert_file = \"/c\"\ntls_key_file = \"/k\"\n";
+    refused(&(at("http://localhost:4654") + with_tls), &["have TLS", "write https://"]);
+    // Somebody else's port: a proxy in front of this one.
+    for url in ["http://127.0.0.1:4654", "https://localhost", "https://approve.example.com:4654"] {
+        assert!(read(&at(url)).is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn a_file_may_be_a_credential_that_systemd_passed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_str().expect("UTF-8");
