@@ -75,7 +75,13 @@ pub fn bare(title: &str, body: &Markup) -> Html<String> {
 }
 
 /// A page of somebody who came by the link of a mail, and may see this one alone.
-pub fn by_link(name: &str, sign_in: &str, title: &SafeText, body: &Markup) -> Html<String> {
+pub fn by_link(
+    name: &str,
+    may: &str,
+    sign_in: &str,
+    title: &SafeText,
+    body: &Markup,
+) -> Html<String> {
     let name = SafeText::cut_line(name, 80).0;
     whole(
         title,
@@ -87,7 +93,7 @@ pub fn by_link(name: &str, sign_in: &str, title: &SafeText, body: &Markup) -> Ht
             }
             main #main {
                 (body)
-                p.hint { "You are here by the link of a mail to " strong { (name) } ", which decides once, in their name." }
+                p.hint { "You are here by the link of a mail to " strong { (name) } ", which " (may) "." }
             }
         },
     )

@@ -97,7 +97,7 @@ fn viewer(pages: &Pages, Opened { operator, request, .. }: &Opened, token: &str)
     let may_decide = match request.requirement.sign_in_for() {
         Some(_) => Err("a route of this call demands a sign-in, and a link is none".to_owned()),
         None if request.decisions.iter().any(used) => {
-            Err("the link has decided once; to change that, sign in".to_owned())
+            Err("the link has decided once; to change that, sign in and deny it".to_owned())
         }
         None => entitled.map_err(|no| no.to_string()),
     };
@@ -122,7 +122,11 @@ fn form_token(pages: &Pages, token: &str) -> String {
 
 fn answer(opened: &Opened, status: StatusCode, view: &View) -> Response {
     let sign_in = sign_in::path_to(&path_to(&opened.request));
-    let page = layout::by_link(&opened.operator.name, &sign_in, &view.title, &view.body);
+    let may = match view.decides {
+        true => "decides once, in their name",
+        false => "decides nothing more here",
+    };
+    let page = layout::by_link(&opened.operator.name, may, &sign_in, &view.title, &view.body);
     (status, page).into_response()
 }
 

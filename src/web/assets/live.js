@@ -71,9 +71,12 @@ const refresh = async () => {
     countDown();
   } catch { /* The stream says when the connection is back. */ } finally {
     fetching = false;
-    if (again) { again = false; refresh(); }
+    if (again) { again = false; refresh(); } else lookAgain();
   }
 };
+
+// A page without a stream that is about to change says so.
+const lookAgain = () => { if (live()?.dataset.again !== undefined) setTimeout(refresh, 2000); };
 
 // One stream for all tabs of a browser, which opens only a few connections to one host:
 // the next decision needs one. The tab that has the lock listens and tells the others.
@@ -147,3 +150,4 @@ addEventListener("keydown", (event) => {
 document.getElementById("keys")?.addEventListener("close", refocus);
 setInterval(countDown, 1000);
 if (live()?.dataset.live) follow();
+lookAgain();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::forms;
-use super::view::Context;
+use super::view::{Context, is_under_way};
 use crate::call::care::is_grave;
 use crate::call::model::{Decision, Outcome, Status, Strength, Use, Verdict};
 use crate::call::safe_text::SafeText;
@@ -109,6 +109,7 @@ fn used(context: &Context<'_>) -> Markup {
     html! {
         @match request.use_ {
             Use::None => {}
+            Use::Unused if is_under_way(context) => p { "Its caller is being told." }
             Use::Unused => p { "Not taken yet." @if let Some(lapses) = request.lapses { " It lapses " (words::at(clock, lapses)) "." } }
             Use::Taken => p { "Handed to its caller to run" (at(request.used)) "." }
             Use::Lapsed => p { "Nobody took it in time: it lapsed, and will not run." }

@@ -81,7 +81,10 @@ fn who_decides(context: &Context<'_>) -> Markup {
                 }))
             }
             (row("Looked", &html! {
-                @if request.looked.is_empty() { "nobody yet" }
+                // Who decided has looked, and is named above.
+                @if request.looked.is_empty() {
+                    @if request.decisions.is_empty() { "nobody yet" } @else { "nobody else" }
+                }
                 @for (n, look) in request.looked.iter().enumerate() {
                     @if n > 0 { "; " }
                     (SafeText::line(&look.operator)) " " (words::at(clock, look.at))

@@ -19,12 +19,25 @@ pub fn forms(context: &Context<'_>) -> Markup {
     html! {
         @match &context.viewer.may_decide {
             Err(why) => section.card aria-labelledby="cannot" {
-                h2 #cannot { "You cannot decide this" }
-                p { (SafeText::line(why)) "." }
+                h2 #cannot {
+                    @match own {
+                        Some(Verdict::Approve) => "You have approved it",
+                        _ => "You cannot decide this",
+                    }
+                }
+                @if own == Some(Verdict::Approve) { p { "It waits for others; see below." } }
+                p.capital { (SafeText::line(why)) "." }
             },
             Ok(()) => {
                 // On a phone both are always in sight.
-                nav.jump aria-label="Decide" { a href="#to-approve" { "Approve" } a href="#to-deny" { "Deny" } }
+                nav.jump aria-label="Decide" {
+                    @if own == Some(Verdict::Approve) {}
+                    @else if context.of > 0 && !context.is_whole() {
+                        @let next = context.served.upto + 1;
+                        a href=(context.path(next)) { "Read on (" (next) " of " (context.of) ")" }
+                    } @else { a href="#to-approve" { "Approve" } }
+                    a href="#to-deny" { "Deny" }
+                }
                 div.decide {
                 @if own == Some(Verdict::Approve) {
                     section.card { h2 { "You have approved it" }

@@ -1,6 +1,8 @@
 //! The page of one request, top to bottom: what will happen, what warns, what is
 //! unusual, the arguments, the agent's words, the forms, and the rest.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use super::arguments::{self, Leaf};
@@ -49,6 +51,8 @@ pub struct View {
     pub body: Markup,
     /// Whether all of the request has been served to this viewer now.
     pub whole: bool,
+    /// Whether it has forms that decide.
+    pub decides: bool,
 }
 
 /// What the parts of a page are made from.
@@ -136,7 +140,9 @@ pub async fn render(
     let body = html! {
         // What follows changes needs a sign-in.
         @let follows = (!viewer.by_link()).then_some(request.id);
-        div #live.request data-live=[follows] data-state=(state(&context)) {
+        // Who came by a link is told once more how it went, without a stream.
+        @let again = (viewer.by_link() && is_under_way(&context)).then_some("");
+        div #live.request data-live=[follows] data-again=[again] data-state=(state(&context)) {
             (notice(&context, said))
             (head(&context, &title))
             @if request.status != Status::Pending { (afterwards::afterwards(&context)) }
@@ -148,7 +154,7 @@ pub async fn render(
             (facts::facts(&context))
         }
     };
-    Ok(View { title, body, whole: context.is_whole() })
+    Ok(View { title, body, whole: context.is_whole(), decides: context.has_forms() })
 }
 
 /// What has to change before an open page is replaced: while somebody may be typing,
@@ -157,12 +163,13 @@ fn state(context: &Context<'_>) -> String {
     let request = context.request;
     let decisions = if context.has_forms() { 0 } else { request.decisions.len() };
     format!(
-        "{}-{decisions}-{}-{}-{}-{}",
+        "{}-{decisions}-{}-{}-{}-{}-{}",
         if context.is_open() { "open" } else { request.status.word() },
         context.own().map_or("", |own| own.verdict.word()),
         request.use_.word(),
         request.outcome.word(),
         request.denial_lifted,
+        is_under_way(context),
     )
 }
 
@@ -204,7 +211,7 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
         }
         h1 { (title) }
         p.who { "Asked by " (asker(request)) (needed(request)) }
-        @if may_run(context) && !context.pages.desk.waited_on(request.id) {
+        @if may_run(context) && !is_under_way(context) && !context.pages.desk.waited_on(request.id) {
             p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
         }
     }
@@ -220,6 +227,17 @@ fn needed(request: &Request) -> Markup {
             "; needs " strong { (most) " people" } ", " (so_far) " so far"
         }
     }
+}
+
+/// How long its caller has to take what was approved before that is said: it was told
+/// in the same moment, and takes it by a call of its own.
+const UNDER_WAY: Duration = Duration::from_secs(10);
+
+/// Whether it was approved just now, and is on its way to its caller.
+pub(super) fn is_under_way(context: &Context<'_>) -> bool {
+    let now = context.viewer.clock.now;
+    context.request.use_ == Use::Unused
+        && context.request.decisions.iter().any(|d| now.left(d.at) < UNDER_WAY)
 }
 
 /// Whether it has still to be decided, or to run.
