@@ -11,6 +11,7 @@ use super::row;
 use super::tx::Tx;
 use crate::call::ids::RequestId;
 use crate::call::model::{Decision, Request, Status, Strength, Use, Verdict};
+use crate::call::time::Time;
 
 /// What somebody who may decide brings along.
 #[derive(Debug, Clone, Default)]
@@ -174,7 +175,12 @@ fn refuse(id: RequestId, no: NotEntitled) -> Refusal {
 
 /// How a request ended, in words that tell the loser of a race who won.
 pub fn how_it_ended(request: &Request) -> String {
-    let at = request.ended.unwrap_or(request.deadline).rfc3339();
+    how_it_ended_at(request, Time::rfc3339)
+}
+
+/// The same, with times as somebody reads them.
+pub fn how_it_ended_at(request: &Request, time: impl Fn(Time) -> String) -> String {
+    let at = time(request.ended.unwrap_or(request.deadline));
     let by = |verdict| request.decisions.iter().rev().find(|d| d.verdict == verdict);
     let decided = |verb: &str, decision: Option<&Decision>| match decision {
         Some(d) if d.reason.is_empty() => format!("{verb} by {} at {at}", d.operator),

@@ -16,17 +16,25 @@ pub struct Trouble {
     title: &'static str,
     words: String,
     retry_after: Option<u64>,
+    /// Where to go on, and how that is called.
+    next: (String, &'static str),
 }
 
 impl Trouble {
     /// In our words; names in them are made safe.
     pub fn new(status: StatusCode, title: &'static str, words: impl Into<String>) -> Self {
-        Trouble { status, title, words: words.into(), retry_after: None }
+        let next = ("/".to_owned(), "What waits");
+        Trouble { status, title, words: words.into(), retry_after: None, next }
     }
 
     /// The same, worth trying again after so many seconds.
     pub fn after(self, seconds: u64) -> Self {
         Trouble { retry_after: Some(seconds), ..self }
+    }
+
+    /// The same, with another way to go on.
+    pub fn go_on(self, path: impl Into<String>, label: &'static str) -> Self {
+        Trouble { next: (path.into(), label), ..self }
     }
 
     /// A page or request that is not there, or not theirs: nobody learns which.
@@ -63,10 +71,11 @@ impl From<StoreError> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let words = SafeText::line(&self.words);
+        let (path, label) = &self.next;
         let body = html! {
             h1 { (self.title) }
             p { (words) }
-            p { a href="/" { "What waits" } }
+            p { a href=(path) { (label) } }
         };
         let mut response = (self.status, layout::bare(self.title, &body)).into_response();
         if let Some(seconds) = self.retry_after {
@@ -85,6 +94,25 @@ pub async fn no_such_page() -> Trouble {
 pub async fn not_this_way() -> Trouble {
     let words = "This address is not used in this way.";
     Trouble::new(StatusCode::METHOD_NOT_ALLOWED, "Not this way", words)
+}
+
+/// The same answer, unless it says in the words of what routes and reads requests for us
+/// that it cannot be given.
+pub fn in_our_words(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let ours = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (title, words) = match status {
+        StatusCode::NOT_FOUND => return Trouble::not_found().into_response(),
+        _ if status.is_client_error() => {
+            ("Not understood", "This address or form cannot be read, so nothing was done.")
+        }
+        _ => ("Something went wrong", "This page could not be made. Try again."),
+    };
+    Trouble::new(status, title, words).into_response()
 }
 
 /// On to another page, by GET.

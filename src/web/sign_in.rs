@@ -16,6 +16,9 @@ use super::{Pages, layout};
 use crate::call::safe_text::SafeText;
 use crate::desk::sign_ins::NotSignedIn;
 
+/// Says that a browser comes right from signing in.
+const KEPT: &str = "kept";
+
 /// Where to sign in and be sent on from.
 pub fn path_to(next: &str) -> String {
     let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
@@ -39,7 +42,12 @@ pub async fn page(
     if pages.perhaps(&headers).await.is_some() {
         return on_to(next);
     }
-    layout::bare("Sign in", &sign_in_form(next, None)).into_response()
+    // Who comes here right from signing in should have been sent on.
+    let lost = (form.text(KEPT) == "1").then_some(
+        "Your browser did not keep the sign-in. Allow cookies for this address and sign in again, \
+         or decide by the link of a mail, which needs none.",
+    );
+    layout::bare("Sign in", &sign_in_form(next, lost)).into_response()
 }
 
 fn sign_in_form(next: &str, wrong: Option<&str>) -> Markup {
@@ -64,13 +72,14 @@ fn sign_in_form(next: &str, wrong: Option<&str>) -> Markup {
 ///
 /// Not a form of somebody who is signed in, so it has no token of ours; that another
 /// site could sign a browser in as somebody is prevented by the guard alone.
-pub async fn sign_in(State(pages): State<Arc<Pages>>, body: Bytes) -> Response {
+pub async fn sign_in(State(pages): State<Arc<Pages>>, headers: HeaderMap, body: Bytes) -> Response {
     let form = Form::read(&body);
     let next = ours(form.text("next"));
-    match pages.desk.sign_in(form.text("token").trim()).await {
+    match pages.desk.sign_in(form.text("token").trim(), pages.cookie(&headers)).await {
         Ok((secret, operator)) => {
             tracing::info!(operator = operator.name, "signed in to the pages");
-            let mut response = on_to(next);
+            // By way of this page again, which sees whether the cookie was kept.
+            let mut response = on_to(&format!("{}&{KEPT}=1", path_to(next)));
             if let Ok(cookie) = pages.set_cookie(Some(&secret)).parse() {
                 response.headers_mut().insert(header::SET_COOKIE, cookie);
             }
@@ -86,8 +95,12 @@ pub async fn sign_in(State(pages): State<Arc<Pages>>, body: Bytes) -> Response {
             }
             tracing::warn!("a sign-in to the pages failed");
             let wrong = match error {
-                NotSignedIn::Caller => error.to_string(),
-                _ => "This token is not known, or has expired.".to_owned(),
+                NotSignedIn::Caller => {
+                    "This is a caller's token: callers ask, and only operators sign in.".to_owned()
+                }
+                _ => "This token is not known, or has expired. Ask whoever runs the daemon for a new \
+                      one."
+                    .to_owned(),
             };
             let form = sign_in_form(next, Some(&wrong));
             (StatusCode::UNAUTHORIZED, layout::bare("Sign in", &form)).into_response()

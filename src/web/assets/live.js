@@ -47,15 +47,27 @@ const refocus = () => {
   if (at) live()?.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
 };
 
+// Nothing of what was shown stays for the next person at this screen.
+let gone = false;
+const signedOut = () => {
+  gone = true;
+  const before = live(), now = document.createElement("div");
+  keepWritten(before, now);
+  before.replaceWith(now);
+  document.title = "Signed out · Holdpoint";
+  say("You are signed out here. Load the page again to sign in.");
+};
+
 // The page as it is now, put in the place of what has changed. A form stays as it is
 // while its request waits: nothing moves under a finger.
 let fetching = false, again = false;
 const refresh = async () => {
+  if (gone) return;
   if (fetching) { again = true; return; }
   fetching = true;
   try {
     const answer = await fetch(location.href, { headers: { "x-holdpoint-live": "1" }, redirect: "manual" });
-    if (answer.type === "opaqueredirect") { say("Your sign-in has ended. Load the page again to sign in."); return; }
+    if (answer.type === "opaqueredirect") { signedOut(); return; }
     if (!answer.ok) { say("This page cannot be brought up to date. Load it again."); return; }
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     const now = next.getElementById("live"), before = live();
@@ -84,9 +96,13 @@ const others = "BroadcastChannel" in window ? new BroadcastChannel("holdpoint") 
 let lost = false;
 const hear = (what, ids) => {
   const part = live()?.dataset.live;
+  if (what === "looked") { wake(); return; }
   if (what === "lost") {
     lost = true;
     say("The connection to Holdpoint is lost. What you see may be old; trying again.");
+  } else if (what === "elsewhere") {
+    lost = true;
+    say("You have Holdpoint open in many places, so this page rests. It follows again in a minute, or when you come back to it.");
   } else if (what === "here") {
     if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
     lost = false;
@@ -94,15 +110,34 @@ const hear = (what, ids) => {
 };
 const tell = (what, ids = "") => { hear(what, ids); others?.postMessage([what, ids]); };
 
+// A stream that was ended for a newer one of the same person waits: in a minute, or when
+// somebody looks at one of its tabs, it is its turn again.
+let resting = null;
+const wake = () => {
+  if (!resting) return;
+  clearTimeout(resting);
+  resting = null;
+  listen();
+};
+document.addEventListener("visibilitychange", () => { if (!document.hidden) tell("looked"); });
+
 const listen = () => {
   const stream = new EventSource("/live");
   // What happened between the page and the stream is fetched.
   stream.addEventListener("here", () => { tell("here"); refresh(); });
   stream.addEventListener("changed", (event) => tell("changed", event.data));
+  stream.addEventListener("elsewhere", () => {
+    stream.close();
+    resting = setTimeout(wake, 60000);
+    tell("elsewhere");
+  });
   stream.addEventListener("error", () => {
     tell("lost");
     // A stream that was refused, and not only cut, does not come back by itself.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    if (stream.readyState !== EventSource.CLOSED) return;
+    // It may have been because nobody is signed in here any more.
+    tell("changed", "many");
+    setTimeout(() => { if (!gone) listen(); }, 3000);
   });
   addEventListener("pagehide", () => stream.close());
 };

@@ -10,7 +10,7 @@ use super::view::{Context, is_under_way};
 use crate::call::care::is_grave;
 use crate::call::model::{Decision, Outcome, Status, Strength, Use, Verdict};
 use crate::call::safe_text::SafeText;
-use crate::store::decide::how_it_ended;
+use crate::store::decide::how_it_ended_at;
 use crate::web::words;
 
 /// A grave call that was decided faster than this is shown for what it is: nobody
@@ -24,10 +24,10 @@ pub fn afterwards(context: &Context<'_>) -> Markup {
     html! {
         section.card.ended aria-labelledby="ended" {
             h2 #ended { "What became of it" }
-            @if request.decisions.is_empty() { p { (SafeText::line(&how_it_ended(request))) } }
+            @if request.decisions.is_empty() { p.capital { (SafeText::line(&how_it_ended_at(request, |time| clock.at(time)))) } }
             @for decision in &request.decisions { (decided(context, decision)) }
             @if request.status == Status::Expired && !request.decisions.is_empty() {
-                p { (SafeText::line(&how_it_ended(request))) }
+                p.capital { (SafeText::line(&how_it_ended_at(request, |time| clock.at(time)))) }
             }
             (used(context))
             @if request.asked_again > 0 {
@@ -65,7 +65,7 @@ fn decided(context: &Context<'_>, decision: &Decision) -> Markup {
         }
         @if let Some(shown) = decision.on_screen {
             p.hint[true].hasty[grave && shown < HASTY] {
-                "It had been on their screen for " (span(shown)) "."
+                "It had been on their screen for " (span(shown)) " at most."
             }
         }
         @if decision.reason.is_empty() { p.hint { "No reason was given." } } @else {

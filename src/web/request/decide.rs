@@ -12,7 +12,7 @@ use crate::call::model::{Request, Verdict};
 use crate::call::safe_text::SafeText;
 use crate::desk::error::DeskError;
 use crate::desk::intake::REASON;
-use crate::store::decide::how_it_ended;
+use crate::store::decide::how_it_ended_at;
 use crate::store::{Refusal, StoreError};
 use crate::web::Pages;
 use crate::web::answer::Trouble;
@@ -87,7 +87,7 @@ fn check(
     if !is_open(viewer, request) {
         let how = match request.status {
             crate::call::model::Status::Pending => "its time is up".to_owned(),
-            _ => how_it_ended(request),
+            _ => how_it_ended_at(request, |time| viewer.clock.at(time)),
         };
         return Err(No::conflict(format!(
             "Your decision came too late, and was not recorded: {how}."
@@ -155,7 +155,9 @@ async fn not(
     // What somebody else did meanwhile is shown.
     let id = request.id;
     let request = pages.desk.visible(&viewer.operator, id).await?;
-    let said = Said { words: SafeText::line(&words), reason: form.text("reason").to_owned() };
+    let verdict = Verdict::from_word(form.text("verdict"));
+    let reason = form.text("reason").to_owned();
+    let said = Said { words: SafeText::line(&words), reason, verdict };
     let view = render(pages, viewer, &request, &Turn::of(form), Some(&said)).await?;
     Ok(Decided::Not(status, Box::new(view)))
 }

@@ -84,7 +84,7 @@ fn approve_form(context: &Context<'_>) -> Markup {
                     spellcheck="false" required;
             }
             label for="approve-reason" { "Reason (optional)" }
-            textarea #approve-reason name="reason" rows="1" maxlength=(REASON) { (text(context)) }
+            textarea #approve-reason name="reason" rows="1" maxlength=(REASON) { (text(context, Some(Verdict::Approve))) }
             @if typed.is_some() {
                 button.approve name="verdict" value="approve" { "Approve" }
             } @else {
@@ -101,7 +101,7 @@ fn deny(context: &Context<'_>) -> Markup {
             form method="post" action=(context.viewer.action) {
                 (fields(context))
                 label for="deny" { "Why not? The agent is told." }
-                textarea #deny name="reason" rows="2" maxlength=(REASON) required { (text(context)) }
+                textarea #deny name="reason" rows="2" maxlength=(REASON) required { (text(context, Some(Verdict::Deny))) }
                 button.deny name="verdict" value="deny" { "Deny" }
             }
         }
@@ -109,8 +109,8 @@ fn deny(context: &Context<'_>) -> Markup {
 }
 
 /// What was written already. A line end right after the tag would be dropped.
-fn text(context: &Context<'_>) -> Markup {
-    html! { (maud::PreEscaped("\n")) (SafeText::block(context.reason)) }
+fn text(context: &Context<'_>, verdict: Option<Verdict>) -> Markup {
+    html! { (maud::PreEscaped("\n")) (SafeText::block(context.written(verdict))) }
 }
 
 /// What each of them brings back: whose it is, what was shown, and how much of it.
@@ -132,7 +132,7 @@ pub fn lift(context: &Context<'_>) -> Markup {
             form method="post" action=(format!("{}/lift", context.viewer.action)) {
                 (context.viewer.form)
                 label for="lift" { "Reason (optional)" }
-                textarea #lift name="reason" rows="1" maxlength=(REASON) { (text(context)) }
+                textarea #lift name="reason" rows="1" maxlength=(REASON) { (text(context, None)) }
                 button { "Lift the denial" }
             }
         }

@@ -38,8 +38,9 @@ impl Turn {
 pub struct Said {
     /// What happened, in our words.
     pub words: SafeText,
-    /// What they had written, so that it is not lost.
+    /// What they had written, so that it is not lost, and for which decision.
     pub reason: String,
+    pub verdict: Option<Verdict>,
 }
 
 /// A page.
@@ -66,8 +67,8 @@ pub(super) struct Context<'a> {
     /// What was served, this page included, and the proof of it.
     pub served: Served,
     pub proof: String,
-    /// What they had written.
-    pub reason: &'a str,
+    /// What became of the form that they sent.
+    said: Option<&'a Said>,
 }
 
 impl Context<'_> {
@@ -89,6 +90,11 @@ impl Context<'_> {
     /// This viewer's own decision.
     pub fn own(&self) -> Option<&Decision> {
         own_decision(self.viewer, self.request)
+    }
+
+    /// What they had written as the reason of this decision; `None`: of neither.
+    pub fn written(&self, verdict: Option<Verdict>) -> &str {
+        self.said.filter(|said| said.verdict == verdict).map_or("", |said| &said.reason)
     }
 
     /// Another page of the arguments.
@@ -133,7 +139,7 @@ pub async fn render(
         of: leaves.len(),
         served,
         proof: served.proof(&about),
-        reason: said.map_or("", |said| &said.reason),
+        said,
     };
     let unusual = unusual::unusual(&context).await?;
     let title = present::sentence_of(&request.call);
@@ -210,21 +216,24 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
             @if context.is_open() { span { (words::left(&context.viewer.clock, request.deadline)) " left" } }
         }
         h1 { (title) }
-        p.who { "Asked by " (asker(request)) (needed(request)) }
+        p.who { "Asked by " (asker(request)) (needed(context)) }
         @if may_run(context) && !is_under_way(context) && !context.pages.desk.waited_on(request.id) {
             p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
         }
     }
 }
 
-/// How many people have to agree, where one is not enough.
-fn needed(request: &Request) -> Markup {
-    let most = request.requirement.clauses.iter().map(|clause| clause.approvals).max();
-    let approve = |d: &&Decision| d.verdict == Verdict::Approve;
-    let so_far = request.decisions.iter().filter(approve).count();
+/// How many people have to agree, where one is not enough, and how many of those who
+/// did still count. Of several routes, the one that lacks the most.
+fn needed(context: &Context<'_>) -> Markup {
+    let request = context.request;
+    let have = context.pages.desk.people().counted(request);
+    let clauses = request.requirement.clauses.iter().zip(have);
+    let many = clauses.filter(|(clause, _)| clause.approvals > 1);
+    let most = many.max_by_key(|(clause, have)| clause.approvals.saturating_sub(*have));
     html! {
-        @if let Some(most @ 2..) = most {
-            "; needs " strong { (most) " people" } ", " (so_far) " so far"
+        @if let Some((clause, have)) = most.filter(|_| context.is_open()) {
+            "; needs " strong { (clause.approvals) " people" } ", " (have) " so far"
         }
     }
 }
