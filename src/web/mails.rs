@@ -48,7 +48,7 @@ pub async fn page(
     };
     let body = html! {
         h1 { "Mail" }
-        p { "It goes to " (SafeText::line(&pages.mail)) "." }
+        p { "Mail goes to " (SafeText::line(&pages.mail)) "." }
         @if !who.operator().sees_all() { (whose(shown)) }
         nav.periods aria-label="Which mails" {
             @for list in List::ALL {

@@ -84,7 +84,7 @@ pub fn figure(all: &[Shown], cut: &Markup) -> Markup {
         .collect();
     html! {
         section.card.figure {
-            h2 { "How long what was decided had been on the screen" }
+            h2 { "How long people looked before they decided" }
             @if kinds.is_empty() {
                 p.hint { "No decision was made on these pages; other doors do not know how long somebody read." }
             } @else {
