@@ -296,7 +296,7 @@ async fn who_sees_which_mails_is_one_rule_for_the_history_and_for_the_list() {
         let own = browser.get("/mail?list=all").await.body;
         let count = |whose: &str| {
             let entries = history.matches(&format!("” to {whose} ")).count();
-            let cell = format!("<td>{whose}</td>");
+            let cell = format!("data-label=\"to\"><span>{whose}</span>");
             let rows = list.matches(&cell).count();
             assert_eq!(entries, rows, "{name} of {whose}: {history} {list}");
             assert!(name == "auditor" || whose == name || !own.contains(&cell), "{own}");
