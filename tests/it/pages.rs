@@ -581,6 +581,9 @@ async fn whoever_signs_in_ends_what_the_same_browser_was_signed_in_as() {
     assert_eq!(whose, ["alice", "alice"]);
 }
 
+/// Method, path, headers, body; and the status of the answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+
 #[tokio::test]
 async fn every_refusal_is_a_page_of_ours() {
     let home = Home::team(&["proxy"], &["alice"], PAGES);
@@ -590,7 +593,7 @@ async fn every_refusal_is_a_page_of_ours() {
     let (long, large) = ("x".repeat(20_000), "a=".to_owned() + &"x".repeat(70_000));
     let too_long = format!("/history?text={long}");
     let token = format!("/l/{}", "A".repeat(5000));
-    let cases: [(&str, &str, &[(&str, &str)], &str, u16); 21] = [
+    let cases: [Case<'_>; 21] = [
         ("GET", "/requests/%ff", &[], "", 400),
         ("GET", "/requests/nonsense", &[], "", 404),
         ("GET", "/requests/../../etc/passwd", &[], "", 404),
