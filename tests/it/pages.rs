@@ -438,6 +438,9 @@ async fn what_is_open_ends_with_its_sign_in() {
     assert_eq!(browser.get("/live").await.status, 303);
 }
 
+/// The end of an answer in pieces.
+const LAST_CHUNK: &str = "0\r\n\r\n";
+
 /// How many streams one person has.
 const STREAMS: usize = 24;
 
@@ -452,7 +455,7 @@ async fn one_person_does_not_take_the_streams_of_others_and_keeps_the_newest() {
     for _ in 0..STREAMS {
         others.push(alice.follow().await);
     }
-    let told = until(&mut oldest, "").await;
+    let told = until(&mut oldest, LAST_CHUNK).await;
     assert!(told.contains("event: elsewhere"), "told, and then it ends: {told}");
     let asked = submit(&mut home.clients().caller_named("proxy"), "1", call("write", "{}")).await;
     for stream in others.iter_mut().chain([&mut bobs]) {
@@ -563,7 +566,7 @@ async fn whoever_signs_in_ends_what_the_same_browser_was_signed_in_as() {
         let mut stream = before.follow().await;
         browser.sign_in(next).await;
         assert_eq!(before.get("/").await.status, 303, "what it kept is void");
-        until(&mut stream, "").await;
+        assert!(until(&mut stream, LAST_CHUNK).await.ends_with(LAST_CHUNK), "its stream ends");
         assert!(browser.get("/").await.body.contains(&format!("<strong>{next}</strong>")));
         assert_eq!(elsewhere.get("/").await.status, 200, "another browser's is not touched");
     }
@@ -578,6 +581,9 @@ async fn whoever_signs_in_ends_what_the_same_browser_was_signed_in_as() {
     assert_eq!(whose, ["alice", "alice"]);
 }
 
+/// Method, path, headers, body; and the status of the answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+
 #[tokio::test]
 async fn every_refusal_is_a_page_of_ours() {
     let home = Home::team(&["proxy"], &["alice"], PAGES);
@@ -587,7 +593,7 @@ async fn every_refusal_is_a_page_of_ours() {
     let (long, large) = ("x".repeat(20_000), "a=".to_owned() + &"x".repeat(70_000));
     let too_long = format!("/history?text={long}");
     let token = format!("/l/{}", "A".repeat(5000));
-    let cases: [(&str, &str, &[(&str, &str)], &str, u16); 21] = [
+    let cases: [Case<'_>; 21] = [
         ("GET", "/requests/%ff", &[], "", 400),
         ("GET", "/requests/nonsense", &[], "", 404),
         ("GET", "/requests/../../etc/passwd", &[], "", 404),
