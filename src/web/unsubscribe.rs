@@ -112,7 +112,7 @@ fn shown(pages: &Pages, Subscription { operator, off }: &Subscription) -> Respon
 
 fn form(name: &str, value: &str, words: &str) -> Markup {
     html! {
-        form.card method="post" {
+        form.alone method="post" {
             button.main name=(name) value=(value) { (words) }
         }
     }
