@@ -34,7 +34,8 @@ pub fn warnings(request: &Request, room: Room) -> Vec<SafeText> {
     let unstated = present::unstated(call.category.word(), call.risk.word());
     warnings.extend(unstated.map(SafeText::line));
     warnings.extend(may_have_run(request));
-    warnings.extend(hidden(call.hidden_values).map(line));
+    let hidden = hidden(call.hidden_values);
+    warnings.extend(hidden.map(|words| line(format!("{words}, and what is hidden runs too"))));
     warnings.extend(of_arguments(call));
     if let Some(other) = request.identical_to {
         let other = other.short();
@@ -59,20 +60,14 @@ pub fn warnings(request: &Request, room: Room) -> Vec<SafeText> {
     warnings
 }
 
-/// `1 value is hidden (masked by a rule): what it is cannot be seen here, and it runs
-/// too`, if there is one.
+/// `1 value is hidden (masked by a rule): what it is cannot be seen here`, if one is.
 pub fn hidden(values: u32) -> Option<String> {
-    match values {
-        0 => None,
-        1 => Some(
-            "1 value is hidden (masked by a rule): what it is cannot be seen here, and it runs too"
-                .to_owned(),
-        ),
-        n => Some(format!(
-            "{n} values are hidden (masked by a rule): what they are cannot be seen here, and they \
-             run too"
-        )),
-    }
+    let (values, what) = match values {
+        0 => return None,
+        1 => ("1 value is".to_owned(), "it is"),
+        n => (format!("{n} values are"), "they are"),
+    };
+    Some(format!("{values} hidden (masked by a rule): what {what} cannot be seen here"))
 }
 
 /// What the arguments themselves say: that they take in more than they name, or an
