@@ -346,7 +346,7 @@ def _binary():
 
 
 def test_on_a_terminal_the_whole_call_is_shown_and_asked(house):
-    asking = ask(house, "--category", "write")
+    asking = ask(house, "--category", "write", "--risk", "low")
     request = house.held()[0]
     no = Terminal(house, "approve", request["id"][-8:])
     no.until(b"a.txt")

@@ -24,10 +24,10 @@ pub fn afterwards(context: &Context<'_>) -> Markup {
     html! {
         section.card.ended aria-labelledby="ended" {
             h2 #ended { "What became of it" }
-            @if request.decisions.is_empty() { p { (SafeText::line(&how_it_ended(request))) } }
+            @if request.decisions.is_empty() { p { (by_itself(context)) } }
             @for decision in &request.decisions { (decided(context, decision)) }
             @if request.status == Status::Expired && !request.decisions.is_empty() {
-                p { (SafeText::line(&how_it_ended(request))) }
+                p { (by_itself(context)) }
             }
             (used(context))
             @if request.asked_again > 0 {
@@ -40,6 +40,18 @@ pub fn afterwards(context: &Context<'_>) -> Markup {
             }
         }
         @if may_lift(context) { (forms::lift(context)) }
+    }
+}
+
+/// How it ended without anybody's doing, its time on the reader's clock.
+fn by_itself(context: &Context<'_>) -> Markup {
+    let request = context.request;
+    let (how, at) = (how_it_ended(request), request.ended.unwrap_or(request.deadline));
+    let (before, after) = how.split_once(&at.rfc3339()).unwrap_or((&how, ""));
+    html! {
+        (SafeText::line(before))
+        @if before.len() < how.len() { (words::at(&context.viewer.clock, at)) }
+        (SafeText::line(after))
     }
 }
 
