@@ -9,7 +9,7 @@
 //! | arguments that take in everything: see [`breadth`] | 3. the tool's name; else the request's short id |
 //!
 //! Promises: the word is decided from the masked call alone, so it is the same at every
-//! door; it is [`LONGEST`] characters at most that every phone's keyboard has. Must
+//! door; it is 30 characters at most that every phone's keyboard has. Must
 //! never: ask for anything that is hidden, even in part.
 
 use super::breadth;
