@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::json::Json;
+use super::place::{self, Step};
 use super::safe_text::SafeText;
 use super::warnings::cut_line;
 
@@ -21,9 +22,6 @@ const WHOLE: usize = 160;
 
 /// Characters around what differs in a longer text.
 const AROUND: usize = 30;
-
-/// Columns of one step of a path.
-const STEP: usize = 60;
 
 /// Where two arguments differ.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,12 +79,6 @@ struct Walk<'a> {
     path: Vec<Step<'a>>,
     /// How many are left; at none, nothing that was found means anything.
     looks: &'a Cell<usize>,
-}
-
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Member(&'a str),
-    Item(usize),
 }
 
 impl<'a> Walk<'a> {
@@ -148,19 +140,7 @@ impl<'a> Walk<'a> {
             }
             (before, now) => (before.map(whole), now.map(whole)),
         };
-        self.found.changes.push(Change { path: self.path(), before, now });
-    }
-
-    fn path(&self) -> SafeText {
-        let mut path = SafeText::default();
-        for (n, step) in self.path.iter().enumerate() {
-            path.push_ours(if n > 0 { " › " } else { "" });
-            path.push(&match step {
-                Step::Member(name) => super::warnings::fitting(name, STEP),
-                Step::Item(n) => SafeText::line(&format!("item {}", n + 1)),
-            });
-        }
-        path
+        self.found.changes.push(Change { path: place::told(&self.path), before, now });
     }
 }
 
@@ -196,11 +176,12 @@ fn is_same(a: &Json, b: &Json, looks: &Cell<usize>) -> bool {
 }
 
 /// Whether a value is hidden, wholly or in part: only our markers have guillemets.
-fn hides(value: &Json) -> bool {
+pub(super) fn hides(value: &Json) -> bool {
     value.as_str().is_some_and(|text| text.contains("«hidden: "))
 }
 
-fn hidden_in(value: &Json) -> usize {
+/// How many values in it are.
+pub(super) fn hidden_in(value: &Json) -> usize {
     match value {
         Json::Array(items) => items.iter().map(hidden_in).sum(),
         Json::Object(members) => members.iter().map(|(_, value)| hidden_in(value)).sum(),

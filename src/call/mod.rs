@@ -4,6 +4,8 @@
 //! that property tests and fuzzers reach all of it. Must never: print, log, or
 //! keep an unmasked argument in anything that outlives the caller's question.
 
+pub mod amounts;
+pub mod breadth;
 pub mod canonical;
 pub mod care;
 pub mod clock;
@@ -17,6 +19,7 @@ pub(crate) mod hostile;
 pub mod ids;
 pub mod json;
 pub mod model;
+pub mod place;
 pub mod present;
 pub mod redact;
 pub mod requirement;
@@ -24,3 +27,4 @@ pub mod safe_text;
 pub mod time;
 pub mod wants;
 pub mod warnings;
+pub(crate) mod words;

@@ -4,11 +4,13 @@
 //! place (a value cannot look like another member, a name cannot look like our
 //! words); what is cut or left out is said where it is missing, and counted.
 //! Every member gets a line before any member gets a second one, so that a
-//! thousand lines of padding do not push out the amount. Must never: say more
-//! than the data does.
+//! thousand lines of padding do not push out the amount. What repeats without any
+//! difference is shown once and counted, which is all of it. Must never: say more
+//! than the data does, or fold what is hidden: it only looks the same.
 //!
 //! Give it masked arguments: see [`super::redact`].
 
+mod repeats;
 mod sentence;
 #[cfg(test)]
 mod tests;
@@ -16,9 +18,12 @@ mod value;
 
 pub use sentence::{sentence, sentence_of, unstated};
 
+use super::amounts;
 use super::json::{Json, MAX_DEPTH};
 use super::safe_text::SafeText;
-use value::{inline, name_text, scalar};
+use repeats::{Part, more_like_it, parts, same_items, same_lines};
+pub(super) use value::name_text;
+use value::{inline, scalar};
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +94,7 @@ pub fn arguments(masked: &Json, limits: &Limits) -> Rendered {
 /// The same before it is indented, for who indents otherwise, and how many values
 /// were cut or left out.
 pub fn lines(masked: &Json, limits: &Limits) -> (Vec<Line>, u32) {
-    let mut tree = Tree { limits, cut: 0 };
+    let mut tree = Tree { limits, cut: 0, unit: false };
     let mut lines = Vec::new();
     let budget = limits.max_lines.max(1);
     match masked {
@@ -144,6 +149,8 @@ impl Line {
 struct Tree<'a> {
     limits: &'a Limits,
     cut: u32,
+    /// Whether something around says in what amounts are.
+    unit: bool,
 }
 
 impl Tree<'_> {
@@ -157,6 +164,8 @@ impl Tree<'_> {
     ) {
         let shown = how_many(all.len(), budget);
         let end = out.len() + budget;
+        let around = self.unit;
+        self.unit |= amounts::states_unit(all);
         for (i, (name, value)) in all[..shown].iter().enumerate() {
             // What is left, less one line for each one that follows.
             let following = shown - i - 1 + usize::from(shown < all.len());
@@ -165,41 +174,69 @@ impl Tree<'_> {
             self.cut += u32::from(cut);
             label.push_ours(": ");
             self.value(label, value, depth, room, out);
+            if let (Some(note), Some(line)) =
+                (amounts::note(name, value, self.unit), out.last_mut())
+            {
+                line.text.push_ours(" «");
+                line.text.push(&note);
+                line.text.push_ours("»");
+            }
         }
+        self.unit = around;
         self.left_out(all[shown..].iter().map(|(_, value)| value), "member", depth, out);
     }
 
     /// Writes the items of an array within `budget` lines (at least one).
     fn items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
-        if all.len() > budget / 2 && all.iter().any(|item| self.opens(item, depth, 2)) {
-            return self.first_items(all, depth, budget, out);
+        let parts = parts(all, same_items);
+        if parts.len() > budget / 2 && all.iter().any(|item| self.opens(item, depth, 2)) {
+            return self.first_items(all, &parts, depth, budget, out);
         }
-        let shown = how_many(all.len(), budget);
+        let shown = how_many(parts.len(), budget);
         let end = out.len() + budget;
-        for (i, value) in all[..shown].iter().enumerate() {
-            let following = shown - i - 1 + usize::from(shown < all.len());
+        let mut told = 0;
+        for (i, part) in parts[..shown].iter().enumerate() {
+            let following = shown - i - 1 + usize::from(shown < parts.len());
             let room = (end - out.len()).saturating_sub(following).max(1);
-            self.item(value, depth, room, out);
+            self.part(part, depth, room, out);
+            told += part.count();
         }
-        self.left_out(all[shown..].iter(), "item", depth + 1, out);
+        self.left_out(all[told..].iter(), "item", depth + 1, out);
     }
 
     /// A long list of things with parts: the first ones whole, the others
     /// counted. A line for each would show nothing of any.
-    fn first_items(&mut self, all: &[Json], depth: usize, budget: usize, out: &mut Vec<Line>) {
+    fn first_items(
+        &mut self,
+        all: &[Json],
+        parts: &[Part<'_, Json>],
+        depth: usize,
+        budget: usize,
+        out: &mut Vec<Line>,
+    ) {
         let end = out.len() + budget;
-        for (i, item) in all.iter().enumerate() {
+        let mut told = 0;
+        for (i, part) in parts.iter().enumerate() {
             let (first, cut) = (out.len(), self.cut);
-            let room = (end - first).saturating_sub(usize::from(i + 1 < all.len()));
+            let room = (end - first).saturating_sub(usize::from(i + 1 < parts.len()));
             if room > 0 {
-                self.item(item, depth, room, out);
+                self.part(part, depth, room, out);
             }
             let whole = room > 0 && self.cut == cut;
             if i > 0 && !whole {
                 out.truncate(first);
                 self.cut = cut;
-                return self.left_out(all[i..].iter(), "item", depth + 1, out);
+                return self.left_out(all[told..].iter(), "item", depth + 1, out);
             }
+            told += part.count();
+        }
+    }
+
+    /// Writes one item, or how often the last one comes again.
+    fn part(&mut self, part: &Part<'_, Json>, depth: usize, room: usize, out: &mut Vec<Line>) {
+        match part {
+            Part::One(item) => self.item(item, depth, room, out),
+            Part::Same(more) => out.push(Line::at(depth + 1, more_like_it(*more))),
         }
     }
 
@@ -310,9 +347,18 @@ impl Tree<'_> {
         let name = label.as_str().len();
         label.push(&SafeText::line(&format!("({} lines{kind}{closed})", lines.len())));
         out.push(Line::at(depth, label).named(name));
-        let shown = how_many(lines.len(), budget - 1);
-        let mut cut = shown < lines.len();
-        for line in &lines[..shown] {
+        let parts = parts(&lines, same_lines);
+        let shown = how_many(parts.len(), budget - 1);
+        let (mut told, mut cut) = (0, shown < parts.len());
+        for part in &parts[..shown] {
+            told += part.count();
+            let line = match part {
+                Part::One(line) => line,
+                Part::Same(more) => {
+                    out.push(Line::at(depth + 1, more_like_it(*more)));
+                    continue;
+                }
+            };
             let mut bar = ours(if line.is_empty() { "|" } else { "| " });
             let (text, rest) = SafeText::cut_block_line(line, self.limits.max_value_columns);
             bar.push(&text);
@@ -323,10 +369,10 @@ impl Tree<'_> {
             }
             out.push(Line { bar: true, ..Line::at(depth + 1, bar) });
         }
-        if shown < lines.len() {
-            let characters: usize = lines[shown..].iter().map(|line| line.chars().count()).sum();
-            let rest = format!("more line{}, {characters} character", s(lines.len() - shown));
-            out.push(Line::at(depth + 1, cut_marker(lines.len() - shown, &rest)));
+        if told < lines.len() {
+            let characters: usize = lines[told..].iter().map(|line| line.chars().count()).sum();
+            let rest = format!("more line{}, {characters} character", s(lines.len() - told));
+            out.push(Line::at(depth + 1, cut_marker(lines.len() - told, &rest)));
         }
         self.cut += u32::from(cut);
     }

@@ -1,11 +1,15 @@
 //! What to know of a request before anything else: the same in a mail and on a page.
 
-use super::model::Request;
-use super::present;
+use super::json;
+use super::model::{Call, Request};
 use super::safe_text::{SafeText, name_notice};
+use super::{amounts, breadth, present};
 
 /// Earlier requests that are named; nobody looks at more.
 const NAMED: usize = 8;
+
+/// Arguments of one kind that are named: a screen has room for few.
+const FEW: usize = 2;
 
 /// How much of it there is room for.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +34,9 @@ pub fn warnings(request: &Request, room: Room) -> Vec<SafeText> {
     let unstated = present::unstated(call.category.word(), call.risk.word());
     warnings.extend(unstated.map(SafeText::line));
     warnings.extend(may_have_run(request));
+    let hidden = hidden(call.hidden_values);
+    warnings.extend(hidden.map(|words| line(format!("{words}, and what is hidden runs too"))));
+    warnings.extend(of_arguments(call));
     if let Some(other) = request.identical_to {
         let other = other.short();
         warnings.push(line(format!("an identical call is already waiting: [{other}]")));
@@ -51,6 +58,40 @@ pub fn warnings(request: &Request, room: Room) -> Vec<SafeText> {
         }
     }
     warnings
+}
+
+/// `1 value is hidden (masked by a rule): what it is cannot be seen here`, if one is.
+pub fn hidden(values: u32) -> Option<String> {
+    let (values, what) = match values {
+        0 => return None,
+        1 => ("1 value is".to_owned(), "it is"),
+        n => (format!("{n} values are"), "they are"),
+    };
+    Some(format!("{values} hidden (masked by a rule): what {what} cannot be seen here"))
+}
+
+/// What the arguments themselves say: that they take in more than they name, or an
+/// amount of nobody knows what.
+fn of_arguments(call: &Call) -> Vec<SafeText> {
+    let Ok(masked) = json::parse_envelope(call.arguments.as_bytes()) else { return Vec::new() };
+    let broad = breadth::broad(&masked).iter().map(breadth::Broad::warning).collect();
+    let unitless = amounts::without_unit(&masked).into_iter().map(|amount| {
+        let mut warning = SafeText::default();
+        warning.push_ours("no unit stated for its argument ");
+        warning.push(&amount);
+        warning
+    });
+    first_of(broad).into_iter().chain(first_of(unitless.collect())).collect()
+}
+
+/// The first few of them and how many there are beside.
+fn first_of(mut all: Vec<SafeText>) -> Vec<SafeText> {
+    let more = all.len().saturating_sub(FEW);
+    all.truncate(FEW);
+    if let (Some(last), 1..) = (all.last_mut(), more) {
+        last.push(&line(format!(" … and {more} more like this")));
+    }
+    all
 }
 
 fn may_have_run(request: &Request) -> Option<SafeText> {

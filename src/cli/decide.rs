@@ -17,9 +17,10 @@ use super::page::{self, Wanted};
 use super::records;
 use super::state::Globals;
 use super::text::{safe, short};
-use crate::call::care::{self, ToType};
+use crate::call::care::{Known, ToType};
 use crate::call::ids::RequestId;
-use crate::call::model::{Category, Status, Verdict};
+use crate::call::json;
+use crate::call::model::{Category, Risk, Status, Verdict};
 use crate::client::{certainly_not_done, worth_retrying};
 use crate::proto;
 
@@ -175,12 +176,25 @@ async fn ask(client: &Client, verdict: Verdict, args: &DecideArgs) -> Done<Decid
     Ok(Decided { id: r.id, digest: r.digest, reason })
 }
 
+/// What has to be typed to approve this, if a key is not enough.
+fn to_type(r: &proto::Request) -> Option<ToType> {
+    let arguments = json::parse_envelope(r.arguments.as_bytes()).ok();
+    let known = Known {
+        category: Category::from_number(r.category),
+        risk: Risk::from_number(r.risk),
+        hidden_values: r.hidden_values,
+        tool: &r.tool,
+        arguments: arguments.as_ref(),
+    };
+    ToType::of(&known, &short(&r.id))
+}
+
 /// The last question. What destroys or pays is not approved by one key.
 async fn agreed(out: &mut Output, verdict: Verdict, r: &proto::Request) -> Done<bool> {
-    let category = Category::from_number(r.category);
-    if verdict == Verdict::Approve && care::is_grave(category, r.hidden_values) {
-        let typed = ToType::of(&r.tool, &short(&r.id));
-        let text = format!("{} Type {} ({}): ", let_run(r), typed.what, typed.shown());
+    if verdict == Verdict::Approve
+        && let Some(typed) = to_type(r)
+    {
+        let text = format!("{} Type {} ({}): ", let_run(r), typed.named(), typed.shown());
         return Ok(typed.is(&question(out, &text).await?));
     }
     let asked = match verdict {

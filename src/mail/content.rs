@@ -19,6 +19,7 @@ use super::subject::named;
 use crate::call::model::Request;
 use crate::call::present;
 use crate::call::safe_text::SafeText;
+use crate::policy::judging::Danger;
 
 pub(super) use crate::call::clock::Clock;
 pub(super) use follow_up::{approvers, denier};
@@ -33,6 +34,10 @@ pub(super) struct Content {
     pub tone: Tone,
     /// The sentence that a lock screen shows: what will happen, or what became of it.
     pub headline: SafeText,
+    /// In a few words and colours, what matters of it: category, risk, what is hidden.
+    pub marks: Vec<Mark>,
+    /// Who asks, where somebody has to decide: names from outside among words of ours.
+    pub asked_by: Option<SafeText>,
     /// Ours, right below it: until when, who is needed, what is left to do.
     pub under: Vec<SafeText>,
     /// What to know before anything else.
@@ -50,8 +55,8 @@ pub(super) struct Content {
 /// What kind of news a letter brings. Shown as a colour beside the words.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// Somebody has to decide.
-    Asks,
+    /// Somebody has to decide, and so much is in it.
+    Asks(Danger),
     /// Approved.
     Good,
     /// Denied.
@@ -60,6 +65,13 @@ pub(super) enum Tone {
     Over,
     /// Somebody has to look.
     Unsure,
+}
+
+/// A few words of ours with a colour behind them.
+pub(super) struct Mark {
+    /// Which colour; none for what says nothing by itself.
+    pub danger: Option<Danger>,
+    pub words: String,
 }
 
 /// A heading and what stands below it.

@@ -6,8 +6,9 @@
 //! few borders and shades that read on both. All text from outside passes
 //! through `SafeText::html`.
 
-use super::content::{Body, Button, Command, Content, Entry, Link, Section, Tone};
+use super::content::{Body, Button, Command, Content, Entry, Link, Mark, Section, Tone};
 use crate::call::safe_text::SafeText;
+use crate::policy::judging::Danger;
 
 /// Sans serif, without asking for a font from elsewhere.
 const SANS: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
@@ -40,14 +41,18 @@ pub(super) fn render(content: &Content) -> String {
          border=\"0\" style=\"max-width:600px;text-align:left;{SANS};font-size:16px;\
          line-height:1.5;{BREAK}\">\n"
     ));
-    row(&mut out, &format!("border-left:6px solid {};padding-left:12px", colour(content.tone)), &{
+    row(&mut out, &format!("border-left:{};padding-left:12px", bar(content.tone)), &{
         let mut first = format!(
             "<div style=\"font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap\">\
              {}</div>",
-            content.headline.html()
+            unbroken(&content.headline)
         );
-        for line in &content.under {
-            first.push_str(&format!("<div style=\"padding-top:4px\">{}</div>", line.html()));
+        if !content.marks.is_empty() {
+            let marks: String = content.marks.iter().map(mark).collect();
+            first.push_str(&format!("<div style=\"padding-top:6px\">{marks}</div>"));
+        }
+        for line in content.asked_by.iter().chain(&content.under) {
+            first.push_str(&format!("<div style=\"padding-top:4px\">{}</div>", unbroken(line)));
         }
         first
     });
@@ -72,15 +77,65 @@ pub(super) fn render(content: &Content) -> String {
 
 /// Beside the words that say the same. Each stands out from white and from
 /// black by more than 3 to 1, which WCAG 2.2, 1.4.11 asks of what is not text.
-fn colour(tone: Tone) -> &'static str {
+fn bar(tone: Tone) -> &'static str {
     match tone {
-        Tone::Asks => "#c8741f",
-        Tone::Good => "#2e9e5b",
-        Tone::Refused => "#d64545",
-        Tone::Over => "#888888",
-        Tone::Unsure => "#9060d8",
+        Tone::Asks(Danger::Little) | Tone::Good => "6px solid #2e9e5b",
+        Tone::Asks(Danger::Some) => "6px solid #2f7fd6",
+        Tone::Asks(Danger::Much) => "6px solid #c8741f",
+        Tone::Asks(Danger::Great) | Tone::Refused => "6px solid #d64545",
+        // As red as the one before, and wider.
+        Tone::Asks(Danger::Greatest) => "11px solid #cc2020",
+        Tone::Over => "6px solid #888888",
+        Tone::Unsure => "6px solid #9060d8",
     }
 }
+
+/// A mark as the pages have it. It has both of its colours, so that no reader puts
+/// one of them on another.
+fn mark(mark: &Mark) -> String {
+    let (behind, ink) = match mark.danger {
+        None => ("#e7eaee", "#36424f"),
+        Some(Danger::Little) => ("#dff3e4", "#14532d"),
+        Some(Danger::Some) => ("#e3effc", "#0d3f7c"),
+        Some(Danger::Much) => ("#fdf0d0", "#6b4300"),
+        Some(Danger::Great) => ("#fde4e1", "#8c1511"),
+        Some(Danger::Greatest) => ("#8c1511", "#ffffff"),
+    };
+    format!(
+        "<span style=\"display:inline-block;background:{behind};color:{ink};border-radius:5px;\
+         padding:1px 7px;margin:2px 6px 2px 0;font-size:14px;font-weight:600\">{}</span> ",
+        SafeText::line(&mark.words).html()
+    )
+}
+
+/// The longest id that is kept on one line: what a phone has room for.
+const KEPT_WHOLE: usize = 34;
+
+/// Text as HTML in which ids and paths go to the next line whole, where they have room
+/// on one: readers break them at each hyphen otherwise.
+pub(super) fn unbroken(text: &SafeText) -> String {
+    let keep = |word: &str| {
+        let breaks = word.contains(['-', '/', '?']);
+        word.is_ascii() && (4..=KEPT_WHOLE).contains(&word.len()) && breaks
+    };
+    let mut out = String::new();
+    let mut rest = text.clone();
+    while !rest.is_empty() {
+        let end = rest.as_str().find(' ').unwrap_or(rest.as_str().len());
+        let (word, after) = rest.split_at(end);
+        let (space, after) = after.split_at(after.as_str().len().min(1));
+        let html = word.html();
+        match keep(word.as_str()) {
+            true => out.push_str(&format!("<span style=\"{WHOLE}\">{html}</span>")),
+            false => out.push_str(&html),
+        }
+        out.push_str(space.as_str());
+        rest = after;
+    }
+    out
+}
+
+const WHOLE: &str = "display:inline-block;max-width:100%;text-indent:0";
 
 /// The button: a link in a cell that has its colour. Outlook on Windows knows no
 /// padding of links, so there the cell has it.
@@ -110,7 +165,7 @@ fn marked(warning: &SafeText) -> String {
     format!(
         "<div style=\"border-left:4px solid #c8741f;padding:4px 0 4px 10px;\
          white-space:pre-wrap\">{}</div>",
-        warning.html()
+        unbroken(warning)
     )
 }
 
@@ -204,7 +259,7 @@ fn fact_table(facts: &[(String, SafeText)]) -> String {
             "<tr><td width=\"100\" valign=\"top\" style=\"width:100px;padding:2px 10px 2px 0;\
              font-size:14px;line-height:1.7;opacity:.8\">{label}</td><td valign=\"top\" \
              style=\"padding:2px 0;white-space:pre-wrap;{BREAK}\">{}</td></tr>\n",
-            value.html()
+            unbroken(value)
         )
     });
     format!(
@@ -219,7 +274,7 @@ fn fact_table(facts: &[(String, SafeText)]) -> String {
 fn argument_line(line: &SafeText) -> String {
     let text = line.as_str();
     let indent = text.len() - text.trim_start_matches(' ').len() + 4;
-    let html = line.html();
+    let html = unbroken(line);
     format!("<div style=\"padding:1px 0 3px {indent}ch;text-indent:-{indent}ch\">{html}</div>")
 }
 

@@ -81,7 +81,7 @@ pub(super) fn arguments(masked: &Json) -> Rendered {
 /// Bytes of a line in HTML.
 fn html_cost(line: &SafeText) -> usize {
     let markup = 60;
-    markup + line.html().len()
+    markup + html::unbroken(line).len()
 }
 
 /// Bytes of a summary's entry in the HTML part.

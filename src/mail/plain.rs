@@ -20,6 +20,13 @@ const VALUES: usize = 16;
 pub(super) fn render(content: &Content) -> String {
     let mut out = String::new();
     wrapped(&mut out, "", "  ", content.headline.as_str());
+    if !content.marks.is_empty() {
+        let marks = content.marks.iter().map(|mark| mark.words.as_str()).collect::<Vec<_>>();
+        wrapped(&mut out, "", "  ", &marks.join(" - "));
+    }
+    if let Some(line) = &content.asked_by {
+        wrapped(&mut out, "  ", "    ", line.as_str());
+    }
     for line in &content.under {
         wrapped(&mut out, "", "  ", line.as_str());
     }

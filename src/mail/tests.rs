@@ -2,6 +2,7 @@
 //! `UPDATE_GOLDEN=1 cargo test mail` writes the golden files anew.
 
 mod certificates;
+mod first_screen;
 mod folder;
 mod hostile;
 mod kinds;
@@ -185,13 +186,15 @@ fn a_letter_says_things_in_the_order_in_which_they_are_read() {
         let mut from = 0;
         for next in [
             "run delete_broker on amazon-mq",
-            "who asks",
+            "asked by agent claude-code 2.1.0 for jane@example.com",
             "gateway-eu",
-            "jane@example.com",
+            "1 value is hidden",
             "arguments",
-            "1 value hidden",
+            "nothing is cut. 1 value is hidden (masked by a rule)",
             "the agent's own words",
             "no longer used",
+            "who asks",
+            "jane@example.com",
             "what held it",
             "2 approvals by different people from ops or security",
             "15 min left, until 14:05 utc",

@@ -22,6 +22,7 @@ use super::request::decide::{Decided, decide as record};
 use super::request::view::{Turn, View, render};
 use super::who::{Who, clock};
 use super::{Pages, layout, sign_in};
+use crate::call::clock::Clock;
 use crate::call::hex::hex;
 use crate::call::model::{Decision, Request, Strength};
 use crate::call::safe_text::SafeText;
@@ -81,7 +82,12 @@ async fn open(pages: &Pages, token: &str) -> Result<Opened, Response> {
             closed(StatusCode::NOT_FOUND, "This link opens nothing", words, "/")
         }
         NotOpened::Late { ends, request } => {
-            let words = format!("Its time was up at {}.", ends.rfc3339());
+            // Whose link it was is not said any more, so neither is their time zone known.
+            let clock = Clock { now: pages.desk.store().now(), zone: None };
+            let words = format!(
+                "The call had to be answered until {}. Nothing can be decided by this link now.",
+                clock.at(ends)
+            );
             let next = format!("/requests/{request}");
             closed(StatusCode::GONE, "This link is too old", &words, &next)
         }
@@ -134,7 +140,7 @@ fn closed(status: StatusCode, title: &str, words: &str, next: &str) -> Response 
     let body = html! {
         h1 { (title) }
         p { (SafeText::line(words)) }
-        p { a href=(sign_in::path_to(next)) { "Sign in" } " to see all that waits for you." }
+        p.alone { a.button href=(sign_in::path_to(next)) { "Sign in to see what waits for you" } }
     };
     (status, layout::bare(title, &body)).into_response()
 }
@@ -150,8 +156,11 @@ fn somebody_elses(opened: &Opened, who: &Who) -> Response {
             ", and you are signed in as " strong { (name(&who.operator().name)) }
             ". Nothing was decided."
         }
-        p { a href=(path_to(&opened.request)) { "See whether this request is yours too" } }
-        p.hint { "To use the link, sign out here first, or open it in another browser." }
+        p.alone {
+            a.button href=(path_to(&opened.request)) { "Open it as " (name(&who.operator().name)) }
+        }
+        p.hint { "It opens if you are asked about it, too. To use the link itself, sign out here first, or \
+             open it in another browser." }
     };
     (StatusCode::FORBIDDEN, layout::bare(title, &body)).into_response()
 }

@@ -17,6 +17,7 @@ use super::{Pages, words};
 use crate::call::model::{Category, Request, Risk};
 use crate::call::present;
 use crate::call::safe_text::SafeText;
+use crate::policy::judging::Says;
 
 /// Lines on one page.
 const ON_A_PAGE: usize = 100;
@@ -201,13 +202,14 @@ fn line(group: &[Request], who: &Who) -> Markup {
     let Some(first) = group.first() else { return Markup::default() };
     let call = &first.call;
     let path = format!("/requests/{}", first.id);
+    let says = Says::of(call);
     html! {
         div.badges {
-            (words::category(call.category)) (words::risk(call.risk))
+            (words::does(call, &says)) (words::risk(call.risk))
             span.grow {}
             (words::left(&who.clock, first.deadline))
         }
-        a.what href=(path) { (present::sentence_of(&first.call)) }
+        a.what href=(path) { (words::unbroken(&present::sentence_of(&first.call))) }
         p.who { (asker(first)) }
         @if group.len() > 1 {
             p.same { (words::count(group.len(), "identical call")) ": "
@@ -242,9 +244,9 @@ pub fn asker(request: &Request) -> Markup {
     let call = &request.call;
     let name = |text: &str| SafeText::cut_line(text, 40).0;
     html! {
-        "caller " (name(&call.caller))
-        @if !call.client.is_empty() { ", client " (name(&call.client)) }
-        @if !call.agent.name.is_empty() { ", agent " (name(&call.agent.name)) }
+        "caller " (words::unbroken(&name(&call.caller)))
+        @if !call.client.is_empty() { ", client " (words::unbroken(&name(&call.client))) }
+        @if !call.agent.name.is_empty() { ", agent " (words::unbroken(&name(&call.agent.name))) }
         @match call.agent.on_behalf_of.as_str() {
             "" => ", for nobody named",
             person => { ", for " strong { (name(person)) } " as it says" }

@@ -147,7 +147,7 @@ fn shown(
 
 fn form(name: &str, value: &str, words: &str, hidden: &Markup) -> Markup {
     html! {
-        form.card method="post" {
+        form.alone method="post" {
             (hidden)
             button.main name=(name) value=(value) { (words) }
         }

@@ -3,8 +3,10 @@
 use maud::{Markup, html};
 
 use crate::call::clock::Clock;
-use crate::call::model::{Category, Risk, Status};
+use crate::call::model::{Call, Category, Risk, Status};
+use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
+use crate::policy::judging::{Danger, Says};
 
 /// What a tool does: a word, and a colour beside it.
 pub fn category(category: Category) -> Markup {
@@ -13,6 +15,58 @@ pub fn category(category: Category) -> Markup {
         other => other.word(),
     };
     html! { span.badge.{ "category-" (category.word()) } { (word) } }
+}
+
+/// What a call does: as its caller says, in the colour of what its arguments say, and
+/// in words where they say worse.
+pub fn does(call: &Call, says: &Says) -> Markup {
+    let Some(looks) = says.belies() else {
+        let colour = danger(Danger::of_what_it_does(call, says));
+        return html! {
+            span.badge.(colour) {
+                @if call.category == Category::Unspecified { "category not stated" }
+                @else { (call.category.word()) }
+            }
+        };
+    };
+    html! { span.badge { "called " (call.category.word()) } (looking(looks)) }
+}
+
+fn looking(looks: Category) -> Markup {
+    html! { span.badge.{ "category-" (looks.word()) } { "looks " (looks.word()) } }
+}
+
+/// The class of the colours of a danger.
+pub fn danger(danger: Danger) -> String {
+    format!("danger-{}", danger.word())
+}
+
+/// The shortest and the longest word that is kept whole: a shorter one is not torn
+/// apart in a way that matters, and a longer one has no room on a phone.
+const KEPT_WHOLE: std::ops::RangeInclusive<usize> = 4..=36;
+
+/// Text in which ids and paths stay on one line where they have room on one: browsers
+/// break them at each hyphen otherwise.
+pub fn unbroken(text: &SafeText) -> Markup {
+    let (mut rest, mut words) = (text.clone(), Vec::new());
+    while let Some(space) = rest.as_str().find(' ') {
+        let (word, after) = rest.split_at(space + 1);
+        words.push(word);
+        rest = after;
+    }
+    words.push(rest);
+    let breaks = |word: &SafeText| {
+        let word = word.as_str().trim_end();
+        KEPT_WHOLE.contains(&word.len()) && word.is_ascii() && word.contains(['-', '/', '?'])
+    };
+    html! {
+        @for word in &words {
+            @if breaks(word) {
+                @let (id, space) = word.split_at(word.as_str().trim_end().len());
+                span.id { (id) } (space)
+            } @else { (word) }
+        }
+    }
 }
 
 /// How bad a mistake would be: a word, and a colour beside it.

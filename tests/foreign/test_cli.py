@@ -346,7 +346,7 @@ def _binary():
 
 
 def test_on_a_terminal_the_whole_call_is_shown_and_asked(house):
-    asking = ask(house, "--category", "write")
+    asking = ask(house, "--category", "write", "--risk", "low")
     request = house.held()[0]
     no = Terminal(house, "approve", request["id"][-8:])
     no.until(b"a.txt")
@@ -382,13 +382,13 @@ def test_what_is_destructive_needs_a_word_typed(house):
     asking = ask(house, "--category", "destructive")
     request = house.held()[0]
     hasty = Terminal(house, "approve", request["id"])
-    hasty.until(b"ype the tool")
+    hasty.until(b"ype its path (a.txt)")
     hasty.type(b"y\n")
     assert hasty.end() != 0
     assert house.json("pending")
     sure = Terminal(house, "approve", request["id"])
-    sure.until(b"ype the tool")
-    sure.type(b"write\n")
+    sure.until(b"ype its path (a.txt)")
+    sure.type(b"a.txt\n")
     assert sure.end() == 0, sure.text
     assert ended(asking).code == 0
 

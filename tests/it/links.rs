@@ -382,6 +382,29 @@ async fn a_link_decides_once_even_if_it_is_meant_twice() {
     assert_eq!(stage.request().await.status(), Status::Denied);
 }
 
+/// The same word as on the page of who is signed in, decided from the same call.
+#[tokio::test]
+async fn what_is_typed_by_a_link_is_what_hurts_and_a_wrong_word_is_refused() {
+    let home = team(&["alice"], "");
+    let stage = Stage::of(&home, "write").await;
+    let mut caller = home.clients().caller_named("proxy");
+    let arguments = r#"{"broker_id":"b-prod-1","region":"eu-1"}"#;
+    let id = submit(&mut caller, "two", call("delete_broker", arguments)).await.id;
+    let link = link(&home, &stage.browser, "alice", &id).await;
+    let page = stage.browser.get(&link).await;
+    let word = "<span class=\"word\">b-prod-1</span>";
+    page.says(200, &[word, "its broker_id"]);
+    let signed_in = Browser::signed_in(&home, "alice").await;
+    signed_in.get(&format!("/requests/{id}")).await.says(200, &[word]);
+    for (typed, status) in [("delete_broker", 422), ("b-prod-2", 422), ("b-prod-1", 303)] {
+        let mut fields = form(&page, "approve");
+        fields.iter_mut().filter(|(n, _)| n == "typed").for_each(|f| f.1 = typed.to_owned());
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        let answer = stage.browser.post(&link, &fields).await;
+        assert_eq!(answer.status, status, "{typed}: {}", answer.body);
+    }
+}
+
 #[tokio::test]
 async fn all_links_of_one_operator_for_one_request_are_one_authority() {
     let home = team(&["alice", "bob"], TWO);

@@ -156,7 +156,7 @@ async fn approving_needs_every_page_and_a_proof_is_nobody_elses() {
 }
 
 #[tokio::test]
-async fn what_destroys_is_approved_by_typing_its_name_and_nothing_typed_is_lost() {
+async fn what_destroys_is_approved_by_typing_what_it_destroys_and_nothing_typed_is_lost() {
     let home = Home::team(&["proxy"], &["alice"], PAGES);
     let _daemon = home.start().await;
     let mut caller = home.clients().caller_named("proxy");
@@ -166,7 +166,7 @@ async fn what_destroys_is_approved_by_typing_its_name_and_nothing_typed_is_lost(
     let browser = Browser::signed_in(&home, "alice").await;
     let page = browser.get(&path_of(&id)).await;
     assert!(page.body.contains("1 value hidden") && page.body.contains("<mark>«hidden: "));
-    for typed in ["", "delete", "DELETE_KEY"] {
+    for typed in ["", "user:", "USER:1", "delete_key"] {
         let fields = [("typed", typed), ("reason", "they asked & I <agree>")];
         let refused = decide(&browser, &id, &page, "approve", &fields).await;
         assert_eq!(refused.status, 422, "{typed:?}");
@@ -179,8 +179,46 @@ async fn what_destroys_is_approved_by_typing_its_name_and_nothing_typed_is_lost(
     let empty = decide(&browser, &id, &page, "deny", &[("reason", " \r\n")]).await;
     assert!(empty.status == 422 && empty.body.contains("A denial needs a reason"), "{empty:?}");
     is_pending(&home, &id).await;
-    let done = decide(&browser, &id, &page, "approve", &[("typed", " delete_key ")]).await;
+    let done = decide(&browser, &id, &page, "approve", &[("typed", " user:1 ")]).await;
     assert_eq!(done.status, 303, "{done:?}");
+}
+
+#[tokio::test]
+async fn high_risk_and_arguments_that_take_in_everything_need_a_word_typed() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let browser = Browser::signed_in(&home, "alice").await;
+    let long = "x".repeat(40);
+    let hidden = r#"{"key":"ghp_abcdefghijklmnop1234"}"#.to_owned();
+    for (n, (risk, arguments, word)) in [
+        (Risk::High, r#"{"key":"user:1"}"#.to_owned(), "user:1"),
+        (Risk::Critical, r#"{"host":"db-1","queue":"q-1"}"#.to_owned(), "write"),
+        (Risk::Low, r#"{"target":"all"}"#.to_owned(), "all"),
+        (Risk::Medium, r#"{"filter":{},"note":"1"}"#.to_owned(), "write"),
+        (Risk::Low, r#"{"keys":["a","*"]}"#.to_owned(), "write"),
+        // What is hidden, or cannot be typed, is not asked for.
+        (Risk::High, hidden, "write"),
+        (Risk::High, format!(r#"{{"key":"{long}"}}"#), "write"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let asked = proto::Call { risk: risk.into(), ..write(&arguments) };
+        let id = submit(&mut caller, &format!("c{n}"), asked).await.id;
+        let page = browser.get(&path_of(&id)).await;
+        let told = format!("<span class=\"word\">{word}</span>");
+        assert!(page.body.contains(&told), "{arguments}: {}", page.body);
+        for wrong in ["", "x", "Write", "*"] {
+            let refused = decide(&browser, &id, &page, "approve", &[("typed", wrong)]).await;
+            assert_eq!(refused.status, 422, "{arguments}: {wrong:?}");
+        }
+        is_pending(&home, &id).await;
+        let done = decide(&browser, &id, &page, "approve", &[("typed", word)]).await;
+        assert_eq!(done.status, 303, "{arguments}: {}", done.body);
+    }
+    let id = submit(&mut caller, "plain", write(r#"{"key":"user:2"}"#)).await.id;
+    assert!(!browser.get(&path_of(&id)).await.body.contains("class=\"word\""));
 }
 
 #[tokio::test]

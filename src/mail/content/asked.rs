@@ -1,10 +1,11 @@
 //! The letter that asks for a decision, and the one that reminds of it.
 
 use super::{
-    Body, Clock, Command, Content, Section, Tone, approvers, counted, joined, link, ours, sentence,
+    Body, Clock, Command, Content, Mark, Section, Tone, approvers, counted, joined, link, ours,
+    sentence, who,
 };
 use crate::call::json::{self, Json};
-use crate::call::model::{Request, Verdict};
+use crate::call::model::{Category, Request, Risk, Verdict};
 use crate::call::present::Rendered;
 use crate::call::requirement::Clause;
 use crate::call::safe_text::SafeText;
@@ -12,7 +13,7 @@ use crate::call::warnings;
 use crate::desk::people::who_is_asked;
 use crate::mail::letter::{About, Recipient};
 use crate::mail::limits::{self, fitting, listed};
-use crate::policy::judging;
+use crate::policy::judging::{Danger, Says};
 
 /// All there is to know before one decides.
 pub(super) fn asked(request: &Request, about: &About, to: &Recipient, clock: &Clock) -> Content {
@@ -24,9 +25,9 @@ pub(super) fn asked(request: &Request, about: &About, to: &Recipient, clock: &Cl
         body: Body::Words(vec![ours(&format!("{left} left, until {until}."))]),
     };
     let sections = vec![
-        who_asks(request),
         arguments_section(request, arguments.as_ref(), about),
         agents_words(request),
+        who_asks(request),
         what_held_it(request, about),
         time_left,
         to_decide(request, arguments.as_ref(), about),
@@ -35,12 +36,15 @@ pub(super) fn asked(request: &Request, about: &About, to: &Recipient, clock: &Cl
         Some(people) => format!("Needs {people}, until {until}"),
         None => format!("Waits until {until}"),
     };
+    let says = Says::of(&request.call);
     Content {
         title: "Approval needed",
-        tone: Tone::Asks,
+        tone: Tone::Asks(Danger::of(&request.call, &says)),
         headline: sentence(request),
+        marks: marks(request, &says),
+        asked_by: Some(asked_by(request)),
         under: vec![ours(&format!("{needs} ({left} after this was sent)."))],
-        warnings: warnings(request, limits::LISTED),
+        warnings: warnings(request, &says, limits::LISTED),
         button: link::review(request, about, to),
         sections,
         leave: None,
@@ -53,8 +57,8 @@ pub(super) fn reminder(request: &Request, about: &About, to: &Recipient, clock: 
     let arguments = json::parse_envelope(request.call.arguments.as_bytes()).ok();
     let (left, until) = (clock.left(request.deadline), clock.at(request.deadline));
     let sections = vec![
-        who_asks(request),
         arguments_section(request, arguments.as_ref(), about),
+        who_asks(request),
         so_far(request, about, clock),
         to_decide(request, arguments.as_ref(), about),
     ];
@@ -64,12 +68,15 @@ pub(super) fn reminder(request: &Request, about: &About, to: &Recipient, clock: 
         let some = approvers(request, limits::NAME).unwrap_or_else(|| ours("nobody"));
         joined(&[&needs, &some, &ours(".")])
     });
+    let says = Says::of(&request.call);
     Content {
         title: "Still waiting",
-        tone: Tone::Asks,
+        tone: Tone::Asks(Danger::of(&request.call, &says)),
         headline: sentence(request),
+        marks: marks(request, &says),
+        asked_by: Some(asked_by(request)),
         under: std::iter::once(reminder).chain(needs).collect(),
-        warnings: warnings(request, limits::LISTED),
+        warnings: warnings(request, &says, limits::LISTED),
         button: link::review(request, about, to),
         sections,
         leave: None,
@@ -79,10 +86,53 @@ pub(super) fn reminder(request: &Request, about: &About, to: &Recipient, clock: 
 
 /// What to know before anything else, with so many of the things that the
 /// digest does not cover.
-pub(super) fn warnings(request: &Request, listed: usize) -> Vec<SafeText> {
+pub(super) fn warnings(request: &Request, says: &Says, listed: usize) -> Vec<SafeText> {
     let (columns, sentence) = (limits::LONG_VALUE, limits::SENTENCE);
     let rest = warnings::warnings(request, warnings::Room { listed, columns, sentence });
-    judging::belied_in_words(&request.call).into_iter().chain(rest).collect()
+    says.warnings(&request.call).into_iter().chain(rest).collect()
+}
+
+/// Category, risk, and what makes a decision more than one tap, each as the pages
+/// colour it.
+fn marks(request: &Request, says: &Says) -> Vec<Mark> {
+    let call = &request.call;
+    let mut marks = Vec::new();
+    let mut plain = None;
+    let mut mark = |danger, words: String| marks.push(Mark { danger: Some(danger), words });
+    let does = Danger::of_what_it_does(call, says);
+    match (says.belies(), call.category) {
+        (Some(looks), category) => {
+            plain = Some(format!("called {category}"));
+            mark(does, format!("looks {looks}"));
+        }
+        (None, Category::Unspecified) => mark(does, "category not stated".to_owned()),
+        (None, category) => mark(does, category.to_string()),
+    }
+    let risk = match call.risk {
+        Risk::Unspecified => "risk not stated".to_owned(),
+        risk => format!("{risk} risk"),
+    };
+    mark(Danger::of_risk(call.risk), risk);
+    if call.hidden_values > 0 {
+        mark(Danger::Much, counted(call.hidden_values, "hidden"));
+    }
+    if let Some(people) = people_needed(request) {
+        mark(Danger::Much, format!("needs {people}"));
+    }
+    let called = plain.map(|words| Mark { danger: None, words });
+    called.into_iter().chain(marks).collect()
+}
+
+/// `Asked by agent claude-code for jane@example.com; caller gateway-eu.`
+fn asked_by(request: &Request) -> SafeText {
+    let agent = &request.call.agent;
+    let says_agent = !(agent.name.is_empty() && agent.version.is_empty());
+    let (asked, end) = match (says_agent, agent.on_behalf_of.is_empty()) {
+        (_, true) => ("Asked by ", ", for nobody named."),
+        (true, false) => ("Asked by ", "."),
+        (false, false) => ("Asked ", "."),
+    };
+    joined(&[&ours(asked), &who(request), &ours(end)])
 }
 
 fn who_asks(request: &Request) -> Section {
@@ -112,15 +162,18 @@ fn who_asks(request: &Request) -> Section {
 /// The arguments as far as they fit, and how to see the rest.
 pub(super) fn arguments_section(request: &Request, tree: Option<&Json>, about: &About) -> Section {
     let all = Command::new(about, &format!("show {} --args", request.id), &[]);
-    let hidden = counted(request.call.hidden_values, "hidden");
+    let hidden = match warnings::hidden(request.call.hidden_values) {
+        None => "; nothing is hidden.".to_owned(),
+        Some(hidden) => format!(".\n{hidden}."),
+    };
     let (lines, cut, note) = match tree {
         // The store gave back what it was not given: nobody should approve this.
         None => (Vec::new(), 1, "They cannot be read back and are not shown.".to_owned()),
         Some(tree) => {
             let Rendered { lines, cut } = limits::arguments(tree);
             let note = match cut {
-                0 => format!("Complete; {hidden}."),
-                cut => format!("Not complete: {}; {hidden}.", counted(cut, "cut")),
+                0 => format!("Nothing is cut{hidden}"),
+                cut => format!("Not complete: {}{hidden}", counted(cut, "cut")),
             };
             (lines, cut, note)
         }

@@ -39,6 +39,8 @@ pub(super) fn follow_up(how: FollowUp, request: &Request, about: &About, clock: 
         title: title(how),
         tone: tone(how),
         headline: headline(how, request),
+        marks: Vec::new(),
+        asked_by: None,
         under: vec![ours(&format!("{at}{}", consequence(how)))],
         warnings: Vec::new(),
         button: link::see(request, about),

@@ -28,6 +28,8 @@ pub(super) fn sample(about: &About, to: &Recipient, clock: &Clock) -> Content {
         title: "A test of Holdpoint's mail",
         tone: Tone::Over,
         headline: ours(headline),
+        marks: Vec::new(),
+        asked_by: None,
         under: vec![ours(
             "When a call waits for you, a mail such as the rest of this one says so.",
         )],

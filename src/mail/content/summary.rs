@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::asked::{people_needed, warnings};
 use super::follow_up::in_short;
 use super::{
-    Body, Clock, Command, Content, Entry, Link, Section, Tone, counted, joined, link, number, ours,
+    Body, Clock, Command, Content, Entry, Link, Section, Tone, joined, link, number, ours,
     sentence, who,
 };
 use crate::call::digest::Digest;
@@ -19,6 +19,7 @@ use crate::call::time::Time;
 use crate::mail::letter::{About, FollowUp, Recipient, Summary, What};
 use crate::mail::limits;
 use crate::mail::subject::named;
+use crate::policy::judging::{Danger, Says};
 
 /// From how many waiting calls on somebody who makes up most of them is named.
 const FLOOD: usize = 10;
@@ -114,14 +115,27 @@ pub(super) fn summary(summary: &Summary, about: &About, to: &Recipient, clock: &
     let (headline, under) = first_lines(&waiting, ended.len(), clock);
     Content {
         title: "Summary",
-        tone: if waiting.count > 0 { Tone::Asks } else { Tone::Over },
+        tone: tone(&waiting),
         headline,
+        marks: Vec::new(),
+        asked_by: None,
         under,
         warnings,
         button: link::queue(about),
         sections,
         leave: link::leave(about, to),
         last: link::whose_words(about),
+    }
+}
+
+/// As dangerous as the worst of what waits; of those that the sender left out nothing
+/// is known.
+fn tone(waiting: &Waiting<'_>) -> Tone {
+    let dangers = waiting.requests.iter().map(|(r, _)| Danger::of(&r.call, &Says::of(&r.call)));
+    match (waiting.count > waiting.requests.len(), dangers.max()) {
+        (true, worst) => Tone::Asks(worst.unwrap_or(Danger::Great).max(Danger::Great)),
+        (false, Some(worst)) => Tone::Asks(worst),
+        (false, None) => Tone::Over,
     }
 }
 
@@ -268,13 +282,7 @@ fn entry(
     if more > 0 {
         asks.push(ours(&format!("and {more} more")));
     }
-    let mut warnings = warnings(first, 0);
-    if first.call.hidden_values > 0 {
-        warnings.push(ours(&format!(
-            "{}, here and everywhere",
-            counted(first.call.hidden_values, "hidden")
-        )));
-    }
+    let warnings = warnings(first, &Says::of(&first.call), 0);
     Entry {
         head: ours(&head),
         sentence: sentence(first),

@@ -232,7 +232,7 @@ fn ours(letter: &Letter) -> Vec<String> {
     // Long names, values and reasons are cut or stand below, and then there is
     // more to say.
     let of_cuts = [
-        "Complete;",
+        "Nothing is cut",
         "Not complete:",
         "All of them:",
         "Not shown above:",
@@ -275,6 +275,7 @@ proptest! {
 #[test]
 fn a_long_value_is_continued_behind_a_mark() {
     let mut request = request();
+    request.call.hidden_values = 0;
     let value = format!("fine{}force: false", " ".repeat(39)).repeat(4);
     request.call.arguments = Json::object([("a", Json::String(value))]).to_text();
     let plain = read(&letter(&request).bytes).plain;

@@ -24,7 +24,7 @@ use crate::call::safe_text::SafeText;
 const VALUES: usize = 4096;
 
 /// The most text that is looked at.
-const BYTES: usize = 64 * 1024;
+pub const BYTES: usize = 64 * 1024;
 
 /// Of a command line only the first words choose.
 const HEAD: usize = 200;
@@ -61,19 +61,9 @@ impl Arguments {
             }
             match value {
                 Json::Object(members) => {
-                    if said.money.is_none() {
-                        let names = members.iter().map(|(name, _)| name.as_str());
-                        said.money = keys::money(names)
-                            .map(|found| finding(Category::Financial, Risk::High, found));
-                    }
                     let rest = VALUES.saturating_sub(values) + 1;
                     said.too_long |= members.len() > rest;
-                    // An aggregation of MongoDB writes what it found with these.
-                    if members.iter().take(rest).any(|(name, _)| name == "$out" || name == "$merge")
-                    {
-                        let found = "a stage of an aggregation writes".to_owned();
-                        said.worse(finding(Category::Write, Risk::High, found));
-                    }
+                    said.members(members);
                     open.extend(members.iter().take(rest).map(|(name, v)| (&**name, v, true)));
                 }
                 Json::Array(items) => {
@@ -94,6 +84,34 @@ impl Arguments {
             (said.statement, said.looks) = (None, None);
         }
         said
+    }
+
+    /// The worst that one value says by itself, under the name that it goes by; of a
+    /// container, what its members' names say together.
+    pub fn alone(name: &str, value: &Json, first: bool) -> Option<Finding> {
+        let mut said = Arguments::default();
+        match value {
+            Json::Object(members) => said.members(members),
+            Json::String(text) => said.text(&Key::of(name), text, first, None),
+            Json::Bool(true) => said.flag(name),
+            _ => {}
+        }
+        let found = [said.finding, said.money].into_iter().flatten();
+        found.max_by_key(|found| (found.category, found.risk))
+    }
+
+    /// What the names of an object's members say together.
+    fn members(&mut self, members: &[(String, Json)]) {
+        if self.money.is_none() {
+            let names = members.iter().map(|(name, _)| name.as_str());
+            self.money =
+                keys::money(names).map(|found| finding(Category::Financial, Risk::High, found));
+        }
+        // An aggregation of MongoDB writes what it found with these.
+        if members.iter().take(VALUES).any(|(name, _)| name == "$out" || name == "$merge") {
+            let found = "a stage of an aggregation writes".to_owned();
+            self.worse(finding(Category::Write, Risk::High, found));
+        }
     }
 
     fn text(&mut self, key: &Key<'_>, text: &str, first: bool, schema: Option<&Schema>) {

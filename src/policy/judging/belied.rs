@@ -1,33 +1,231 @@
-//! Arguments that say worse of a call than its caller does: a `FLUSHALL` within what
-//! is called a write.
+//! What the arguments of a held call say by themselves: those that are dangerous, told
+//! first with their places, and whether they say worse than the caller does: a
+//! `FLUSHALL` within what is called a write.
 //!
 //! Only the arguments are asked, and only what they plainly say counts: the name and
 //! what a server says of its tool have been judged where they are known whole, and a
 //! warning that comes with every other call is none.
+//!
+//! Promises: looks at [`VALUES`] values and says so where there are more. What is told
+//! of an argument is its masked text, cut with a word about it.
 
-use super::{Evidence, Source, Word, judge};
+use super::Finding;
+use super::arguments::{Arguments, BYTES};
+use crate::call::breadth;
 use crate::call::json::{self, Json};
-use crate::call::model::{Call, Category};
+use crate::call::model::{Call, Category, Risk};
+use crate::call::place::{self, Step};
 use crate::call::safe_text::SafeText;
+use crate::call::warnings::fitting;
 
-/// What is found in the arguments that is worse than the category that is stated.
-/// `None` also where none is stated: that is warned of anyway.
-pub fn belied(call: &Call) -> Option<Evidence> {
-    let stated = grave(call.category)?;
-    let arguments = json::parse_envelope(call.arguments.as_bytes()).ok()?;
-    let arguments @ Json::Object(_) = arguments else { return None };
-    let judged = judge(&call.tool, None, Word::default(), false, Some(&arguments));
-    let found = judged.evidence.into_iter().filter(|found| found.source == Source::Arguments);
-    let worse = found.filter(|found| found.says.and_then(grave).is_some_and(|says| says > stated));
-    worse.max_by_key(|found| found.says.and_then(grave))
+/// The most values that are looked at: more than four times what a proxy looks at for
+/// each call, since only what is held comes here.
+const VALUES: usize = 20_000;
+
+/// Arguments of so few values and bytes stand in sight as they are: what is dangerous
+/// in them needs no place of its own, unless it belies the call.
+const IN_SIGHT: (usize, usize) = (8, 300);
+
+/// Dangerous arguments that are told; more are counted.
+const TOLD: usize = 4;
+
+/// Columns of one.
+const COLUMNS: usize = 100;
+
+/// Characters in front of the word for which an argument is told.
+const BEFORE: usize = 30;
+
+/// What the arguments of a call say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Says {
+    /// Those that are dangerous, the worst first, as the caller ordered them.
+    dangerous: Vec<Dangerous>,
+    /// The worst that was found, if it is worse than what the caller states.
+    belies: Option<Category>,
+    /// There is more than was looked at.
+    unlooked: bool,
 }
 
-/// The same as a warning.
-pub fn belied_in_words(call: &Call) -> Option<SafeText> {
-    let found = belied(call)?;
-    let says = found.says.unwrap_or(Category::Unspecified);
-    let text = format!("its arguments look {says}, and it is called {}: {found}", call.category);
-    Some(SafeText::line(&text))
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Dangerous {
+    grave: u8,
+    /// `then: DROP TABLE orders`
+    told: SafeText,
+}
+
+/// How dangerous a call looks: by what is stated of it, and by its arguments where
+/// they say worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Danger {
+    /// It looks, and a mistake would hardly matter.
+    Little,
+    /// It changes something.
+    Some,
+    /// It runs something, or a mistake would be bad, or takes in everything.
+    Much,
+    /// It destroys or pays, or nobody says what it does.
+    Great,
+    /// A mistake would be beyond repair.
+    Greatest,
+}
+
+impl Says {
+    /// Of a call. Where no category is stated nothing is belied: that is warned of
+    /// anyway.
+    pub fn of(call: &Call) -> Says {
+        match json::parse_envelope(call.arguments.as_bytes()) {
+            Ok(arguments) => Says::by(&arguments, grave(call.category)),
+            Err(_) => Says::default(),
+        }
+    }
+
+    fn by(arguments: &Json, stated: Option<u8>) -> Says {
+        let mut says = Says::default();
+        let (mut values, mut bytes, mut worst) = (0, 0, None);
+        place::walk(arguments, |steps, value| {
+            values += 1;
+            let length = value.as_str().map_or(0, str::len);
+            bytes += length;
+            says.unlooked |= length > BYTES || values > VALUES;
+            if let Some(found) = found(steps, value)
+                && let Some(rank) = grave(found.category)
+            {
+                worst = worst.max(Some((rank, found.category)));
+                let most = match value {
+                    // What members say together is told where it belies the call.
+                    Json::Object(_) => stated.unwrap_or(u8::MAX),
+                    _ => stated.unwrap_or(WRITES).min(EXECUTES),
+                };
+                if rank > most {
+                    says.dangerous
+                        .push(Dangerous { grave: rank, told: told(steps, value, &found) });
+                }
+            }
+            values <= VALUES
+        });
+        says.dangerous.sort_by_key(|dangerous| std::cmp::Reverse(dangerous.grave));
+        says.belies = worst
+            .filter(|(rank, _)| stated.is_some_and(|stated| *rank > stated))
+            .map(|(_, category)| category);
+        if says.belies.is_none() && values <= IN_SIGHT.0 && bytes <= IN_SIGHT.1 {
+            says.dangerous.clear();
+        }
+        says
+    }
+
+    /// What it looks like, if its caller says less of it.
+    pub fn belies(&self) -> Option<Category> {
+        self.belies
+    }
+
+    /// As warnings: that the call is belied, the dangerous arguments, and that not all
+    /// was looked at.
+    pub fn warnings(&self, call: &Call) -> Vec<SafeText> {
+        let mut all: Vec<SafeText> = Vec::new();
+        let mut told = self.dangerous.iter().take(TOLD).map(|dangerous| &dangerous.told);
+        if let Some(looks) = self.belies {
+            let words = format!("called {}, but looks {looks} by its argument ", call.category);
+            let first = told.next();
+            all.push(SafeText::join(std::iter::once(&SafeText::line(&words)).chain(first), ""));
+        }
+        all.extend(told.map(|told| {
+            let mut text = SafeText::line("dangerous argument ");
+            text.push(told);
+            text
+        }));
+        let more = self.dangerous.len().saturating_sub(TOLD);
+        if more > 0 {
+            all.push(SafeText::line(&format!("and {more} more arguments like these")));
+        }
+        if self.unlooked {
+            all.push(SafeText::line(
+                "its arguments are so long that not all were looked through for what is dangerous",
+            ));
+        }
+        all
+    }
+}
+
+impl Danger {
+    /// Of a call.
+    pub fn of(call: &Call, says: &Says) -> Danger {
+        Danger::of_what_it_does(call, says).max(Danger::of_risk(call.risk))
+    }
+
+    /// Of a risk alone.
+    pub fn of_risk(risk: Risk) -> Danger {
+        match risk {
+            Risk::Low => Danger::Little,
+            Risk::Medium => Danger::Some,
+            Risk::High => Danger::Much,
+            Risk::Unspecified => Danger::Great,
+            Risk::Critical => Danger::Greatest,
+        }
+    }
+
+    /// Of what it does, whatever its risk is said to be.
+    pub fn of_what_it_does(call: &Call, says: &Says) -> Danger {
+        let by_category = |category| match category {
+            Category::Read => Danger::Little,
+            Category::Write => Danger::Some,
+            Category::Execute => Danger::Much,
+            Category::Destructive | Category::Financial | Category::Unspecified => Danger::Great,
+        };
+        let by_breadth = match json::parse_envelope(call.arguments.as_bytes()) {
+            Ok(arguments) if breadth::takes_in_everything(&arguments) => Danger::Much,
+            Ok(arguments) if breadth::takes_in_many(&arguments) => Danger::Some,
+            _ => Danger::Little,
+        };
+        let by_arguments = [
+            says.belies.map_or(Danger::Little, by_category),
+            by_breadth,
+            if says.unlooked { Danger::Much } else { Danger::Little },
+        ];
+        by_arguments.into_iter().fold(by_category(call.category), Danger::max)
+    }
+
+    /// The word for it, of which pages and letters make the same colours.
+    pub fn word(self) -> &'static str {
+        match self {
+            Danger::Little => "little",
+            Danger::Some => "some",
+            Danger::Much => "much",
+            Danger::Great => "great",
+            Danger::Greatest => "greatest",
+        }
+    }
+}
+
+/// What one value says where it stands.
+fn found(steps: &[Step<'_>], value: &Json) -> Option<Finding> {
+    let first = !matches!(steps.last(), Some(Step::Item(1..)));
+    Arguments::alone(place::name(steps), value, first)
+}
+
+fn told(steps: &[Step<'_>], value: &Json, found: &Finding) -> SafeText {
+    let mut text = place::told(steps);
+    text.push_ours(if steps.is_empty() { "" } else { ": " });
+    text.push(&match value {
+        Json::Object(_) => SafeText::line(&found.evidence.found),
+        Json::String(value) => around(value, &found.evidence.found),
+        value => fitting(&value.to_text(), COLUMNS),
+    });
+    text
+}
+
+/// The text from a little before the word for which it was found: that may stand far
+/// behind what is harmless.
+fn around(text: &str, found: &str) -> SafeText {
+    let word = found.rsplit(' ').next().unwrap_or_default().trim_matches('"').to_ascii_lowercase();
+    let place = text.to_ascii_lowercase().find(&word).unwrap_or(0);
+    let before = text[..place].chars().count();
+    if text.chars().count() <= COLUMNS || before <= BEFORE {
+        return fitting(text, COLUMNS);
+    }
+    let from = text.char_indices().nth(before - BEFORE).map_or(0, |(at, _)| at);
+    let mut shown = SafeText::line(&format!("({} characters before) … ", before - BEFORE));
+    shown.push(&fitting(&text[from..], COLUMNS));
+    shown
 }
 
 /// How bad each is beside the others; to pay is as bad as to destroy.
@@ -35,20 +233,29 @@ fn grave(category: Category) -> Option<u8> {
     match category {
         Category::Unspecified => None,
         Category::Read => Some(0),
-        Category::Write => Some(1),
-        Category::Execute => Some(2),
+        Category::Write => Some(WRITES),
+        Category::Execute => Some(EXECUTES),
         Category::Destructive | Category::Financial => Some(3),
     }
 }
+
+const WRITES: u8 = 1;
+const EXECUTES: u8 = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::tests::call;
 
-    fn found(category: Category, arguments: &str) -> Option<(String, Option<Category>)> {
+    fn of(category: Category, arguments: &str) -> (Call, Says) {
         let call = Call { category, arguments: arguments.to_owned(), ..call("c", "s", 1) };
-        belied(&call).map(|found| (found.to_string(), found.says))
+        let says = Says::of(&call);
+        (call, says)
+    }
+
+    fn warned(category: Category, arguments: &str) -> Vec<String> {
+        let (call, says) = of(category, arguments);
+        says.warnings(&call).iter().map(SafeText::to_string).collect()
     }
 
     #[test]
@@ -58,9 +265,9 @@ mod tests {
             (Category::Write, r#"{"sql":"DROP TABLE orders"}"#, Category::Destructive),
             (Category::Read, r#"{"query":"DELETE FROM orders"}"#, Category::Destructive),
             (Category::Read, r#"{"command":"SET","key":"a"}"#, Category::Write),
+            (Category::Write, r#"{"amount":5,"currency":"EUR"}"#, Category::Financial),
         ] {
-            let found = found(category, arguments);
-            assert_eq!(found.as_ref().and_then(|(_, says)| *says), Some(says), "{found:?}");
+            assert_eq!(of(category, arguments).1.belies(), Some(says), "{arguments}");
         }
     }
 
@@ -73,7 +280,63 @@ mod tests {
             (Category::Execute, r#"{"service":"checkout","version":"2.14.0"}"#),
             (Category::Unspecified, r#"{"command":"FLUSHALL"}"#),
         ] {
-            assert_eq!(found(category, arguments), None, "{arguments}");
+            assert_eq!(of(category, arguments).1.belies(), None, "{arguments}");
         }
+    }
+
+    #[test]
+    fn dangerous_arguments_are_told_first_with_their_places() {
+        let rows = r#"{"id":1,"sql":"SELECT 1"},"#.repeat(50);
+        let arguments = format!(r#"{{"rows":[{rows}{{"id":2,"sql":"DROP TABLE orders"}}],"n":1}}"#);
+        let told = "rows › item 51 › sql: DROP TABLE orders";
+        assert_eq!(
+            warned(Category::Write, &arguments),
+            [format!("called write, but looks destructive by its argument {told}")]
+        );
+        assert_eq!(
+            warned(Category::Destructive, &arguments),
+            [format!("dangerous argument {told}")]
+        );
+        assert_eq!(
+            warned(Category::Unspecified, &arguments),
+            [format!("dangerous argument {told}")]
+        );
+        let long = format!(r#"{{"sql":"SELECT 1; {} DROP TABLE orders"}}"#, "-- x\\n".repeat(500));
+        let [told] = warned(Category::Destructive, &long).try_into().expect("one");
+        assert!(
+            told.contains("characters before) …") && told.ends_with("DROP TABLE orders"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_said() {
+        let many = format!(r#"{{"a":[{}1]}}"#, "1,".repeat(VALUES));
+        let long = format!(r#"{{"sql":"{}"}}"#, "x".repeat(BYTES + 1));
+        for arguments in [many, long] {
+            let (call, says) = of(Category::Read, &arguments);
+            assert!(says.warnings(&call)[0].as_str().contains("not all were looked through"));
+            assert_eq!(Danger::of(&call, &says), Danger::Much);
+        }
+    }
+
+    #[test]
+    fn what_looks_harmless_is_not_called_so_when_its_arguments_say_worse() {
+        let danger = |category, risk, arguments: &str| {
+            let (call, says) = of(category, arguments);
+            Danger::of(&Call { risk, ..call }, &says)
+        };
+        use Category::{Destructive, Execute, Read, Unspecified, Write};
+        use Risk::{Critical, High, Low, Medium};
+        assert_eq!(danger(Read, Low, "{}"), Danger::Little);
+        assert_eq!(danger(Write, Medium, "{}"), Danger::Some);
+        assert_eq!(danger(Execute, Low, "{}"), Danger::Much);
+        assert_eq!(danger(Read, High, "{}"), Danger::Much);
+        assert_eq!(danger(Destructive, Low, "{}"), Danger::Great);
+        assert_eq!(danger(Unspecified, Low, "{}"), Danger::Great);
+        assert_eq!(danger(Read, Critical, "{}"), Danger::Greatest);
+        assert_eq!(danger(Read, Low, r#"{"query":"DELETE FROM orders"}"#), Danger::Great);
+        assert_eq!(danger(Read, Low, r#"{"target":"all"}"#), Danger::Much);
+        assert_eq!(danger(Read, Low, r#"{"path":"customers/*"}"#), Danger::Some);
     }
 }

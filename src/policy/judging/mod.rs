@@ -38,14 +38,14 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod text;
-mod words;
 
-pub use belied::{belied, belied_in_words};
+pub use belied::{Danger, Says};
 
 use super::annotations::Annotations;
 use crate::call::json::Json;
 use crate::call::model::{Category, Risk};
 use crate::call::safe_text::SafeText;
+use crate::call::words;
 use arguments::Arguments;
 use name::{Decides, Name};
 use schema::Schema;

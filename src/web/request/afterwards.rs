@@ -55,7 +55,7 @@ fn may_lift(context: &Context<'_>) -> bool {
 
 fn decided(context: &Context<'_>, decision: &Decision) -> Markup {
     let call = &context.request.call;
-    let grave = is_grave(Some(call.category), call.hidden_values);
+    let grave = is_grave(call);
     html! {
         p {
             strong { (by(decision.verdict)) " by " (SafeText::line(&decision.operator)) }

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use crate::call::json::Json;
 use crate::call::present::{self, Limits, Line};
 use crate::call::safe_text::SafeText;
+use crate::web::words;
 
 /// Lines of a page: some four screens of a phone.
 const LINES: usize = 120;
@@ -132,8 +133,9 @@ fn line(shown: &Shown) -> Markup {
     }
 }
 
-/// A value with what was hidden in it marked. Only our markers have guillemets: those
-/// that an agent sends are made plain before anything is kept.
+/// A value with what was hidden in it marked, and what we say beside it apart. Only
+/// our markers have guillemets: those that an agent sends are made plain before
+/// anything is kept.
 fn marked(value: &SafeText) -> Markup {
     let (mut rest, mut parts) = (value.clone(), Vec::new());
     while let Some((from, to)) = marker(rest.as_str()) {
@@ -145,14 +147,21 @@ fn marked(value: &SafeText) -> Markup {
     parts.push((rest, None));
     html! {
         @for (plain, marker) in parts {
-            (plain) @if let Some(marker) = marker { mark { (marker) } }
+            (words::unbroken(&plain))
+            @if let Some(marker) = marker {
+                @if marker.as_str().starts_with(HIDDEN) { mark { (marker) } }
+                @else { span.note.beside { (marker) } }
+            }
         }
     }
 }
 
+/// How a marker begins that stands for something hidden.
+const HIDDEN: &str = "«hidden: ";
+
 /// Where the first marker stands.
 fn marker(text: &str) -> Option<(usize, usize)> {
-    let from = text.find("«hidden: ")?;
+    let from = text.find('«')?;
     let to = from + text[from..].find('»')? + '»'.len_utf8();
     Some((from, to))
 }

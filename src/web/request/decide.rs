@@ -125,9 +125,10 @@ fn check(
         return Err(No::conflict(words));
     }
     match ToType::for_request(request) {
-        Some(word) if !word.is(form.text(TYPED)) => {
-            Err(No::incomplete(format!("Not approved: what you typed is not {}.", word.what)))
-        }
+        Some(word) if !word.is(form.text(TYPED)) => Err(No::incomplete(format!(
+            "Not approved: what you typed is not {}, \"{}\".",
+            word.what, word.word
+        ))),
         _ => Ok(served),
     }
 }

@@ -44,7 +44,7 @@ pub fn facts(context: &Context<'_>) -> Markup {
 
 /// A name and its value; nothing where there is none.
 fn fact(label: &str, value: &str) -> Markup {
-    html! { @if !value.is_empty() { (row(label, &SafeText::line(value))) } }
+    html! { @if !value.is_empty() { (row(label, &words::unbroken(&SafeText::line(value)))) } }
 }
 
 fn row(label: impl Render, value: &impl Render) -> Markup {

@@ -10,7 +10,7 @@ use crate::call::model::Verdict;
 use crate::call::safe_text::SafeText;
 use crate::desk::intake::REASON;
 
-/// The name of the field in which a name is typed.
+/// The name of the field in which a word is typed.
 pub const TYPED: &str = "typed";
 
 /// Approve and deny, or why this viewer cannot.
@@ -79,9 +79,9 @@ fn approve_form(context: &Context<'_>) -> Markup {
                 p.note { "What is hidden runs too, and you have not seen it." }
             }
             @if let Some(typed) = &typed {
-                label for="approve" { "Type " (typed.what) " to approve: " span.mono { (typed.shown()) } }
+                label for="approve" { "Type " span.word { (typed.shown()) } " to approve " span.note { "(" (typed.named()) ")" } }
                 input #approve type="text" name=(TYPED) autocomplete="off" autocapitalize="none"
-                    spellcheck="false" required;
+                    autocorrect="off" spellcheck="false" required;
             }
             label for="approve-reason" { "Reason (optional)" }
             textarea #approve-reason name="reason" rows="1" maxlength=(REASON) { (text(context, Some(Verdict::Approve))) }

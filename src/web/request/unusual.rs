@@ -37,17 +37,25 @@ pub async fn unusual(context: &Context<'_>) -> Result<Markup, Trouble> {
 
 fn told(context: &Context<'_>, earlier: &Earlier) -> Markup {
     let whose = if context.request.call.client.is_empty() { "caller" } else { "client" };
+    if !earlier.any {
+        // Said of every new tool, so it takes a line and no more.
+        return html! {
+            details.first {
+                summary { "The first time by this " (whose) }
+                p.hint {
+                    "No earlier call of this tool by this " (whose)
+                    " was held here, so there is nothing to compare it with."
+                }
+            }
+        };
+    }
     html! {
         section.unusual aria-labelledby="unusual" {
             h2 #unusual { "Compared with earlier calls" }
-            @if !earlier.any {
-                p { strong { "The first time: " } "no earlier call of this tool by this " (whose) " was held here." }
-            }
             @if let Some(other) = &earlier.identical { (identical(context, other)) }
             @match &earlier.approved {
                 Some(other) => (compared(context, other)),
-                None if earlier.any => p { "No call of this tool by this " (whose) " was approved lately, as far as you may see." },
-                None => {}
+                None => p { "No call of this tool by this " (whose) " was approved lately, as far as you may see." },
             }
             (left_out(context, earlier.hidden, whose))
         }

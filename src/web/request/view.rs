@@ -13,7 +13,7 @@ use crate::call::model::{Decision, Request, Status, Use, Verdict};
 use crate::call::present;
 use crate::call::safe_text::SafeText;
 use crate::call::warnings::{Room, warnings};
-use crate::policy::judging;
+use crate::policy::judging::{Danger, Says};
 use crate::web::answer::Trouble;
 use crate::web::form::Form;
 use crate::web::queue::asker;
@@ -143,6 +143,7 @@ pub async fn render(
     };
     let unusual = unusual::unusual(&context).await?;
     let title = present::sentence_of(&request.call);
+    let says = Says::of(&request.call);
     let body = html! {
         // What follows changes needs a sign-in.
         @let follows = (!viewer.by_link()).then_some(request.id);
@@ -150,9 +151,9 @@ pub async fn render(
         @let again = (viewer.by_link() && is_under_way(&context)).then_some("");
         div #live.request data-live=[follows] data-again=[again] data-state=(state(&context)) {
             (notice(&context, said))
-            (head(&context, &title))
+            (head(&context, &says, &title))
             @if request.status != Status::Pending { (afterwards::afterwards(&context)) }
-            (warned(request))
+            (warned(request, &says))
             (unusual)
             (arguments_section(&context, leaves.get(page - 1)))
             (facts::agents_words(request))
@@ -198,12 +199,12 @@ pub(super) fn quote(text: &str) -> Markup {
     html! { blockquote { (SafeText::block(text)) } }
 }
 
-fn head(context: &Context<'_>, title: &SafeText) -> Markup {
+fn head(context: &Context<'_>, says: &Says, title: &SafeText) -> Markup {
     let (request, call) = (context.request, &context.request.call);
     let hidden = call.hidden_values as usize;
     html! {
         div.badges {
-            (words::category(call.category)) (words::risk(call.risk))
+            (words::does(call, says)) (words::risk(call.risk))
             // While it waits, the time left says so.
             @if request.status != Status::Pending {
                 (words::status(request.status))
@@ -211,12 +212,13 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
                 span.badge.status-expired { "expired" }
             }
             @if hidden > 0 { span.badge.is-hidden { (words::count(hidden, "value")) " hidden" } }
+            (needed(context))
             @if context.of > 1 { span.badge { (context.of) " pages of arguments" } }
             span.grow {}
             @if context.is_open() { span { (words::left(&context.viewer.clock, request.deadline)) " left" } }
         }
-        h1 { (title) }
-        p.who { "Asked by " (asker(request)) (needed(context)) }
+        h1.{ "of-danger " (words::danger(Danger::of(call, says))) } { (words::unbroken(title)) }
+        p.who { "Asked by " (asker(request)) }
         @if may_run(context) && !is_under_way(context) && !context.pages.desk.waited_on(request.id) {
             p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
         }
@@ -233,7 +235,7 @@ fn needed(context: &Context<'_>) -> Markup {
     let most = many.max_by_key(|(clause, have)| clause.approvals.saturating_sub(*have));
     html! {
         @if let Some((clause, have)) = most.filter(|_| context.is_open()) {
-            "; needs " strong { (clause.approvals) " people" } ", " (have) " so far"
+            span.badge.is-hidden { "needs " (clause.approvals) " people, " (have) " so far" }
         }
     }
 }
@@ -254,14 +256,14 @@ fn may_run(context: &Context<'_>) -> bool {
     context.is_open() || context.request.use_ == Use::Unused
 }
 
-fn warned(request: &Request) -> Markup {
-    let belied = judging::belied_in_words(&request.call);
-    let warnings: Vec<SafeText> = belied.into_iter().chain(warnings(request, Room::ALL)).collect();
+fn warned(request: &Request, says: &Says) -> Markup {
+    let rest = warnings(request, Room::ALL);
+    let warnings: Vec<SafeText> = says.warnings(&request.call).into_iter().chain(rest).collect();
     html! {
         @if !warnings.is_empty() {
             section.warns aria-labelledby="warns" {
                 h2 #warns { "Look out" }
-                ul { @for warning in &warnings { li { (warning) } } }
+                ul { @for warning in &warnings { li { (words::unbroken(warning)) } } }
             }
         }
     }
@@ -279,11 +281,14 @@ fn arguments_section(context: &Context<'_>, leaf: Option<&Leaf>) -> Markup {
                 None => p.wrong { "They cannot be read back, so nobody can approve them." },
                 Some(leaf) => {
                     p.hint {
-                        @if hidden == 0 { "Nothing is hidden" } @else {
+                        @if hidden == 0 {
+                            "Nothing is hidden"
+                            @if context.of == 1 { "; this is all that was sent." } @else { "." }
+                        } @else {
                             strong { (words::count(hidden, "value")) " hidden" } ", marked "
-                            mark { "«hidden: …»" } " where it stands"
+                            mark { "«hidden: …»" } "."
+                            @if context.of == 1 { " All the rest is as it was sent." }
                         }
-                        @if context.of == 1 { "; this is all that was sent." } @else { "." }
                         @if context.page < context.of {
                             " " strong { "More is on page " (context.page + 1) "." }
                         }

@@ -1,0 +1,186 @@
+//! Arguments that take in more than they name: `*`, `all`, an empty filter.
+//!
+//! Only what plainly is one counts: the whole value, or a filter that filters
+//! nothing. Must never: tell from what is hidden.
+
+use super::json::Json;
+use super::place::{self, Step};
+use super::safe_text::SafeText;
+use super::warnings::fitting;
+use super::words;
+
+/// Whole values that stand for everything there is.
+const EVERYTHING: &[&str] = &[
+    "*",
+    "**",
+    "%",
+    "all",
+    "everything",
+    "*.*",
+    ".*",
+    "^.*$",
+    "/",
+    "/*",
+    "/**",
+    "**/*",
+    "*:*",
+    "./*",
+    "0.0.0.0/0",
+    "::/0",
+];
+
+/// Last words of names of what selects. Empty, it selects all.
+const FILTERS: &[&str] = &[
+    "filter",
+    "filters",
+    "where",
+    "selector",
+    "condition",
+    "conditions",
+    "criteria",
+    "predicate",
+    "match",
+];
+
+/// Columns of a pattern. What is longer is a text that has a `*` in it.
+const PATTERN: usize = 120;
+
+/// Columns of it where it is told.
+const SHOWN: usize = 60;
+
+/// An argument that takes in more than it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broad {
+    /// Where it stands and what it is: `keys › item 1: *`.
+    pub told: SafeText,
+    /// Whether it is all there is; else a pattern, which may be more than one thing.
+    pub everything: bool,
+}
+
+impl Broad {
+    /// As a warning.
+    pub fn warning(&self) -> SafeText {
+        let mut text = SafeText::default();
+        text.push_ours(if self.everything {
+            "may take in everything by its argument "
+        } else {
+            "may take in many by its argument "
+        });
+        text.push(&self.told);
+        text
+    }
+}
+
+/// All of them, those first that take in everything.
+pub fn broad(masked: &Json) -> Vec<Broad> {
+    let mut found = Vec::new();
+    place::walk(masked, |steps, value| {
+        let everything = is_everything(steps, value);
+        if everything || value.as_str().is_some_and(is_pattern) {
+            let mut told = place::told(steps);
+            told.push_ours(": ");
+            told.push(&fitting(&shown(value), SHOWN));
+            found.push(Broad { told, everything });
+        }
+        true
+    });
+    found.sort_by_key(|broad| !broad.everything);
+    found
+}
+
+/// Whether any argument takes in everything.
+pub fn takes_in_everything(masked: &Json) -> bool {
+    any(masked, is_everything)
+}
+
+/// Whether any argument is a pattern, which may take in many.
+pub fn takes_in_many(masked: &Json) -> bool {
+    any(masked, |_, value| value.as_str().is_some_and(is_pattern))
+}
+
+fn any(masked: &Json, is_so: impl Fn(&[Step<'_>], &Json) -> bool) -> bool {
+    let mut found = false;
+    place::walk(masked, |steps, value| {
+        found = found || is_so(steps, value);
+        !found
+    });
+    found
+}
+
+fn is_everything(steps: &[Step<'_>], value: &Json) -> bool {
+    let is_empty = match value {
+        Json::String(text) => {
+            let text = text.trim();
+            if EVERYTHING.iter().any(|all| text.eq_ignore_ascii_case(all)) {
+                return true;
+            }
+            text.is_empty()
+        }
+        Json::Object(members) => members.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        Json::Bool(set) => return *set && words::of(place::name(steps)).iter().any(|w| w == "all"),
+        Json::Null => true,
+        Json::Number(_) => false,
+    };
+    // Of a filter itself, not of one of several in it.
+    is_empty && matches!(steps.last(), Some(Step::Member(name)) if is_a_filter(name))
+}
+
+fn is_a_filter(name: &str) -> bool {
+    words::of(words::start(name, words::LONGEST))
+        .last()
+        .is_some_and(|last| FILTERS.contains(&last.as_str()))
+}
+
+/// `customers/*`, `user:*`: one word with a star.
+fn is_pattern(text: &str) -> bool {
+    text.contains('*') && text.len() <= PATTERN && !text.contains(char::is_whitespace)
+}
+
+fn shown(value: &Json) -> String {
+    match value {
+        Json::String(text) if !text.is_empty() => text.clone(),
+        Json::String(_) => "(empty)".to_owned(),
+        value => value.to_text(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::json::parse;
+
+    fn told(text: &str) -> Vec<(String, bool)> {
+        let found = broad(&parse(text.as_bytes()).expect(text));
+        found.into_iter().map(|broad| (broad.told.to_string(), broad.everything)).collect()
+    }
+
+    #[test]
+    fn what_takes_in_everything_is_told_with_its_place() {
+        for (arguments, place) in [
+            (r#"{"target":"all"}"#, "target: all"),
+            (r#"{"keys":["a"," * "]}"#, "keys › item 2:  * "),
+            (r#"{"like":"%"}"#, "like: %"),
+            (r#"{"options":{"filter":{}}}"#, "options › filter: {}"),
+            (r#"{"where":""}"#, "where: (empty)"),
+            (r#"{"userFilter":null}"#, "userFilter: null"),
+            (r#"{"delete_all":true}"#, "delete_all: true"),
+            (r#"{"cidr":"0.0.0.0/0"}"#, "cidr: 0.0.0.0/0"),
+        ] {
+            assert_eq!(told(arguments), [(place.to_owned(), true)], "{arguments}");
+            assert!(takes_in_everything(&parse(arguments.as_bytes()).expect("JSON")));
+        }
+        let patterns = told(r#"{"path":"customers/*","key":"user:*","all":"*"}"#);
+        assert_eq!(patterns.iter().map(|(_, all)| *all).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn what_names_one_thing_does_not() {
+        for arguments in [
+            r#"{"key":"user:1","text":"all of it * is here","share":"50%"}"#,
+            r#"{"tags":{},"list":[],"note":"","all":false,"install":true,"filter":{"a":1}}"#,
+        ] {
+            assert_eq!(told(arguments), []);
+        }
+    }
+}
