@@ -43,8 +43,7 @@ pub(super) fn render(content: &Content) -> String {
     ));
     row(&mut out, &format!("border-left:{};padding-left:12px", bar(content.tone)), &{
         let mut first = format!(
-            "<div style=\"font-size:20px;line-height:1.35;font-weight:600;white-space:pre-wrap\">\
-             {}</div>",
+            "<div style=\"font-size:20px;line-height:1.35;font-weight:600\">{}</div>",
             unbroken(&content.headline)
         );
         if !content.marks.is_empty() {
@@ -120,6 +119,7 @@ pub(super) fn unbroken(text: &SafeText) -> String {
     };
     let mut out = String::new();
     let mut rest = text.clone();
+    let mut after_space = true;
     while !rest.is_empty() {
         let end = rest.as_str().find(' ').unwrap_or(rest.as_str().len());
         let (word, after) = rest.split_at(end);
@@ -129,10 +129,32 @@ pub(super) fn unbroken(text: &SafeText) -> String {
             true => out.push_str(&format!("<span style=\"{WHOLE}\">{html}</span>")),
             false => out.push_str(&html),
         }
-        out.push_str(space.as_str());
+        after_space &= word.is_empty();
+        out.push_str(match space.is_empty() {
+            true => "",
+            false if after_space => NO_BREAK_SPACE,
+            false => " ",
+        });
+        after_space = true;
         rest = after;
     }
     out
+}
+
+/// A space that every reader shows: Outlook on Windows and Samsung's know no
+/// `white-space`, and take a run of spaces for one. Text from outside has none, since it
+/// is shown there as what it is.
+const NO_BREAK_SPACE: &str = "&#160;";
+
+/// Text as HTML in which each of its spaces is seen.
+fn spaced(text: &SafeText) -> String {
+    let mut after_space = true;
+    let kept = |c: char| {
+        let keeps = c == ' ' && after_space;
+        after_space = c == ' ';
+        if keeps { '\u{a0}' } else { c }
+    };
+    text.html().chars().map(kept).collect::<String>().replace('\u{a0}', NO_BREAK_SPACE)
 }
 
 const WHOLE: &str = "display:inline-block;max-width:100%;text-indent:0";
@@ -163,8 +185,7 @@ fn link(link: &Link) -> String {
 /// A warning.
 fn marked(warning: &SafeText) -> String {
     format!(
-        "<div style=\"border-left:4px solid #c8741f;padding:4px 0 4px 10px;\
-         white-space:pre-wrap\">{}</div>",
+        "<div style=\"border-left:4px solid #c8741f;padding:4px 0 4px 10px\">{}</div>",
         unbroken(warning)
     )
 }
@@ -196,10 +217,10 @@ fn render_section(out: &mut String, section: &Section) {
         }
         Body::Quote(lines) if lines.is_empty() => {}
         Body::Quote(lines) => {
-            let lines: Vec<String> = lines.iter().map(SafeText::html).collect();
+            let lines: Vec<String> = lines.iter().map(spaced).collect();
             let quote = format!(
                 "<div style=\"border-left:4px solid #888;padding:2px 0 2px 12px;\
-                 font-style:italic;white-space:pre-wrap;{BREAK}\">{}</div>",
+                 font-style:italic;{BREAK}\">{}</div>",
                 lines.join("<br>")
             );
             row(out, "padding-top:8px", &quote);
@@ -235,7 +256,7 @@ pub(super) fn entry(entry: &Entry) -> String {
     for warning in &entry.warnings {
         line("border-left:4px solid #c8741f;margin:5px 0;padding-left:10px", &warning.html());
     }
-    line("white-space:pre-wrap", &entry.sentence.html());
+    line("padding:1px 0", &spaced(&entry.sentence));
     for who in &entry.who {
         line("font-size:14px;opacity:.8", &who.html());
     }
@@ -258,7 +279,7 @@ fn fact_table(facts: &[(String, SafeText)]) -> String {
         format!(
             "<tr><td width=\"100\" valign=\"top\" style=\"width:100px;padding:2px 10px 2px 0;\
              font-size:14px;line-height:1.7;opacity:.8\">{label}</td><td valign=\"top\" \
-             style=\"padding:2px 0;white-space:pre-wrap;{BREAK}\">{}</td></tr>\n",
+             style=\"padding:2px 0;{BREAK}\">{}</td></tr>\n",
             unbroken(value)
         )
     });
@@ -269,19 +290,23 @@ fn fact_table(facts: &[(String, SafeText)]) -> String {
     )
 }
 
+/// Pixels of a column of what is read letter by letter.
+const COLUMN: usize = 8;
+
 /// Continued lines hang and each line stands apart, so that a value which goes
-/// on does not look like another member.
+/// on does not look like another member. By margins: Outlook on Windows knows no
+/// padding here, and Gmail no negative indent, where all of a line begins further in.
 fn argument_line(line: &SafeText) -> String {
     let text = line.as_str();
-    let indent = text.len() - text.trim_start_matches(' ').len() + 4;
+    let left = (text.len() - text.trim_start_matches(' ').len() + 4) * COLUMN;
     let html = unbroken(line);
-    format!("<div style=\"padding:1px 0 3px {indent}ch;text-indent:-{indent}ch\">{html}</div>")
+    format!("<div style=\"margin:1px 0 3px {left}px;text-indent:-{left}px\">{html}</div>")
 }
 
 fn boxed(border: &str, html: &str) -> String {
     format!(
         "<div style=\"border:{border};border-radius:6px;background:#8881;padding:8px 10px;{MONO};\
-         font-size:14px;line-height:1.5;white-space:pre-wrap;{BREAK}\">{html}</div>"
+         font-size:14px;line-height:1.5;{BREAK}\">{html}</div>"
     )
 }
 

@@ -89,7 +89,7 @@ pub fn text_of(html: &str) -> String {
         text.push_str(words.trim_matches('\n'));
     }
     let unescaped = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-    let unescaped = unescaped.replace("&#39;", "'").replace("&amp;", "&");
+    let unescaped = unescaped.replace("&#39;", "'").replace("&#160;", " ").replace("&amp;", "&");
     let lines = unescaped.lines().filter(|line| !line.is_empty());
     lines.map(|line| format!("{line}\n")).collect()
 }

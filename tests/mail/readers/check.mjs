@@ -18,9 +18,11 @@ const { doIUseEmail } = await import(found);
 const READERS = ["gmail.*", "outlook.*", "apple-mail.*"];
 // Each is a loss of looks, not of words.
 const LEFT_WITHOUT = {
+  body: "taken for a block like any other; it has no colour of ours",
   "border-radius": "corners are square",
   opacity: "notes are as dark as the rest",
   "overflow-wrap": "word-break stands beside it where it is known; elsewhere a long word widens the page",
+  "table-layout": "a long word widens its column",
   "word-break": "a long word widens the page",
   "role attribute": "a table of layout is read out as a table",
 };
