@@ -137,10 +137,21 @@ impl<'a> Tx<'a> {
         request: &Request,
         more: impl FnOnce(&mut Entry),
     ) -> Result<(), StoreError> {
+        self.record_shared(kind, &Arc::new(request.clone()), more)
+    }
+
+    /// The same, where the request does not change any more in this transition:
+    /// who is answered and who listens share it.
+    pub fn record_shared(
+        &mut self,
+        kind: Kind,
+        request: &Arc<Request>,
+        more: impl FnOnce(&mut Entry),
+    ) -> Result<(), StoreError> {
         let mut entry = Entry::about(kind, request);
         more(&mut entry);
         let sequence = self.record(entry)?;
-        self.events.push(Event { sequence, kind, request: Arc::new(request.clone()) });
+        self.events.push(Event { sequence, kind, request: request.clone() });
         Ok(())
     }
 
