@@ -18,6 +18,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The same descriptors serve reflection at run time.
     let out = PathBuf::from(env::var("OUT_DIR")?).join("holdpoint.bin");
     fs::write(out, descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        // A method's future has room for its message for as long as it runs, and this
+        // one runs for as long as a call is held.
+        .boxed(".holdpoint.v1.RequestApprovalRequest.call")
+        .compile_fds(descriptors)?;
     Ok(())
 }

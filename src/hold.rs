@@ -151,7 +151,7 @@ impl Hold {
         let timeout_ms = timeout.map_or(0, |t| i64::try_from(t.as_millis()).unwrap_or(i64::MAX));
         let question = proto::RequestApprovalRequest {
             call_id: fresh_call_id(),
-            call: Some(call),
+            call: Some(Box::new(call)),
             timeout_ms,
             // Until the request ends.
             max_wait_ms: 0,

@@ -118,6 +118,14 @@ pub struct Answer {
     pub remembered: bool,
 }
 
+/// A call that was brought to the store.
+enum TakenIn {
+    /// The request that it belongs to has ended before.
+    Ended(Answer),
+    /// It waits on this request.
+    Waits(RequestId, Ticket),
+}
+
 /// Everything behind the doors.
 pub struct Desk {
     store: Store,
@@ -242,24 +250,39 @@ impl Desk {
     pub async fn request_approval(
         &self,
         caller: &Caller,
-        question: Question,
+        question: Box<Question>,
         max_wait: Option<Duration>,
     ) -> Result<Answer, DeskError> {
+        // What waits is small: an id and a ticket. The call itself is on disk, and
+        // what it took to bring it there is in a box that is gone by then.
+        match Box::pin(self.take_in(caller, question)).await? {
+            TakenIn::Ended(answer) => Ok(answer),
+            TakenIn::Waits(id, ticket) => self.wait(id, ticket, max_wait).await,
+        }
+    }
+
+    async fn take_in(
+        &self,
+        caller: &Caller,
+        question: Box<Question>,
+    ) -> Result<TakenIn, DeskError> {
         self.refuse_if_closing()?;
-        let (submit, room) = self.prepare(caller, question)?;
+        let (submit, room) = self.prepare(caller, *question)?;
         let ticket = self.waiters.register(submit.id)?;
         let attach = ticket.attach();
-        let Submitted { request, taken } =
-            self.write(move |tx| submit::submit(tx, submit, &attach)).await?;
+        // A handle may be refused when the call is written already.
+        let checked = submit.handle.is_none();
+        let transition = move |tx: &mut Tx<'_>| submit::submit(tx, *submit, &attach);
+        let Submitted { request, taken } = match checked {
+            true => self.write_checked(transition).await?,
+            false => self.write(transition).await?,
+        };
         drop(room);
-        let remembered = taken == Taken::Remembered;
-        if request.status != Status::Pending {
-            return Ok(Answer { request: Arc::new(request), remembered });
+        if request.status == Status::Pending {
+            return Ok(TakenIn::Waits(request.id, ticket));
         }
-        // What waits is small: an id and a ticket. The call itself is on disk.
-        let id = request.id;
-        drop(request);
-        self.wait(id, ticket, max_wait).await
+        let remembered = taken == Taken::Remembered;
+        Ok(TakenIn::Ended(Answer { request, remembered }))
     }
 
     /// Who has to agree to a call, by what is in force at this moment, and room
@@ -268,7 +291,7 @@ impl Desk {
         &self,
         caller: &Caller,
         question: Question,
-    ) -> Result<(Submit, SemaphorePermit<'_>), DeskError> {
+    ) -> Result<(Box<Submit>, SemaphorePermit<'_>), DeskError> {
         let Question { call_id, handle, incoming, timeout } = question;
         let in_force = self.current.get();
         let InForce { people, routes, settings } = &*in_force;
@@ -300,7 +323,7 @@ impl Desk {
             watch_reach: settings.watch_reach,
             limits: settings.pending,
         };
-        Ok((submit, room))
+        Ok((Box::new(submit), room))
     }
 
     /// Looks on until a request ends, by its id. Holds nothing: the request can be
@@ -348,18 +371,36 @@ impl Desk {
             _ = closing.wait_for(|closing| *closing) => return Err(DeskError::ShuttingDown),
             () = patience => {}
         }
-        let request = self.store.read(move |conn| read::request(conn, id)).await?;
+        // Few come here, and nobody who waits keeps room for it.
+        let request = Box::pin(self.store.read(move |conn| read::request(conn, id))).await?;
         let request = Arc::new(request.ok_or(DeskError::not_found())?);
         Ok(Answer { request, remembered: false })
     }
 
-    /// Runs a transition. One that gets nowhere while the daemon stops is not
-    /// waited for until the connection is cut: whoever asked is told to ask again.
+    /// Runs a transition.
     async fn write<T, F>(&self, transition: F) -> Result<T, DeskError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        self.unless_stopped(self.store.write(transition)).await
+    }
+
+    /// Runs a transition that refuses before it writes.
+    async fn write_checked<T, F>(&self, transition: F) -> Result<T, DeskError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.unless_stopped(self.store.write_checked(transition)).await
+    }
+
+    /// A transition that gets nowhere while the daemon stops is not waited for until
+    /// the connection is cut: whoever asked is told to ask again.
+    async fn unless_stopped<T>(
+        &self,
+        written: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, DeskError> {
         let mut closing = self.closing.subscribe();
         let late = async {
             let _ = closing.wait_for(|closing| *closing).await;
@@ -367,7 +408,7 @@ impl Desk {
         };
         tokio::select! {
             biased;
-            done = self.store.write(transition) => Ok(done?),
+            done = written => Ok(done?),
             () = late => Err(DeskError::ShuttingDown),
         }
     }
@@ -408,7 +449,7 @@ impl Desk {
     ) -> Result<Request, DeskError> {
         let lease = expect_outcome.then_some(self.settings().lease);
         let input = TakeUse { caller: caller.name.clone(), id, call_id, digest, lease };
-        self.write(move |tx| uses::take_use(tx, &input)).await
+        self.write_checked(move |tx| uses::take_use(tx, &input)).await
     }
 
     /// The call still runs.
@@ -478,7 +519,7 @@ impl Desk {
         reason: &str,
         shown: String,
         on_screen: Option<Duration>,
-    ) -> Result<Request, DeskError> {
+    ) -> Result<Arc<Request>, DeskError> {
         let input = Decide {
             id,
             operator: operator.name.clone(),
@@ -490,7 +531,7 @@ impl Desk {
             on_screen,
         };
         let entitled = self.entitlement();
-        self.write(move |tx| decide::decide(tx, &input, &entitled)).await
+        self.write_checked(move |tx| decide::decide(tx, &input, &entitled)).await
     }
 
     /// An operator forgets a denial.

@@ -45,7 +45,7 @@ async fn calls_on_their_way_to_the_disk_are_bounded_in_bytes() {
         let wait = Some(Duration::from_millis(1));
         let call_id = id.to_owned();
         let question = Question { call_id, handle: None, incoming: call, timeout: None };
-        desk.request_approval(&caller, question, wait).await
+        desk.request_approval(&caller, Box::new(question), wait).await
     };
     let all = desk.underway.try_acquire_many(UNDERWAY_KIB as u32).expect("room");
     let refused = ask("c1").await;

@@ -1,13 +1,15 @@
 //! Who is calling: from the bearer token or the verified client certificate, and
 //! from nothing else.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tonic::{Code, Request, Status};
 
-use super::errors::{refuse, wrong_role};
+use super::errors::{refuse, status, wrong_role};
 use crate::config::token::TokenHash;
 use crate::desk::Desk;
+use crate::desk::error::DeskError;
 use crate::desk::people::{Caller, Identity, Operator};
 use crate::desk::visitor::{NotKnown, Shown, Visitor};
 use crate::doors::Peer;
@@ -82,16 +84,17 @@ pub fn noted<T>(request: &Request<T>) -> Result<&Visitor, Status> {
 }
 
 /// Waits for as long as the token or certificate that a call came with is known:
-/// one that is removed, or whose time runs out, ends the wait.
+/// one that is removed, or whose time runs out, ends the wait. The wait stays where
+/// it is: a future that is handed over is kept twice, and here for each held call.
 pub async fn while_valid<T>(
     desk: &Desk,
     visitor: Visitor,
-    wait: impl Future<Output = Result<T, Status>>,
+    wait: Pin<&mut impl Future<Output = Result<T, DeskError>>>,
 ) -> Result<T, Status> {
     tokio::select! {
         // What is decided is told even if the token goes at the same time.
         biased;
-        done = wait => done,
+        done = wait => done.map_err(status),
         why = desk.revoked(&visitor) => Err(not_known(&why)),
     }
 }

@@ -1,5 +1,7 @@
 //! The callers' door.
 
+use std::pin::pin;
+
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
@@ -29,6 +31,21 @@ fn call_id(text: &str) -> Result<(), Status> {
     check.finish().map_err(status)
 }
 
+/// What is asked. A function of its own, and its result in a box: whatever a method
+/// has in hand while it waits is kept for each call that is held.
+fn question(message: proto::RequestApprovalRequest) -> Result<Box<Question>, Status> {
+    let proto::RequestApprovalRequest { call_id: id, call, timeout_ms, handle, .. } = message;
+    call_id(&id)?;
+    let timeout = convert::timeout(timeout_ms)?;
+    let call = call.ok_or_else(|| bad_field("call", "required, and missing"))?;
+    let handle = match handle.as_str() {
+        "" => None,
+        given => Some(convert::handle(given)?),
+    };
+    let incoming = convert::incoming(*call);
+    Ok(Box::new(Question { call_id: id, handle, incoming, timeout }))
+}
+
 fn short(field: &str, text: &str) -> Result<(), Status> {
     let mut check = Check::default();
     check.text(field, text, REASON);
@@ -43,20 +60,10 @@ impl CallerService for CallerDoor {
     ) -> Result<Response<proto::ApprovalAnswer>, Status> {
         let caller = auth::caller(&request)?;
         let visitor = auth::noted(&request)?.clone();
-        let message = request.into_inner();
-        call_id(&message.call_id)?;
-        let timeout = convert::timeout(message.timeout_ms)?;
-        let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
-        let call = message.call.ok_or_else(|| bad_field("call", "required, and missing"))?;
-        let handle = match message.handle.as_str() {
-            "" => None,
-            given => Some(convert::handle(given)?),
-        };
-        let (call_id, incoming) = (message.call_id, convert::incoming(call));
-        let question = Question { call_id, handle, incoming, timeout };
+        let max_wait = convert::wait("max_wait_ms", request.get_ref().max_wait_ms)?;
+        let question = question(request.into_inner())?;
         let desk = &self.0.desk;
-        let wait =
-            async { desk.request_approval(&caller, question, max_wait).await.map_err(status) };
+        let wait = pin!(desk.request_approval(&caller, question, max_wait));
         let answer = auth::while_valid(desk, visitor, wait).await?;
         Ok(Response::new(convert::answer(desk, &answer)))
     }
@@ -71,7 +78,7 @@ impl CallerService for CallerDoor {
         let id = convert::request_id("id", &message.id)?;
         let max_wait = convert::wait("max_wait_ms", message.max_wait_ms)?;
         let desk = &self.0.desk;
-        let wait = async { desk.await_approval(&caller, id, max_wait).await.map_err(status) };
+        let wait = pin!(desk.await_approval(&caller, id, max_wait));
         let answer = auth::while_valid(desk, visitor, wait).await?;
         Ok(Response::new(convert::answer(desk, &answer)))
     }

@@ -14,6 +14,8 @@ mod history;
 mod operator;
 mod outbox;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 use tonic::{Code, Status};
 

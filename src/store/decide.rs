@@ -1,6 +1,7 @@
 //! An operator decides, or lifts a denial.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::audit::Kind;
@@ -71,7 +72,7 @@ pub fn decide(
     tx: &mut Tx<'_>,
     input: &Decide,
     entitled: &dyn Entitled,
-) -> Result<Request, StoreError> {
+) -> Result<Arc<Request>, StoreError> {
     let mut request = row::load(tx.conn, input.id)?.ok_or(Refusal::NotFound)?;
     let counts = entitled.counts(&input.operator, &request).map_err(|no| refuse(input.id, no))?;
     if !request.call.digest.matches_prefix(&input.shown) {
@@ -85,7 +86,11 @@ pub fn decide(
             Status::Denied => input.verdict == Verdict::Deny,
             _ => false,
         };
-        return if repeated && ended_so { Ok(request) } else { Err(not_pending(&request)) };
+        return if repeated && ended_so {
+            Ok(Arc::new(request))
+        } else {
+            Err(not_pending(&request))
+        };
     }
     if request.deadline <= tx.now {
         // Its time is up, although nobody has written that down yet. Leaving
@@ -132,7 +137,8 @@ pub fn decide(
     };
     // Whoever decides knows of it. An ending has settled that already.
     let found = if kind == Kind::ApprovalCounted { reach::found(tx, &mut request)? } else { false };
-    tx.record_request(kind, &request, |entry| {
+    let request = Arc::new(request);
+    tx.record_shared(kind, &request, |entry| {
         entry.decision(&decision);
         entry.not_mailed(&not_mailed);
     })?;

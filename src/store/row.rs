@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::stored_json;
 use super::error::StoreError;
@@ -87,83 +87,87 @@ pub(super) fn insert(conn: &Connection, request: &Request) -> Result<(), StoreEr
     let call = &request.call;
     let labels = Json::object(call.labels.iter().map(|(k, v)| (k, Json::from(v.as_str()))));
     let may_have_run: Vec<u8> = request.may_have_run.iter().flat_map(|id| *id.as_bytes()).collect();
+    // Places, not names: SQLite looks for each name among all of them.
     conn.prepare_cached(
         "INSERT INTO requests (id, status, digest, caller, client, session, on_behalf_of, call_id,
            server, tool, category, risk, agent_name, agent_version, arguments, hidden_values, rule,
-           policy_revision, tool_definition_hash, explanation, labels, not_covered, requirement,
-           created, deadline, identical_to, may_have_run, reach_by, evidence, definition_changed)
-         VALUES (:id, :status, :digest, :caller, :client, :session, :on_behalf_of, :call_id,
-           :server, :tool, :category, :risk, :agent_name, :agent_version, :arguments,
-           :hidden_values, :rule, :policy_revision, :tool_definition_hash, :explanation, :labels,
-           :not_covered, :requirement, :created, :deadline, :identical_to, :may_have_run,
-           :reach_by, :evidence, :definition_changed)",
+           policy_revision, tool_definition_hash, explanation, labels, not_covered, evidence,
+           definition_changed, requirement, created, deadline, identical_to, may_have_run, reach_by)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+           ?, ?)",
     )?
-    .execute(named_params! {
-        ":id": request.id.as_bytes(),
-        ":status": request.status.number(),
-        ":digest": call.digest.as_bytes(),
-        ":caller": call.caller,
-        ":client": call.client,
-        ":session": call.agent.session,
-        ":on_behalf_of": call.agent.on_behalf_of,
-        ":call_id": request.call_id,
-        ":server": call.server,
-        ":tool": call.tool,
-        ":category": call.category.number(),
-        ":risk": call.risk.number(),
-        ":agent_name": call.agent.name,
-        ":agent_version": call.agent.version,
-        ":arguments": call.arguments,
-        ":hidden_values": call.hidden_values,
-        ":rule": call.rule,
-        ":policy_revision": call.policy_revision,
-        ":tool_definition_hash": call.tool_definition_hash,
-        ":explanation": call.explanation,
-        ":labels": labels.to_text(),
-        ":not_covered": texts(&call.not_covered),
-        ":evidence": texts(&call.evidence),
-        ":definition_changed": call.definition_changed,
-        ":requirement": requirement_text(&request.requirement),
-        ":created": request.created.0,
-        ":deadline": request.deadline.0,
-        ":identical_to": request.identical_to.map(|id| *id.as_bytes()),
-        ":may_have_run": may_have_run,
-        ":reach_by": request.reach_by.map(|t| t.0),
-    })?;
+    .execute(params![
+        request.id.as_bytes(),
+        request.status.number(),
+        call.digest.as_bytes(),
+        call.caller,
+        call.client,
+        call.agent.session,
+        call.agent.on_behalf_of,
+        request.call_id,
+        call.server,
+        call.tool,
+        call.category.number(),
+        call.risk.number(),
+        call.agent.name,
+        call.agent.version,
+        call.arguments,
+        call.hidden_values,
+        call.rule,
+        call.policy_revision,
+        call.tool_definition_hash,
+        call.explanation,
+        labels.to_text(),
+        texts(&call.not_covered),
+        texts(&call.evidence),
+        call.definition_changed,
+        requirement_text(&request.requirement),
+        request.created.0,
+        request.deadline.0,
+        request.identical_to.map(|id| *id.as_bytes()),
+        may_have_run,
+        request.reach_by.map(|t| t.0),
+    ])?;
     Ok(())
 }
 
-/// Writes back what a transition may change. What was submitted never changes.
+/// Writes back what a transition may change. What was submitted never changes, and
+/// who holds it only by [`update_call_id`]: SQLite writes the entry of every index
+/// anew that has a column of the statement in it, changed or not.
 pub(super) fn update(conn: &Connection, request: &Request) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "UPDATE requests SET status = :status, call_id = :call_id, ended = :ended,
-           asked_again = :asked_again, denial_lifted = :denial_lifted, resumed = :resumed,
-           use = :use, lapses = :lapses, used = :used, outcome_expected = :outcome_expected,
-           lease_until = :lease_until, outcome = :outcome, outcome_detail = :outcome_detail,
-           outcome_at = :outcome_at, reach_by = :reach_by, unreached = :unreached,
-           unreached_why = :unreached_why
-         WHERE id = :id",
+        "UPDATE requests SET status = ?, ended = ?, asked_again = ?, denial_lifted = ?,
+           resumed = ?, use = ?, lapses = ?, used = ?, outcome_expected = ?, lease_until = ?,
+           outcome = ?, outcome_detail = ?, outcome_at = ?, reach_by = ?, unreached = ?,
+           unreached_why = ?
+         WHERE id = ?",
     )?
-    .execute(named_params! {
-        ":id": request.id.as_bytes(),
-        ":status": request.status.number(),
-        ":call_id": request.call_id,
-        ":ended": request.ended.map(|t| t.0),
-        ":asked_again": request.asked_again,
-        ":denial_lifted": request.denial_lifted,
-        ":resumed": request.resumed,
-        ":use": request.use_.number(),
-        ":lapses": request.lapses.map(|t| t.0),
-        ":used": request.used.map(|t| t.0),
-        ":outcome_expected": request.outcome_expected,
-        ":lease_until": request.lease_until.map(|t| t.0),
-        ":outcome": request.outcome.number(),
-        ":outcome_detail": request.outcome_detail,
-        ":outcome_at": request.outcome_at.map(|t| t.0),
-        ":reach_by": request.reach_by.map(|t| t.0),
-        ":unreached": request.unreached.as_ref().map(|u| u.since.0),
-        ":unreached_why": request.unreached.as_ref().map_or("", |u| u.why.as_str()),
-    })?;
+    .execute(params![
+        request.status.number(),
+        request.ended.map(|t| t.0),
+        request.asked_again,
+        request.denial_lifted,
+        request.resumed,
+        request.use_.number(),
+        request.lapses.map(|t| t.0),
+        request.used.map(|t| t.0),
+        request.outcome_expected,
+        request.lease_until.map(|t| t.0),
+        request.outcome.number(),
+        request.outcome_detail,
+        request.outcome_at.map(|t| t.0),
+        request.reach_by.map(|t| t.0),
+        request.unreached.as_ref().map(|u| u.since.0),
+        request.unreached.as_ref().map_or("", |u| u.why.as_str()),
+        request.id.as_bytes(),
+    ])?;
+    Ok(())
+}
+
+/// Writes down which call id holds it now.
+pub(super) fn update_call_id(conn: &Connection, request: &Request) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE requests SET call_id = ? WHERE id = ?")?
+        .execute(params![request.call_id, request.id.as_bytes()])?;
     Ok(())
 }
 

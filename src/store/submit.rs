@@ -1,6 +1,7 @@
 //! A call arrives: it continues a request, hears a remembered denial, or
 //! becomes a request of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
@@ -79,7 +80,7 @@ pub enum Taken {
 #[derive(Debug, Clone)]
 pub struct Submitted {
     /// As it stands now.
-    pub request: Request,
+    pub request: Arc<Request>,
     /// How it came to be the one.
     pub taken: Taken,
 }
@@ -156,7 +157,7 @@ fn same_call_id(
     attach: &dyn Attach,
 ) -> Result<Option<Submitted>, StoreError> {
     let Some((id, holds)) = by_call_id(tx, &scope.caller, &input.call_id)? else { return Ok(None) };
-    let Some(request) = row::load(tx.conn, id)? else { return Ok(None) };
+    let Some(request) = row::load(tx.conn, id)?.map(Arc::new) else { return Ok(None) };
     if request.call.digest != input.call.digest || request.call.scope() != *scope {
         return Err(Refusal::CallIdReused(id).into());
     }
@@ -234,7 +235,8 @@ fn remember(
     request.asked_again += 1;
     row::update(tx.conn, &request)?;
     former(tx, &request.call.caller, &input.call_id, request.id)?;
-    tx.record_request(Kind::DenialRepeated, &request, |entry| {
+    let request = Arc::new(request);
+    tx.record_shared(Kind::DenialRepeated, &request, |entry| {
         entry.text("call_id", &input.call_id);
     })?;
     Ok(Submitted { request, taken: Taken::Remembered })
@@ -246,7 +248,9 @@ fn resume(tx: &mut Tx<'_>, mut request: Request, input: &Submit) -> Result<Submi
     former(tx, &request.call.caller, &before, request.id)?;
     request.resumed += 1;
     row::update(tx.conn, &request)?;
-    tx.record_request(Kind::Resumed, &request, |entry| {
+    row::update_call_id(tx.conn, &request)?;
+    let request = Arc::new(request);
+    tx.record_shared(Kind::Resumed, &request, |entry| {
         entry.text("call_id", &input.call_id);
         entry.text("former_call_id", &before);
     })?;
@@ -288,7 +292,8 @@ fn create(
     row::insert(tx.conn, &request)?;
     mail::queue(tx, &request, &input.mail_to)?;
     tx.status_changed(scope, None, Status::Pending);
-    tx.record_request(Kind::Requested, &request, |entry| {
+    let request = Arc::new(request);
+    tx.record_shared(Kind::Requested, &request, |entry| {
         entry.text("call_id", &request.call_id);
         entry.text("deadline", &request.deadline.rfc3339());
         entry.whole_call(&request.call, true);

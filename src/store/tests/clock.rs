@@ -8,7 +8,7 @@ use crate::store::error::Refusal;
 
 const HOUR: i64 = 3_600_000;
 
-fn held_and_approved(plain: &mut Plain) -> (Request, Request) {
+fn held_and_approved(plain: &mut Plain) -> (Arc<Request>, Arc<Request>) {
     let waiting = Waiting::default();
     let pending = plain.submit("c1", call("cl", "s", 1), &waiting).expect("held").request;
     let request = plain.submit("c2", call("cl", "s", 2), &waiting).expect("held").request;

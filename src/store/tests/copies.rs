@@ -23,7 +23,7 @@ fn copied(from: &Path, to: &Path, at: Time) -> copy::Mark {
 
 /// Something of everything that can be open: pending, half approved, approved and
 /// unused, taken with and without a lease, denied.
-fn open_ends(plain: &mut Plain) -> Vec<(Request, &'static str)> {
+fn open_ends(plain: &mut Plain) -> Vec<(Arc<Request>, &'static str)> {
     let waiting = Waiting::default();
     let held = |plain: &mut Plain, name: &'static str, n: u64| {
         let request = plain.submit(name, call("client", "s", n), &waiting).expect("held").request;
@@ -320,7 +320,7 @@ async fn under_a_running_store(spoil: impl FnOnce(&Path, &Path)) -> (tempfile::T
     (dir, path)
 }
 
-fn hold_first() -> Request {
+fn hold_first() -> Arc<Request> {
     let mut plain = Plain::new();
     plain.submit("c", call("", "", 1), &Waiting::default()).expect("held").request
 }

@@ -8,7 +8,7 @@ fn than(plain: &Plain, request: &Request) -> Earlier {
     earlier::than(&plain.conn, request, |_| true).expect("read")
 }
 
-fn held(plain: &mut Plain, n: u64, client: &str) -> Request {
+fn held(plain: &mut Plain, n: u64, client: &str) -> Arc<Request> {
     let waiting = Waiting::default();
     let call_id = format!("c{}", plain.next + 1000);
     // A session of its own: a denial is not remembered from one to the next.

@@ -17,7 +17,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Refusal {
     }
 }
 
-fn approved(plain: &mut Plain, waiting: &Waiting) -> Request {
+fn approved(plain: &mut Plain, waiting: &Waiting) -> Arc<Request> {
     let request = plain.submit("c1", call("cl", "s", 1), waiting).expect("held").request;
     plain.decide(request.id, "ann", Verdict::Approve, &ann()).expect("approved")
 }
@@ -45,7 +45,7 @@ fn nothing_but_an_approval_is_used() {
 #[test]
 fn a_use_names_the_digest_that_was_approved() {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
-    let mut request = approved(&mut plain, &waiting);
+    let mut request = (*approved(&mut plain, &waiting)).clone();
     request.call.digest = call("cl", "s", 2).digest;
     assert_eq!(refusal(plain.take(&request, "c1")), Refusal::DigestMismatch(request.id));
 }
@@ -357,7 +357,7 @@ fn what_is_withdrawn_is_never_used() {
 #[test]
 fn another_callers_request_does_not_exist() {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
-    let mut request = approved(&mut plain, &waiting);
+    let mut request = (*approved(&mut plain, &waiting)).clone();
     "another".clone_into(&mut request.call.caller);
     assert_eq!(refusal(plain.take(&request, "c1")), Refusal::NotFound);
     let withdrawn = plain.run(|tx| withdraw(tx, "another", request.id, ""));

@@ -17,6 +17,7 @@ mod thread;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -141,7 +142,7 @@ impl Plain {
         operator: &str,
         verdict: Verdict,
         people: &Staff,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Arc<Request>, StoreError> {
         let digest = self.request(id).call.digest;
         self.decide_seen(id, operator, verdict, people, digest)
     }
@@ -153,7 +154,7 @@ impl Plain {
         verdict: Verdict,
         people: &Staff,
         seen: Digest,
-    ) -> Result<Request, StoreError> {
+    ) -> Result<Arc<Request>, StoreError> {
         let input = Decide {
             id,
             operator: operator.to_owned(),

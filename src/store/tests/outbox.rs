@@ -1,6 +1,7 @@
 //! The outbox: what is queued when, what is begun, and what follows from its end.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{MINUTES, Plain, Waiting, ann, call, mail_to, requirement, staff};
 use crate::call::ids::RequestId;
@@ -15,7 +16,7 @@ use crate::store::mail::{
 use crate::store::submit::{PendingLimits, Submit, submit};
 
 /// Submits a call about which these people are mailed.
-fn ask(plain: &mut Plain, n: u64, people: Vec<MailTo>, approvals: u32) -> Request {
+fn ask(plain: &mut Plain, n: u64, people: Vec<MailTo>, approvals: u32) -> Arc<Request> {
     let input = Submit {
         id: plain.id(),
         call_id: format!("c{n}"),
@@ -215,7 +216,7 @@ fn an_unknown_outcome_is_told_to_everyone_who_was_asked_or_approved() {
 #[test]
 fn a_summary_keeps_its_members_and_they_share_its_end() {
     let mut plain = Plain::new();
-    let asked: Vec<Request> = (0..4).map(|n| ask(&mut plain, n, vec![mail_to("ann")], 1)).collect();
+    let asked: Vec<_> = (0..4).map(|n| ask(&mut plain, n, vec![mail_to("ann")], 1)).collect();
     let summary = gathered(&mut plain, "ann", 4);
     assert_eq!((summary.kind, summary.request, summary.attempts), (MailKind::Summary, None, 1));
     ends(&mut plain, summary.id, Vec::new(), later("450 later"));

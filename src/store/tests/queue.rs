@@ -10,7 +10,7 @@ use crate::store::mail::{
 };
 
 impl Plain {
-    fn hold(&mut self, n: u64) -> Request {
+    fn hold(&mut self, n: u64) -> Arc<Request> {
         let call_id = format!("c{n}");
         self.submit(&call_id, call("c", "s", n), &Waiting::default()).expect("held").request
     }

@@ -44,7 +44,7 @@ fn exists(plain: &Plain, request: &Request) -> bool {
     read::request(&plain.conn, request.id).expect("read").is_some()
 }
 
-fn decided(plain: &mut Plain, name: &str, n: u64, verdict: Verdict) -> Request {
+fn decided(plain: &mut Plain, name: &str, n: u64, verdict: Verdict) -> Arc<Request> {
     let waiting = Waiting::default();
     let held = plain.submit(name, call("client", "s", n), &waiting).expect("held").request;
     plain.decide(held.id, "ann", verdict, &ann()).expect("decided")

@@ -48,7 +48,7 @@ pub fn call_id(n: u64) -> String {
 pub fn message(n: u64) -> proto::RequestApprovalRequest {
     proto::RequestApprovalRequest {
         call_id: call_id(n),
-        call: Some(proto::Call {
+        call: Some(Box::new(proto::Call {
             server: SERVER.to_owned(),
             tool: TOOL.to_owned(),
             arguments: arguments(n).into_bytes(),
@@ -65,14 +65,14 @@ pub fn message(n: u64) -> proto::RequestApprovalRequest {
             }),
             explanation: "The user asked to keep the session for an hour.".to_owned(),
             ..proto::Call::default()
-        }),
+        })),
         ..proto::RequestApprovalRequest::default()
     }
 }
 
 /// The same as it comes out of the wire.
 pub fn incoming(n: u64) -> Incoming {
-    let call = message(n).call.unwrap_or_default();
+    let call = *message(n).call.unwrap_or_default();
     let agent = call.agent.unwrap_or_default();
     Incoming {
         server: call.server,

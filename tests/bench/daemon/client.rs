@@ -10,6 +10,7 @@ use holdpoint::proto::caller_service_client::CallerServiceClient;
 use holdpoint::proto::operator_service_client::OperatorServiceClient;
 use holdpoint::proto::{self, watch_event::Event};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
@@ -144,6 +145,49 @@ impl Deciding {
         };
         self.client.decide(with(message, &self.token)).await?;
         Ok(())
+    }
+}
+
+/// Holds this many calls over four connections, and approves them all once an
+/// operator has seen them all; returns when every caller has its answer.
+pub async fn hold_and_release(dir: &Path, many: usize) {
+    let mut operator = Operator::watch(dir).await;
+    let arriving = Arc::new(Semaphore::new(ARRIVING));
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        callers.push(Caller::connect(dir).await);
+    }
+    let room = arriving.clone();
+    let send = tokio::spawn(async move {
+        let mut held = JoinSet::new();
+        for n in 0..many {
+            room.acquire().await.expect("open").forget();
+            let mut caller = callers[n % callers.len()].clone();
+            held.spawn(async move { caller.hold().await });
+        }
+        held
+    });
+    let mut seen = Vec::with_capacity(many);
+    for _ in 0..many {
+        // The arguments are not needed to decide, and take this program's memory only.
+        let proto::Request { id, digest, .. } =
+            operator.next_pending().await.expect("the watcher's stream");
+        seen.push(proto::Request { id, digest, ..Default::default() });
+        arriving.add_permits(1);
+    }
+    let mut held = send.await.expect("sent");
+    let Operator { deciding: decides, stream } = operator;
+    drop(stream);
+    let mut deciding = JoinSet::new();
+    for request in seen {
+        if deciding.len() >= ARRIVING {
+            deciding.join_next().await;
+        }
+        let mut decides = decides.clone();
+        deciding.spawn(async move { decides.approve(request).await.expect("decided") });
+    }
+    while let Some(answer) = held.join_next().await {
+        answer.expect("the caller").expect("approved");
     }
 }
 

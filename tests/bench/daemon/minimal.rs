@@ -65,7 +65,7 @@ impl CallerService for Minimal {
         // What is not named here is dropped at once: nothing that is not needed
         // is kept while the call is held.
         let proto::RequestApprovalRequest { call_id, call, .. } = request.into_inner();
-        let proto::Call { server, tool, arguments, .. } = call.unwrap_or_default();
+        let proto::Call { server, tool, arguments, .. } = *call.unwrap_or_default();
         let id = super::call::fresh_id();
         let arguments = String::from_utf8(arguments).unwrap_or_default();
         let digest: [u8; 32] = Sha256::digest(&arguments).into();

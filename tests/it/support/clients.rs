@@ -150,7 +150,7 @@ impl Ask {
     pub fn new(call_id: &str, call: proto::Call) -> Self {
         Ask(proto::RequestApprovalRequest {
             call_id: call_id.to_owned(),
-            call: Some(call),
+            call: Some(Box::new(call)),
             ..proto::RequestApprovalRequest::default()
         })
     }
