@@ -31,6 +31,10 @@ use crate::proxy::message::{Id, Said, ServerMessage};
 /// Lines that may wait for the process to read them.
 const QUEUE: usize = 64;
 
+/// Lines that wait are written together, up to about so many bytes: each write wakes
+/// the process up, and so may cost it more than the call that the line makes.
+const GATHERED: usize = 64 * 1024;
+
 /// Of so many requests an answer that comes twice or late is known to be nobody's.
 const GIVEN_UP: usize = 256;
 
@@ -295,32 +299,49 @@ impl Drop for Forget<'_> {
 }
 
 async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Write>) {
-    while let Some(Write { line, done }) = lines.recv().await {
-        let written = write_line(&mut stdin, &line).await;
-        faults::wrote(&line);
-        if let Some(done) = done {
-            let _ = done.send(written);
+    let mut text = Vec::new();
+    let mut batch = Vec::new();
+    while let Some(first) = lines.recv().await {
+        let mut next = Some(first);
+        while let Some(Write { line, done }) = next {
+            let begins = text.len();
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+            batch.push((begins..text.len(), line, done));
+            next = if text.len() < GATHERED { lines.try_recv().ok() } else { None };
         }
-        if written != Written::All {
+        let sent = write_text(&mut stdin, &text).await;
+        for (place, line, done) in batch.drain(..) {
+            let written = match sent {
+                _ if place.end <= sent => Written::All,
+                _ if place.start < sent => Written::Some,
+                _ => Written::None,
+            };
+            if written == Written::All {
+                faults::wrote(&line);
+            }
+            if let Some(done) = done {
+                let _ = done.send(written);
+            }
+        }
+        if sent < text.len() {
             return;
         }
+        text.clear();
+        text.shrink_to(GATHERED);
     }
 }
 
-async fn write_line(stdin: &mut ChildStdin, line: &[u8]) -> Written {
-    let whole = [line, b"\n"].concat();
-    let mut rest = &whole[..];
-    while !rest.is_empty() {
-        match stdin.write(rest).await {
-            Ok(n) if n > 0 => rest = &rest[n..],
-            _ if rest.len() == whole.len() => return Written::None,
-            _ => return Written::Some,
+/// Writes it; how many bytes of it went.
+async fn write_text(stdin: &mut ChildStdin, text: &[u8]) -> usize {
+    let mut sent = 0;
+    while sent < text.len() {
+        match stdin.write(&text[sent..]).await {
+            Ok(n) if n > 0 => sent += n,
+            _ => break,
         }
     }
-    match stdin.flush().await {
-        Ok(()) => Written::All,
-        Err(_) => Written::Some,
-    }
+    sent
 }
 
 /// How a process ended, in words.
