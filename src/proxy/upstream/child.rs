@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,17 @@ enum Written {
     All,
     Some,
     None,
+}
+
+impl Written {
+    /// What became of the line at this place, of a text of which so many bytes went.
+    fn of(line: &Range<usize>, sent: usize) -> Written {
+        match sent {
+            _ if line.end <= sent => Written::All,
+            _ if line.start < sent => Written::Some,
+            _ => Written::None,
+        }
+    }
 }
 
 /// Who waits for an answer.
@@ -312,11 +324,7 @@ async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Write>) {
         }
         let sent = write_text(&mut stdin, &text).await;
         for (place, line, done) in batch.drain(..) {
-            let written = match sent {
-                _ if place.end <= sent => Written::All,
-                _ if place.start < sent => Written::Some,
-                _ => Written::None,
-            };
+            let written = Written::of(&place, sent);
             if written == Written::All {
                 faults::wrote(&line);
             }
@@ -350,5 +358,20 @@ pub fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_lines_written_together_none_of_which_a_byte_went_is_said_to_be_unsent() {
+        // "a\n", "bc\n", "d\n", of which the process took four bytes.
+        let lines = [0..2, 2..5, 5..7];
+        let became = lines.clone().map(|line| Written::of(&line, 4));
+        assert_eq!(became, [Written::All, Written::Some, Written::None]);
+        assert_eq!(lines.clone().map(|line| Written::of(&line, 0)), [Written::None; 3]);
+        assert_eq!(lines.map(|line| Written::of(&line, 7)), [Written::All; 3]);
     }
 }
