@@ -130,6 +130,7 @@ pub struct Desk {
     mail: Arc<tokio::sync::Notify>,
     underway: Semaphore,
     verified: history::LastVerified,
+    verifying: history::Verifying,
 }
 
 impl fmt::Debug for Desk {
@@ -181,6 +182,7 @@ impl Desk {
             mail,
             underway: Semaphore::new(UNDERWAY_KIB),
             verified: history::LastVerified::default(),
+            verifying: history::Verifying::default(),
         }))
     }
 

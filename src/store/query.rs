@@ -6,19 +6,18 @@
 //! ten million entries as at ten thousand, and a filter that matches nothing
 //! answers short pages with tokens instead of scanning for seconds.
 
-use std::collections::HashMap;
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::read::PAGE_BYTES;
-use super::text_index;
-use super::{retention, row};
+use super::reader::Reader;
+use super::{retention, text_index};
 use crate::call::hex::hex;
 use crate::call::ids::RequestId;
-use crate::call::model::{Category, Request, Status};
+use crate::call::json;
+use crate::call::model::{Category, Status};
 use crate::call::time::Time;
 
 /// How many entries one page looks at, at most. Reading one costs a few
@@ -184,12 +183,11 @@ fn driver(filter: &Filter) -> Driver<'_> {
     on("audit", "?1 IS NULL", Value::Null)
 }
 
-/// Answers a question. `visible` says whether this identity may see entries about
-/// a request; without it everything is visible.
+/// Answers a question for this reader; without one, for who sees everything.
 pub fn query(
     conn: &Connection,
     question: &Question,
-    visible: Option<&dyn Fn(&Request) -> bool>,
+    mut reader: Option<&mut Reader<'_>>,
 ) -> Result<Page, StoreError> {
     let filter = &question.filter;
     let (low, high) = bounds(conn, filter)?;
@@ -208,7 +206,6 @@ pub fn query(
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![driver.value, low, high, EXAMINED as i64])?;
     let mut page = Page::default();
-    let mut seen: HashMap<RequestId, bool> = HashMap::new();
     let (mut last, mut bytes) = (None, 0);
     while let Some(row) = rows.next()? {
         let sequence: i64 = row.get(0)?;
@@ -219,7 +216,12 @@ pub fn query(
         page.examined += 1;
         last = Some(sequence as u64);
         let Some(told) = entry(conn, sequence)? else { continue };
-        if matches(filter, &told) && may_see(conn, &told, visible, &mut seen)? {
+        let fits = matches(filter, &told)
+            && match &mut reader {
+                Some(reader) => reader.is_told(conn, told.request, addressee(&told).as_deref())?,
+                None => true,
+            };
+        if fits {
             bytes += told.payload.len();
             page.entries.push(told);
         }
@@ -230,21 +232,13 @@ pub fn query(
     Ok(page)
 }
 
-fn may_see(
-    conn: &Connection,
-    told: &Told,
-    visible: Option<&dyn Fn(&Request) -> bool>,
-    seen: &mut HashMap<RequestId, bool>,
-) -> Result<bool, StoreError> {
-    let Some(visible) = visible else { return Ok(true) };
-    // Entries about the daemon or about calls that were not held are for auditors.
-    let Some(id) = told.request else { return Ok(false) };
-    if let Some(known) = seen.get(&id) {
-        return Ok(*known);
+/// To whom the mail went that an entry is about.
+fn addressee(told: &Told) -> Option<String> {
+    if !told.kind.starts_with("mail_") {
+        return None;
     }
-    let may = row::load(conn, id)?.is_some_and(|request| visible(&request));
-    seen.insert(id, may);
-    Ok(may)
+    let payload = json::parse_envelope(told.payload.as_bytes()).ok()?;
+    Some(payload.get("to")?.as_str()?.to_owned())
 }
 
 fn matches(filter: &Filter, told: &Told) -> bool {

@@ -8,6 +8,7 @@ use crate::store::clock::step;
 use crate::store::export::{Exporter, verify, verify_export};
 use crate::store::query::{Filter, Question, Told, query};
 use crate::store::read::{self, PendingAfter};
+use crate::store::reader::Reader;
 use crate::store::text_index;
 
 fn lived_in() -> Plain {
@@ -271,7 +272,8 @@ fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
     assert_eq!((page.examined, page.next), (0, None));
     // Entries about the daemon are nobody's who sees only what is routed to them.
     let question = Question { most: 50, ..Question::default() };
-    let page = query(&plain.conn, &question, Some(&|_| true)).expect("page");
+    let page =
+        query(&plain.conn, &question, Some(&mut Reader::new("ann", &|_| true))).expect("page");
     assert!(page.entries.is_empty() && page.examined == 2000 && page.next.is_some());
 }
 
