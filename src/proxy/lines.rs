@@ -2,13 +2,15 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// How much of a line that is too long is kept: enough to see whose answer it is.
 const HEAD: usize = 4096;
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
+/// Lines up to this length are copied out of what was read.
+const COPIED: usize = CHUNK / 4;
 
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +47,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let end = self.buffer[self.seen..].iter().position(|&b| b == b'\n');
             if let Some(end) = end.map(|n| n + self.seen) {
                 self.seen = 0;
+                if end <= COPIED.min(self.longest) {
+                    // A slice would keep all that was read with it in memory for as
+                    // long as its call is held, and the next read would need new room.
+                    let line = Bytes::copy_from_slice(&self.buffer[..end]);
+                    self.buffer.advance(end + 1);
+                    return Ok(Some(Line::Whole(line)));
+                }
                 let mut line = self.buffer.split_to(end + 1);
                 line.truncate(end);
                 if line.len() > self.longest {

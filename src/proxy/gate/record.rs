@@ -24,8 +24,9 @@ use crate::proxy::locked;
 const WAITING: usize = 4096;
 /// The bytes that may wait so. The daemon takes arguments of 1 MiB at most.
 const WAITING_BYTES: usize = 64 << 20;
-/// The most calls in one batch.
-const BATCH: usize = 100;
+/// The most calls in one batch: as many as the daemon takes. A busy proxy fills them,
+/// and each costs a round trip and a transaction.
+const BATCH: usize = 1000;
 /// The most bytes of arguments in one batch, well below what the daemon takes.
 const BATCH_BYTES: usize = 512 * 1024;
 /// How long a batch gathers.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::clocks::{Opened, begins_again, calendar, length, nanos};
 use super::error::Why;
-use super::sql::{self, Head, LONGEST_KEY};
+use super::sql::{self, Head, LONGEST_KEY, Limit};
 use super::{Clocks, State, StateError};
 use crate::call::time::Time;
 use crate::policy::{CounterKey, Counters, LimitKey, Recent, Take, Untold, Window};
@@ -87,13 +87,14 @@ impl State {
             let head = sql::head(conn)?;
             let view = View::new(conn, &head, &clocks);
             let (ruling, takes) = judge(&view);
-            let now = view.finish()?;
+            let (now, seen) = view.finish()?;
             if !take {
                 return Ok((ruling, None));
             }
-            let taken = Taking { conn, head, now, wall: clocks.wall }.all(&takes)?;
+            let mut taking = Taking { conn, head, now, wall: clocks.wall, seen };
+            let taken = taking.all(&takes)?;
             if taken.is_some() || head.anchor.must_move(&clocks) {
-                sql::save_anchor(conn, &head.anchor.moved(&clocks))?;
+                sql::save_head(conn, &head.anchor.moved(&clocks), taking.head.next)?;
             }
             tx.commit()?;
             Ok((ruling, taken))
@@ -136,11 +137,14 @@ impl State {
             let tx = sql::write(conn)?;
             let head = sql::head(conn)?;
             let now = head.anchor.now(&clocks);
-            let mut taking = Taking { conn, head, now, wall: clocks.wall };
-            let before = recent(conn, now, &key, MOST_SESSIONS, SESSIONS_WITHIN)?.count;
+            let asked = Asked { key, max: MOST_SESSIONS, window: SESSIONS_WITHIN };
+            let seen = Seen::now(conn, now, &asked)?;
+            let before = seen.recent.count;
+            let seen = vec![(asked.clone(), seen)];
+            let mut taking = Taking { conn, head, now, wall: clocks.wall, seen };
             if before < MOST_SESSIONS {
-                taking.place(&key, MOST_SESSIONS, SESSIONS_WITHIN)?;
-                sql::save_anchor(conn, &head.anchor.moved(&clocks))?;
+                taking.place(&asked)?;
+                sql::save_head(conn, &head.anchor.moved(&clocks), taking.head.next)?;
             }
             tx.commit()?;
             Ok(before.saturating_add(1).min(MOST_SESSIONS))
@@ -166,30 +170,40 @@ pub(super) fn short_enough(key: &str) -> Result<(), Why> {
     if bytes <= LONGEST_KEY { Ok(()) } else { Err(Why::TooLong { bytes }) }
 }
 
-/// How full a limit is.
-fn recent(
-    conn: &Connection,
-    now: i64,
-    key: &str,
+/// A limit that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    key: String,
     max: u32,
     window: Duration,
-) -> Result<Recent, Why> {
-    if max == 0 {
-        return Ok(Recent { count: 0, free_in: Duration::MAX });
-    }
-    let Some(limit) = sql::limit(conn, key)? else { return Ok(Recent::default()) };
-    let window = nanos(window);
-    let since = now.saturating_sub(window);
-    // Once the oldest of the newest `max` is free, fewer are taken.
-    match sql::place(conn, limit.id, since, max - 1)? {
-        Some(at) => {
-            let free_in = at.saturating_add(window).saturating_sub(now).max(1);
-            Ok(Recent { count: max, free_in: Duration::from_nanos(free_in.unsigned_abs()) })
+}
+
+/// How full a limit is, and its row.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    limit: Option<Limit>,
+    recent: Recent,
+}
+
+impl Seen {
+    fn now(conn: &Connection, now: i64, asked: &Asked) -> Result<Seen, Why> {
+        if asked.max == 0 {
+            let recent = Recent { count: 0, free_in: Duration::MAX };
+            return Ok(Seen { limit: sql::limit(conn, &asked.key)?, recent });
         }
-        None => {
-            let count = sql::places(conn, limit.id, since)?;
-            Ok(Recent { count, free_in: Duration::ZERO })
-        }
+        let Some(limit) = sql::limit(conn, &asked.key)? else {
+            return Ok(Seen { limit: None, recent: Recent::default() });
+        };
+        let window = nanos(asked.window);
+        let since = now.saturating_sub(window);
+        let (count, oldest) = sql::newest_places(conn, limit.id, since, asked.max)?;
+        // Once the oldest of the newest `max` is free, fewer are taken.
+        let free_in = match oldest.filter(|_| count >= asked.max) {
+            Some(at) => at.saturating_add(window).saturating_sub(now).max(1).unsigned_abs(),
+            None => 0,
+        };
+        let recent = Recent { count, free_in: Duration::from_nanos(free_in) };
+        Ok(Seen { limit: Some(limit), recent })
     }
 }
 
@@ -213,6 +227,8 @@ struct View<'c> {
     conn: &'c Connection,
     now: i64,
     wall: Time,
+    /// What it showed of limits: who then takes a place need not look again.
+    seen: RefCell<Vec<(Asked, Seen)>>,
     /// What could not be told, first of all: the judge only hears that it could not.
     failed: RefCell<Option<Why>>,
 }
@@ -220,12 +236,14 @@ struct View<'c> {
 impl<'c> View<'c> {
     fn new(conn: &'c Connection, head: &Head, clocks: &Clocks) -> Self {
         let now = head.anchor.now(clocks);
-        View { conn, now, wall: clocks.wall, failed: RefCell::default() }
+        let (seen, failed) = (RefCell::default(), RefCell::default());
+        View { conn, now, wall: clocks.wall, seen, failed }
     }
 
-    /// The time it showed; or what went wrong meanwhile.
-    fn finish(self) -> Result<i64, Why> {
-        self.failed.into_inner().map_or(Ok(self.now), Err)
+    /// The time and the limits that it showed; or what went wrong meanwhile.
+    fn finish(self) -> Result<(i64, Vec<(Asked, Seen)>), Why> {
+        let shown = (self.now, self.seen.into_inner());
+        self.failed.into_inner().map_or(Ok(shown), Err)
     }
 
     fn told<T>(&self, result: Result<T, Why>) -> Result<T, Untold> {
@@ -238,8 +256,13 @@ impl<'c> View<'c> {
 
 impl Counters for View<'_> {
     fn recent(&self, key: &LimitKey, max: u32, window: Duration) -> Result<Recent, Untold> {
-        let key = limit_key(key);
-        self.told(key.and_then(|key| recent(self.conn, self.now, &key, max, window)))
+        let recent = || {
+            let asked = Asked { key: limit_key(key)?, max, window };
+            let seen = Seen::now(self.conn, self.now, &asked)?;
+            self.seen.borrow_mut().push((asked, seen));
+            Ok(seen.recent)
+        };
+        self.told(recent())
     }
 
     fn value(&self, key: &CounterKey) -> Result<i64, Untold> {
@@ -253,10 +276,12 @@ struct Taking<'c> {
     head: Head,
     now: i64,
     wall: Time,
+    /// How full limits are, of those that were looked at and are as they were then.
+    seen: Vec<(Asked, Seen)>,
 }
 
 impl Taking<'_> {
-    fn all(mut self, takes: &[Take]) -> Result<Option<Taken>, Why> {
+    fn all(&mut self, takes: &[Take]) -> Result<Option<Taken>, Why> {
         if takes.is_empty() {
             return Ok(None);
         }
@@ -264,7 +289,8 @@ impl Taking<'_> {
         for take in takes {
             match take {
                 Take::Sliding { key, max, window } => {
-                    taken.places.push(self.place(&limit_key(key)?, *max, *window)?);
+                    let asked = Asked { key: limit_key(key)?, max: *max, window: *window };
+                    taken.places.push(self.place(&asked)?);
                 }
                 Take::Counter { key, amount, limit } => {
                     taken.amounts.push(self.amount(key, *amount, *limit)?);
@@ -274,24 +300,31 @@ impl Taking<'_> {
         Ok(Some(taken))
     }
 
-    fn place(&mut self, key: &str, max: u32, window: Duration) -> Result<Place, Why> {
-        if max > MOST_PLACES_OF_ONE {
+    fn place(&mut self, asked: &Asked) -> Result<Place, Why> {
+        let Asked { key, max, window } = asked;
+        if *max > MOST_PLACES_OF_ONE {
             let remedy = "give the limit a lower `max`";
             let what = "places of one limit";
             return Err(Why::TooMany { what, most: MOST_PLACES_OF_ONE, remedy });
         }
-        if !recent(self.conn, self.now, key, max, window)?.free_in.is_zero() {
+        self.room_for_a_place()?;
+        let seen = match self.seen.iter().position(|(seen, _)| seen == asked) {
+            Some(at) => self.seen.swap_remove(at).1,
+            None => Seen::now(self.conn, self.now, asked)?,
+        };
+        // What follows changes this limit, whatever was asked of it.
+        self.seen.retain(|(seen, _)| seen.key != *key);
+        if !seen.recent.free_in.is_zero() {
             return Err(Why::DoesNotFit);
         }
-        let mut limit = match sql::limit(self.conn, key)? {
+        let mut limit = match seen.limit {
             Some(limit) => limit,
             None => {
                 self.room_for_a_key()?;
                 sql::add_limit(self.conn, key)?
             }
         };
-        self.room_for_a_place()?;
-        let window = nanos(window);
+        let window = nanos(*window);
         // Another proxy may have another version of the policy for a while, with a
         // longer window, and asks for older places. Once none of them counts there
         // either, this window is the one to keep places for.
@@ -329,6 +362,8 @@ impl Taking<'_> {
     }
 
     fn prune(&mut self, most: u32) -> Result<(), Why> {
+        // Among those that go may be one that was looked at.
+        self.seen.clear();
         sql::prune_limits(self.conn, self.now, most)?;
         // Counters only where there is no room: a clock that is put back to their window
         // finds them as they were.

@@ -83,7 +83,13 @@ struct Shared {
 struct Open {
     conn: Connection,
     is: file::Identity,
+    /// Turns since the log was last folded into the file.
+    turns: u32,
 }
+
+/// After so many turns the log is folded into the file, at some four pages a turn
+/// before SQLite would do it in the middle of one: that may wait for a disk.
+const TURNS: u32 = 200;
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,17 +128,18 @@ impl State {
         let Shared { folder, file, turn, .. } = &*self.shared;
         let turn = tokio::time::timeout(LOCKED_FOR, turn.lock()).await;
         let mut turn = turn.map_err(|_| Why::Locked.of(file))?;
-        let done = blocking(|| {
-            let open = match turn.take() {
-                Some(open) if file::identity(file) == Some(open.is) => open,
-                _ => Open::new(folder, file, &Clocks::now())?,
-            };
-            let done = if file::log_bytes(file) > sql::MOST_LOG_BYTES && !sql::fold(&open.conn)? {
+        let open = match turn.take() {
+            Some(open) if file::identity(file) == Some(open.is) => Ok(open),
+            _ => blocking(|| Open::new(folder, file, &Clocks::now())),
+        };
+        let done = open.and_then(|mut open| {
+            let done = if file::log_bytes(file) > sql::MOST_LOG_BYTES && !open.folded()? {
                 Err(Why::LogTooLong)
             } else {
                 sql::check_version(&open.conn).and_then(|()| work(&open.conn))
             };
             if !done.as_ref().is_err_and(Why::taints) {
+                open.tidy();
                 *turn = Some(open);
             }
             done
@@ -146,14 +153,28 @@ impl Open {
         file::make(folder, file)?;
         let conn = sql::open(file, clocks)?;
         let is = file::identity(file).ok_or_else(|| Why::Unwritable("it is gone".to_owned()))?;
-        Ok(Open { conn, is })
+        Ok(Open { conn, is, turns: 0 })
+    }
+
+    fn folded(&self) -> Result<bool, Why> {
+        Ok(blocking(|| sql::fold(&self.conn))?)
+    }
+
+    /// Folds the log now and then.
+    fn tidy(&mut self) {
+        self.turns += 1;
+        if self.turns >= TURNS {
+            self.turns = 0;
+            // Where it cannot be done now, SQLite does it later.
+            let _ = blocking(|| sql::fold_some(&self.conn));
+        }
     }
 }
 
 /// Does what may have to wait for a disk or a lock without keeping the runtime's
-/// other tasks from running. Not on the pool of blocking threads: a judge borrows the
-/// call, and to take a place takes some 50 us. A runtime with one thread has nobody
-/// to hand its tasks to: there they wait.
+/// other tasks from running. To hand them over and to take them back costs more than
+/// to take a place, some 50 us, which waits for neither: only what does is done so. A
+/// runtime with one thread has nobody to hand its tasks to: there they wait.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
     match flavor {

@@ -123,7 +123,7 @@ fn wait_for_others(conn: &mut Connection) -> Result<()> {
         if times == 0 {
             since = Instant::now();
         }
-        std::thread::sleep(LOOK_AGAIN);
+        super::blocking(|| std::thread::sleep(LOOK_AGAIN));
         since.elapsed() < LOCKED_FOR
     }))
 }
@@ -149,6 +149,11 @@ fn write_ahead(conn: &Connection) -> std::result::Result<(), Why> {
 pub(super) fn fold(conn: &Connection) -> Result<bool> {
     let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     Ok(busy? == 0)
+}
+
+/// Folds as much of it as nobody reads, without waiting for anybody.
+pub(super) fn fold_some(conn: &Connection) -> Result<()> {
+    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn pragma(conn: &Connection, name: &str) -> Result<i64> {
@@ -230,6 +235,15 @@ pub(super) fn save_anchor(conn: &Connection, anchor: &Anchor) -> Result<()> {
     Ok(())
 }
 
+/// The same, and the number of the next place.
+pub(super) fn save_head(conn: &Connection, anchor: &Anchor, next: i64) -> Result<()> {
+    let sql = "UPDATE head SET boot_id = ?, boot = ?, wall = ?, now = ?, next = ? WHERE one = 1";
+    let boot_id = anchor.boot_id.map(uuid::Uuid::into_bytes);
+    let head = params![boot_id, anchor.boot, anchor.wall.0, anchor.now, next];
+    conn.prepare_cached(sql)?.execute(head)?;
+    Ok(())
+}
+
 pub(super) fn limit(conn: &Connection, key: &str) -> Result<Option<Limit>> {
     let sql = "SELECT id, window, used FROM limits WHERE key = ?";
     let limit =
@@ -243,22 +257,22 @@ pub(super) fn add_limit(conn: &Connection, key: &str) -> Result<Limit> {
     Ok(Limit { id: conn.last_insert_rowid(), window: 0, used: 0 })
 }
 
-/// When the place was taken that has `newer` newer ones after `since`.
-pub(super) fn place(conn: &Connection, limit: i64, since: i64, newer: u32) -> Result<Option<i64>> {
-    let sql = "SELECT at FROM places WHERE limit_id = ? AND at > ? \
-               ORDER BY at DESC, n DESC LIMIT 1 OFFSET ?";
+/// How many places were taken after `since`, of the newest `most`, and when the oldest
+/// of those was.
+pub(super) fn newest_places(
+    conn: &Connection,
+    limit: i64,
+    since: i64,
+    most: u32,
+) -> Result<(u32, Option<i64>)> {
+    let sql = "SELECT count(*), min(at) FROM (SELECT at FROM places \
+               WHERE limit_id = ? AND at > ? ORDER BY at DESC, n DESC LIMIT ?)";
     let mut statement = conn.prepare_cached(sql)?;
-    statement.query_row(params![limit, since, newer], |row| row.get(0)).optional()
-}
-
-/// How many places were taken after `since`.
-pub(super) fn places(conn: &Connection, limit: i64, since: i64) -> Result<u32> {
-    let sql = "SELECT count(*) FROM places WHERE limit_id = ? AND at > ?";
-    conn.prepare_cached(sql)?.query_row([limit, since], |row| row.get(0))
+    statement.query_row(params![limit, since, most], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Takes a place that is free again at `free_at`, and sweeps some that nobody asks
-/// for any more.
+/// for any more. Its number has to be saved with the head.
 pub(super) fn add_place(
     conn: &Connection,
     limit: Limit,
@@ -270,7 +284,6 @@ pub(super) fn add_place(
     conn.prepare_cached(sql)?.execute([limit.id, limit.window, limit.used, free_at])?;
     let sql = "INSERT INTO places (limit_id, at, n) VALUES (?, ?, ?)";
     conn.prepare_cached(sql)?.execute([limit.id, at, n])?;
-    conn.prepare_cached("UPDATE head SET next = ? WHERE one = 1")?.execute([n + 1])?;
     Ok(())
 }
 

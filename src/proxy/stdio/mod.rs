@@ -6,15 +6,14 @@
 //! own. Must never: end before the client or the server does.
 
 mod client;
+mod streams;
 
-use std::os::fd::AsFd as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::fs::File;
-use tokio::io::{AsyncWrite, AsyncWriteExt as _, BufWriter};
+use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +24,7 @@ use super::message::Refusal;
 use super::message::client::code;
 use super::upstream::child::{self, Child, Unasked};
 use client::Session;
+use streams::{Input, Output, standard_streams};
 
 /// The longest message in either direction. The protocol sets no limit, and
 /// clients read files of some megabytes through it.
@@ -64,7 +64,8 @@ where
     S: FnOnce(tokio::process::Child) -> F,
     F: Future<Output = std::io::Result<ExitStatus>>,
 {
-    let (stdin, stdout) = match standard_streams() {
+    // Put back once all is said.
+    let (stdin, stdout, _sockets) = match standard_streams() {
         Ok(streams) => streams,
         Err(error) => return Ended::CannotStart(error),
     };
@@ -110,17 +111,9 @@ where
     }
 }
 
-/// Our own standard input and output, which may be pipes, sockets or files.
-fn standard_streams() -> std::io::Result<(File, File)> {
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
-    let file = |fd| File::from_std(std::fs::File::from(fd));
-    Ok((file(stdin), file(stdout)))
-}
-
 /// Reads what the client sends until it closes its end; then the server's is closed.
 async fn read_client(
-    stdin: File,
+    stdin: Input,
     session: Arc<Session>,
     upstream: Arc<Child>,
     closed: CancellationToken,
@@ -157,11 +150,7 @@ async fn pass_on(session: Arc<Session>, mut said: mpsc::Receiver<Unasked>) {
     }
 }
 
-async fn write_all(
-    to: impl AsyncWrite + Unpin,
-    mut messages: mpsc::Receiver<Bytes>,
-    closed: CancellationToken,
-) {
+async fn write_all(to: Output, mut messages: mpsc::Receiver<Bytes>, closed: CancellationToken) {
     let mut to = BufWriter::new(to);
     while let Some(message) = messages.recv().await {
         let written = async {

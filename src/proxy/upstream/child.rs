@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,10 @@ use crate::proxy::message::{Id, Said, ServerMessage};
 
 /// Lines that may wait for the process to read them.
 const QUEUE: usize = 64;
+
+/// Lines that wait are written together, up to about so many bytes: each write wakes
+/// the process up, and so may cost it more than the call that the line makes.
+const GATHERED: usize = 64 * 1024;
 
 /// Of so many requests an answer that comes twice or late is known to be nobody's.
 const GIVEN_UP: usize = 256;
@@ -61,6 +66,17 @@ enum Written {
     All,
     Some,
     None,
+}
+
+impl Written {
+    /// What became of the line at this place, of a text of which so many bytes went.
+    fn of(line: &Range<usize>, sent: usize) -> Written {
+        match sent {
+            _ if line.end <= sent => Written::All,
+            _ if line.start < sent => Written::Some,
+            _ => Written::None,
+        }
+    }
 }
 
 /// Who waits for an answer.
@@ -295,32 +311,45 @@ impl Drop for Forget<'_> {
 }
 
 async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Write>) {
-    while let Some(Write { line, done }) = lines.recv().await {
-        let written = write_line(&mut stdin, &line).await;
-        faults::wrote(&line);
-        if let Some(done) = done {
-            let _ = done.send(written);
+    let mut text = Vec::new();
+    let mut batch = Vec::new();
+    while let Some(first) = lines.recv().await {
+        let mut next = Some(first);
+        while let Some(Write { line, done }) = next {
+            let begins = text.len();
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+            batch.push((begins..text.len(), line, done));
+            next = if text.len() < GATHERED { lines.try_recv().ok() } else { None };
         }
-        if written != Written::All {
+        let sent = write_text(&mut stdin, &text).await;
+        for (place, line, done) in batch.drain(..) {
+            let written = Written::of(&place, sent);
+            if written == Written::All {
+                faults::wrote(&line);
+            }
+            if let Some(done) = done {
+                let _ = done.send(written);
+            }
+        }
+        if sent < text.len() {
             return;
         }
+        text.clear();
+        text.shrink_to(GATHERED);
     }
 }
 
-async fn write_line(stdin: &mut ChildStdin, line: &[u8]) -> Written {
-    let whole = [line, b"\n"].concat();
-    let mut rest = &whole[..];
-    while !rest.is_empty() {
-        match stdin.write(rest).await {
-            Ok(n) if n > 0 => rest = &rest[n..],
-            _ if rest.len() == whole.len() => return Written::None,
-            _ => return Written::Some,
+/// Writes it; how many bytes of it went.
+async fn write_text(stdin: &mut ChildStdin, text: &[u8]) -> usize {
+    let mut sent = 0;
+    while sent < text.len() {
+        match stdin.write(&text[sent..]).await {
+            Ok(n) if n > 0 => sent += n,
+            _ => break,
         }
     }
-    match stdin.flush().await {
-        Ok(()) => Written::All,
-        Err(_) => Written::Some,
-    }
+    sent
 }
 
 /// How a process ended, in words.
@@ -329,5 +358,20 @@ pub fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_lines_written_together_none_of_which_a_byte_went_is_said_to_be_unsent() {
+        // "a\n", "bc\n", "d\n", of which the process took four bytes.
+        let lines = [0..2, 2..5, 5..7];
+        let became = lines.clone().map(|line| Written::of(&line, 4));
+        assert_eq!(became, [Written::All, Written::Some, Written::None]);
+        assert_eq!(lines.clone().map(|line| Written::of(&line, 0)), [Written::None; 3]);
+        assert_eq!(lines.map(|line| Written::of(&line, 7)), [Written::All; 3]);
     }
 }

@@ -5,17 +5,27 @@ use std::convert::Infallible;
 use std::io::{BufRead as _, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::post;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
 /// Set in a process that is to be one of the parts.
 const PART: &str = "BENCH_PART";
+
+/// What the server's answer to a call has in it.
+pub const DONE: &str = r#""text":"done""#;
 
 /// Which part.
 #[derive(Clone, Copy)]
@@ -137,58 +147,55 @@ fn http(upstream: Option<String>) {
         let listener =
             TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
         println!("http://{}/mcp", listener.local_addr().expect("its address"));
-        let client = super::http::client();
+        let relay = upstream.map(|upstream| {
+            let to = Arc::new((super::http::client(), upstream));
+            Router::new().route("/mcp", post(relayed)).with_state(to)
+        });
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let _ = stream.set_nodelay(true);
-            let (client, upstream) = (client.clone(), upstream.clone());
-            let serve = service_fn(move |request| {
-                let (client, upstream) = (client.clone(), upstream.clone());
-                async move {
-                    Ok::<_, Infallible>(match upstream {
-                        None => served(request).await,
-                        Some(upstream) => relayed(&client, &upstream, request).await,
-                    })
-                }
-            });
+            let (stream, relay) = (TokioIo::new(stream), relay.clone());
             tokio::spawn(async move {
                 let http = hyper::server::conn::http1::Builder::new();
-                let _ = http.serve_connection(TokioIo::new(stream), serve).await;
+                let _ = match relay {
+                    Some(relay) => {
+                        http.serve_connection(stream, TowerToHyperService::new(relay)).await
+                    }
+                    None => http.serve_connection(stream, service_fn(served)).await,
+                };
             });
         }
     });
 }
 
-async fn body(request: Request<Incoming>) -> Bytes {
-    request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default()
-}
-
-async fn served(request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let answer = answer(&body(request).await);
+async fn served(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let answer = answer(&body);
     let status = if answer.is_some() { 200 } else { 202 };
-    Response::builder()
+    Ok(Response::builder()
         .status(status)
         .header("content-type", "application/json")
         .body(Full::from(answer.unwrap_or_default()))
-        .expect("a response")
+        .expect("a response"))
 }
 
+/// What the client said goes to the server, and what that answers goes back: each
+/// whole, and with the headers but for those of a connection.
 async fn relayed(
-    client: &reqwest::Client,
-    upstream: &str,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let (mut parts, incoming) = request.into_parts();
-    parts.headers.remove("host");
-    let sent = incoming.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let answered = client.post(upstream).headers(parts.headers).body(sent).send().await;
-    let Ok(answered) = answered else {
-        return Response::builder().status(502).body(Full::default()).expect("a response");
+    State(to): State<Arc<(reqwest::Client, String)>>,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let (client, upstream) = &*to;
+    headers.remove("host");
+    headers.remove("content-length");
+    let answered = client.post(upstream).headers(headers).body(body).send().await;
+    let Ok(mut answered) = answered else {
+        return Response::builder().status(502).body(Body::empty()).expect("a response");
     };
-    let mut response = Response::builder().status(answered.status());
-    if let Some(kind) = answered.headers().get("content-type") {
-        response = response.header("content-type", kind);
-    }
-    let body = answered.bytes().await.unwrap_or_default();
-    response.body(Full::from(body)).expect("a response")
+    let (status, headers) = (answered.status(), std::mem::take(answered.headers_mut()));
+    let mut response = Response::new(Body::from(answered.bytes().await.unwrap_or_default()));
+    (*response.status_mut(), *response.headers_mut()) = (status, headers);
+    response.headers_mut().remove("connection");
+    response
 }

@@ -7,8 +7,16 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The policy under which everything is allowed.
-const ALLOW_ALL: &str = "default: allow\n";
+use super::policies;
+
+/// The policies' files.
+pub const ALLOW_ALL: &str = "allow.yaml";
+/// See [`policies::HOLD_ALL`].
+pub const HOLD_ALL: &str = "hold.yaml";
+/// See [`policies::thirty_rules`].
+pub const THIRTY: &str = "thirty.yaml";
+/// The same with a limit.
+pub const LIMITED: &str = "limited.yaml";
 /// The daemon's own folder within.
 const STATE: &str = "s";
 /// How long anything may take to start.
@@ -47,6 +55,28 @@ pub fn until(what: &str, there: impl Fn() -> bool) {
     }
 }
 
+/// How many cores there are.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+/// What runs or wants to run on this machine, over the last minute.
+pub fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The processor time that a process has taken so far: that of its threads that
+/// still run, to the nanosecond.
+pub fn cpu(process: &Child) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{}/task", process.id())).ok()?;
+    let of = |thread: std::io::Result<fs::DirEntry>| -> Option<u64> {
+        let stat = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse().ok()
+    };
+    Some(Duration::from_nanos(threads.filter_map(of).sum()))
+}
+
 /// The resident memory of a process, in KiB.
 pub fn resident(process: &Child) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
@@ -59,7 +89,15 @@ impl Place {
     pub fn new() -> Place {
         // Short: a Unix socket's path has at most 107 bytes.
         let dir = tempfile::tempdir().expect("a temporary directory");
-        fs::write(dir.path().join("policy.yaml"), ALLOW_ALL).expect("a policy");
+        let policies = [
+            (ALLOW_ALL, policies::ALLOW_ALL.to_owned()),
+            (HOLD_ALL, policies::HOLD_ALL.to_owned()),
+            (THIRTY, policies::thirty_rules(false)),
+            (LIMITED, policies::thirty_rules(true)),
+        ];
+        for (name, text) in policies {
+            fs::write(dir.path().join(name), text).expect("a policy");
+        }
         let log = fs::File::create(dir.path().join("log")).expect("a log");
         let daemon = command(Path::new(env!("CARGO_BIN_EXE_holdpoint")))
             .args(["serve", "--state-dir"])

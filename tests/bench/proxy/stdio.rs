@@ -2,10 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::parts::Part;
-use super::place::{Place, resident};
+use super::place::{Place, cpu, resident};
 use super::{AT_ONCE, Measured, Way};
 
 /// What is in between, or the server itself, and its pipes.
@@ -21,18 +21,19 @@ pub fn measure(place: &Place, way: Way, calls: usize) -> Measured {
     let mut line = Line::start(match way {
         Way::Direct => Part::StdioServer.command(),
         Way::Relay => Part::StdioRelay.command(),
-        Way::Proxy => {
+        Way::Proxy(setting) => {
             let mut proxy = place.proxy();
-            proxy.arg("--policy").arg(place.path("policy.yaml")).args(["--name", "bench", "--"]);
+            proxy.arg("--policy").arg(place.path(setting.policy));
+            proxy.args(["--record", setting.record, "--name", "bench", "--"]);
             proxy.args(Part::StdioServer.words());
             proxy
         }
     });
     line.hello();
-    for id in 0..AT_ONCE {
-        line.send(id);
-        line.receive();
+    for at_once in AT_ONCE {
+        line.together(at_once * 4, at_once);
     }
+    let before = cpu(&line.process);
     let alone = (0..calls)
         .map(|id| {
             let start = Instant::now();
@@ -41,19 +42,14 @@ pub fn measure(place: &Place, way: Way, calls: usize) -> Measured {
             start.elapsed()
         })
         .collect();
-    let start = Instant::now();
-    for id in 0..calls + AT_ONCE {
-        if id >= AT_ONCE {
-            line.receive();
-        }
-        if id < calls {
-            line.send(id);
-        }
-    }
-    let together = start.elapsed();
-    let resident = if way == Way::Direct { None } else { resident(&line.process) };
+    let rates = AT_ONCE.map(|at_once| calls as f64 / line.together(calls, at_once).as_secs_f64());
+    let made = u32::try_from(calls * (1 + AT_ONCE.len())).unwrap_or(u32::MAX);
+    let spent = cpu(&line.process).zip(before).map(|(after, before)| (after - before) / made);
+    let resident = resident(&line.process);
     line.end();
-    Measured { alone, together, resident }
+    let between = way != Way::Direct;
+    let (cpu, resident) = (spent.filter(|_| between), resident.filter(|_| between));
+    Measured { alone, rates, cpu, resident }
 }
 
 impl Line {
@@ -72,7 +68,7 @@ impl Line {
     fn hello(&mut self) {
         let hello = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
         self.write(hello);
-        self.receive();
+        self.hear();
         self.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     }
 
@@ -85,10 +81,28 @@ impl Line {
         self.write(&super::http::call(id, ""));
     }
 
-    fn receive(&mut self) {
+    fn hear(&mut self) {
         self.answer.clear();
         self.from.read_line(&mut self.answer).expect("it answers");
-        assert!(self.answer.contains(r#""result""#), "{}", self.answer);
+    }
+
+    fn receive(&mut self) {
+        self.hear();
+        assert!(self.answer.contains(super::parts::DONE), "{}", self.answer);
+    }
+
+    /// So many calls, so many under way at a time; how long all took.
+    fn together(&mut self, calls: usize, at_once: usize) -> Duration {
+        let start = Instant::now();
+        for id in 0..calls + at_once {
+            if id >= at_once {
+                self.receive();
+            }
+            if id < calls {
+                self.send(id);
+            }
+        }
+        start.elapsed()
     }
 
     fn end(self) {
