@@ -282,6 +282,31 @@ async fn after_somebody_else_decided_a_link_says_who_and_decides_nothing() {
 }
 
 #[tokio::test]
+async fn the_first_of_two_who_approve_by_their_links_is_told_what_is_still_needed() {
+    let home = team(&["alice", "bob"], TWO);
+    let stage = Stage::of(&home, "transfer").await;
+    let link = stage.link("alice").await;
+    let first = stage.decide(&link, "approve").await;
+    assert_eq!(first.status, 303, "{first:?}");
+    let after = stage.browser.get(&link).await;
+    let told =
+        ["You have approved it", "It waits for others", "sign in and deny it", "nothing more"];
+    after.says(200, &told);
+    assert!(!after.body.contains("You cannot decide this"), "{}", after.body);
+}
+
+#[tokio::test]
+async fn what_was_approved_just_now_is_on_its_way_and_not_waited_for_by_nobody() {
+    let home = team(&["alice"], "");
+    let stage = Stage::of(&home, "write").await;
+    let link = stage.link("alice").await;
+    assert_eq!(stage.decide(&link, "approve").await.status, 303);
+    let after = stage.browser.get(&link).await;
+    after.says(200, &["Its caller is being told", "data-again"]);
+    assert!(!after.body.contains("Nobody waits"), "{}", after.body);
+}
+
+#[tokio::test]
 async fn the_link_of_an_operator_who_was_removed_opens_nothing() {
     let home = team(&["alice", "bob"], "");
     let stage = Stage::of(&home, "write").await;

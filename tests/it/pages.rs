@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::corpus;
 use super::support::browser::{Browser, Headers, until};
 use super::support::clients::{self, Caller, report};
+use super::support::daemon::token;
 use super::support::pages::Page;
 use super::support::{Ask, Home, approve, call, deny, get, hold, submit, take_use, wait_for};
 
@@ -175,6 +176,9 @@ async fn what_destroys_is_approved_by_typing_what_it_destroys_and_nothing_typed_
             "{refused:?}"
         );
         assert!(refused.offers("approve"), "the proof is kept");
+        // In the field that was wrong, which says so; and not where the agent would be told.
+        refused.says(422, &["type &quot;user:1&quot; exactly", "autofocus aria-invalid=\"true\""]);
+        assert_eq!(refused.body.matches("they asked").count(), 1, "{}", refused.body);
     }
     let empty = decide(&browser, &id, &page, "deny", &[("reason", " \r\n")]).await;
     assert!(empty.status == 422 && empty.body.contains("A denial needs a reason"), "{empty:?}");
@@ -734,4 +738,47 @@ async fn earlier_calls_of_others_are_counted_and_not_told() {
     }
     let page = Browser::signed_in(&home, "olga").await.get(&path_of(&asked.id)).await;
     assert!(page.body.contains("plan-77") && !page.body.contains("Left out here"));
+}
+
+#[tokio::test]
+async fn a_browser_that_keeps_no_cookie_is_told_so() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let browser = Browser::new(&home).await;
+    let fields = [("token", &*token("alice")), ("next", "/requests/1")];
+    let sent_on = browser.post("/sign-in", &fields).await;
+    assert_eq!(sent_on.status, 303, "{sent_on:?}");
+    let next = sent_on.head.lines().find_map(|line| line.strip_prefix("location: "));
+    let next = next.expect("somewhere to go on").to_owned();
+    // `browser` takes nothing up of what it was given.
+    browser.get(&next).await.says(200, &["did not keep the sign-in", "value=\"/requests/1\""]);
+    let keeps = Browser::signed_in(&home, "alice").await;
+    assert!(keeps.get(&next).await.head.contains("location: /requests/1"));
+}
+
+#[tokio::test]
+async fn who_opens_the_pages_by_another_scheme_is_told_which_is_theirs() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let browser = Browser::new(&home).await;
+    let mut headers = browser.headers();
+    headers.origin = headers.origin.replace("http://", "https://");
+    let fields = [("token", &*token("alice"))];
+    let refused = browser.post_with("/sign-in", &fields, &headers).await;
+    refused.says(403, &["you opened them by https://", "`public_url`"]);
+    assert!(!refused.body.contains("another site"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn long_arguments_say_on_their_first_page_what_is_on_the_others() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let long = format!(r#"{{"body":"{}","tail":"rm -rf /"}}"#, "x ".repeat(20_000));
+    let id = submit(&mut caller, "one", call("write", &long)).await.id;
+    let page = Browser::signed_in(&home, "alice").await.get(&path_of(&id)).await;
+    page.says(200, &["<span class=\"mono\">body</span> on page 1"]);
+    let last = page.body.split(" pages of arguments").next().and_then(|p| p.rsplit('>').next());
+    let last = last.expect("how many").to_owned();
+    page.says(200, &[&*format!("<span class=\"mono\">tail</span> on page {last}")]);
 }

@@ -134,6 +134,23 @@ def test_without_script_the_queue_shows_and_filters(stand, window):
         one.kill()
 
 
+def test_another_tab_of_who_signed_out_shows_nothing_more(stand, window):
+    asking = stand.ask("write_key", caller="proxy")
+    stand.waiting()
+    one = window("ana")
+    one.expected |= {"ERR_", "MIME type", "EventSource"}
+    other = one.context.new_page()
+    other.goto("/")
+    other.get_by_role("link", name="write_key").wait_for()
+    one.page.locator("header summary").click()
+    one.page.get_by_role("button", name="Sign out everywhere").click()
+    one.page.wait_for_url("**/sign-in*")
+    other.get_by_text("You are signed out here").wait_for()
+    assert other.get_by_role("link", name="write_key").count() == 0
+    assert other.title() == "Signed out · Holdpoint"
+    asking.kill()
+
+
 def test_signing_out_everywhere_ends_the_other_window(stand, window):
     first, second = window("ana"), window("ana")
     second.page.locator("header summary").click()

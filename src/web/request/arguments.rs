@@ -23,6 +23,9 @@ const MOVED_IN: usize = 10;
 /// Containers that a page names when it begins inside of them.
 const WITHIN: usize = 6;
 
+/// Members that are listed before the first page.
+const LISTED: usize = 24;
+
 /// Columns of the name of one.
 const WITHIN_COLUMNS: usize = 40;
 
@@ -101,6 +104,29 @@ fn name_of(line: &Line) -> SafeText {
     match name.as_str().trim_end_matches([':', ' ']).len() {
         0 => SafeText::line("item"),
         length => name.split_at(length).0.pieces(WITHIN_COLUMNS).swap_remove(0),
+    }
+}
+
+/// What is on which page, where there are several: what the last one holds is not to
+/// come as a surprise.
+pub fn contents(leaves: &[Leaf]) -> Markup {
+    let members = leaves.iter().enumerate().flat_map(|(n, leaf)| {
+        let outermost = leaf.lines.iter().filter(|s| s.line.depth == 0 && !s.continued);
+        outermost.map(move |shown| (name_of(&shown.line), n + 1))
+    });
+    let (mut listed, mut more) = (Vec::new(), 0_usize);
+    for member in members {
+        if listed.len() < LISTED { listed.push(member) } else { more += 1 }
+    }
+    html! {
+        @if leaves.len() > 1 {
+            p.within {
+                @for (n, (name, page)) in listed.iter().enumerate() {
+                    @if n > 0 { ", " } span.mono { (name) } " on page " (page)
+                }
+                @if more > 0 { ", and " (more) " more" }
+            }
+        }
     }
 }
 

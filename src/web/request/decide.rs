@@ -28,15 +28,24 @@ pub enum Decided {
 }
 
 /// Why nothing was recorded.
-struct No(StatusCode, String);
+struct No {
+    status: StatusCode,
+    words: String,
+    /// Whether it is what was typed that was wrong.
+    typed: bool,
+}
 
 impl No {
+    fn new(status: StatusCode, words: impl Into<String>) -> No {
+        No { status, words: words.into(), typed: false }
+    }
+
     fn conflict(words: impl Into<String>) -> No {
-        No(StatusCode::CONFLICT, words.into())
+        No::new(StatusCode::CONFLICT, words)
     }
 
     fn incomplete(words: impl Into<String>) -> No {
-        No(StatusCode::UNPROCESSABLE_ENTITY, words.into())
+        No::new(StatusCode::UNPROCESSABLE_ENTITY, words)
     }
 }
 
@@ -94,7 +103,7 @@ fn check(
         )));
     }
     if let Err(why) = &viewer.may_decide {
-        return Err(No(StatusCode::FORBIDDEN, format!("Nothing was recorded: {why}.")));
+        return Err(No::new(StatusCode::FORBIDDEN, format!("Nothing was recorded: {why}.")));
     }
     if form.text("digest") != request.call.digest.to_string() {
         let words =
@@ -125,10 +134,10 @@ fn check(
         return Err(No::conflict(words));
     }
     match ToType::for_request(request) {
-        Some(word) if !word.is(form.text(TYPED)) => Err(No::incomplete(format!(
-            "Not approved: what you typed is not {}, \"{}\".",
-            word.what, word.word
-        ))),
+        Some(word) if !word.is(form.text(TYPED)) => {
+            let words = format!("Not approved: type \"{}\" exactly ({}).", word.word, word.what);
+            Err(No { typed: true, ..No::incomplete(words) })
+        }
         _ => Ok(served),
     }
 }
@@ -141,7 +150,7 @@ fn refused(error: DeskError) -> Result<No, Trouble> {
         DeskError::Store(StoreError::Refused(_)) => {
             Ok(No::conflict(format!("Nothing was recorded: {error}.")))
         }
-        _ => Ok(No(StatusCode::SERVICE_UNAVAILABLE, format!("{error}."))),
+        _ => Ok(No::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}."))),
     }
 }
 
@@ -151,16 +160,16 @@ async fn not(
     viewer: &Viewer,
     request: Request,
     form: &Form,
-    No(status, words): No,
+    no: No,
 ) -> Result<Decided, Trouble> {
     // What somebody else did meanwhile is shown.
     let id = request.id;
     let request = pages.desk.visible(&viewer.operator, id).await?;
     let verdict = Verdict::from_word(form.text("verdict"));
     let reason = form.text("reason").to_owned();
-    let said = Said { words: SafeText::line(&words), reason, verdict };
+    let said = Said { words: SafeText::line(&no.words), reason, verdict, typed: no.typed };
     let view = render(pages, viewer, &request, &Turn::of(form), Some(&said)).await?;
-    Ok(Decided::Not(status, Box::new(view)))
+    Ok(Decided::Not(no.status, Box::new(view)))
 }
 
 /// Lifts the denial that is remembered.

@@ -81,7 +81,11 @@ fn approve_form(context: &Context<'_>) -> Markup {
             @if let Some(typed) = &typed {
                 label for="approve" { "Type " span.word { (typed.shown()) } " to approve " span.note { "(" (typed.named()) ")" } }
                 input #approve type="text" name=(TYPED) autocomplete="off" autocapitalize="none"
-                    autocorrect="off" spellcheck="false" required;
+                    autocorrect="off" spellcheck="false" required
+                    autofocus[context.mistyped()]
+                    aria-invalid=[context.mistyped().then_some("true")]
+                    aria-describedby=[context.mistyped().then_some("mistyped")];
+                @if context.mistyped() { p.wrong #mistyped { "That was another word." } }
             }
             label for="approve-reason" { "Reason (optional)" }
             textarea #approve-reason name="reason" rows="1" maxlength=(REASON) { (text(context, Some(Verdict::Approve))) }

@@ -41,6 +41,8 @@ pub struct Said {
     /// What they had written, so that it is not lost, and for which decision.
     pub reason: String,
     pub verdict: Option<Verdict>,
+    /// Whether it is what they typed that was wrong.
+    pub typed: bool,
 }
 
 /// A page.
@@ -95,6 +97,11 @@ impl Context<'_> {
     /// What they had written as the reason of this decision; `None`: of neither.
     pub fn written(&self, verdict: Option<Verdict>) -> &str {
         self.said.filter(|said| said.verdict == verdict).map_or("", |said| &said.reason)
+    }
+
+    /// Whether they typed another word than was asked for.
+    pub fn mistyped(&self) -> bool {
+        self.said.is_some_and(|said| said.typed)
     }
 
     /// Another page of the arguments.
@@ -155,7 +162,7 @@ pub async fn render(
             @if request.status != Status::Pending { (afterwards::afterwards(&context)) }
             (warned(request, &says))
             (unusual)
-            (arguments_section(&context, leaves.get(page - 1)))
+            (arguments_section(&context, &leaves))
             (facts::agents_words(request))
             @if context.is_open() { (forms::forms(&context)) }
             (facts::facts(&context))
@@ -269,7 +276,7 @@ fn warned(request: &Request, says: &Says) -> Markup {
     }
 }
 
-fn arguments_section(context: &Context<'_>, leaf: Option<&Leaf>) -> Markup {
+fn arguments_section(context: &Context<'_>, leaves: &[Leaf]) -> Markup {
     let hidden = context.request.call.hidden_values as usize;
     html! {
         section.card aria-labelledby="arguments" {
@@ -277,7 +284,7 @@ fn arguments_section(context: &Context<'_>, leaf: Option<&Leaf>) -> Markup {
                 "Arguments"
                 @if context.of > 1 { ", page " (context.page) " of " (context.of) }
             }
-            @match leaf {
+            @match leaves.get(context.page - 1) {
                 None => p.wrong { "They cannot be read back, so nobody can approve them." },
                 Some(leaf) => {
                     p.hint {
@@ -293,6 +300,7 @@ fn arguments_section(context: &Context<'_>, leaf: Option<&Leaf>) -> Markup {
                             " " strong { "More is on page " (context.page + 1) "." }
                         }
                     }
+                    @if context.page == 1 { (arguments::contents(leaves)) }
                     (arguments::leaf(leaf))
                     (turning(context))
                 }
