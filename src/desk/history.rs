@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use super::error::DeskError;
 use super::people::{Identity, Operator};
 use super::visitor::{NotKnown, Visitor};
-use super::{Desk, sees};
-use crate::call::model::Request;
+use super::{Desk, asks};
+use crate::call::requirement::Requirement;
 use crate::call::time::Time;
 use crate::store::export::{self, Broken, Exporter, Whole};
 use crate::store::query::{self, Page, Question};
@@ -89,8 +89,9 @@ impl Desk {
         }
         let (asker, all) = (operator.clone(), operator.sees_all());
         let page = self.store.read(move |conn| {
-            let visible = |request: &Request| sees(&asker, request);
-            query::query(conn, &question, (!all).then_some(&visible as &dyn Fn(&Request) -> bool))
+            let visible = |requirement: &Requirement| asks(&asker, requirement);
+            let visible = &visible as &dyn Fn(&Requirement) -> bool;
+            query::query(conn, &question, (!all).then_some(visible))
         });
         let page = page.await?;
         // How many entries have a word in them is itself an answer: it is given
