@@ -106,17 +106,24 @@ impl Daemon {
         Duration::from_millis(ticks * 10)
     }
 
-    /// Where its pages or its metrics are, as its log says.
-    pub fn address(&self, of: &str) -> String {
-        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-        let after = log.split(&format!("\"{of}\":\"http://")).nth(1);
-        let address = after.and_then(|after| after.split(['/', '"']).next());
-        address.unwrap_or_else(|| panic!("the log does not say where {of} is: {log}")).to_owned()
+    /// Where its pages or its metrics are, as its log says, which is written a little
+    /// after it serves.
+    pub async fn address(&self, of: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            let after = log.split(&format!("\"{of}\":\"http://")).nth(1);
+            if let Some(address) = after.and_then(|after| after.split(['/', '"']).next()) {
+                return address.to_owned();
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "no {of} in the log: {log}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// A number that it counts.
     pub async fn metric(&self, name: &str) -> f64 {
-        let address = self.address("metrics");
+        let address = self.address("metrics").await;
         let mut stream = TcpStream::connect(&address).await.expect("connected");
         let request =
             format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

@@ -126,8 +126,9 @@ fn median(mut took: Vec<Duration>) -> f64 {
 }
 
 pub fn round(table: &mut Table) {
-    let mut whole = Plain::without(None);
     for index in INDEXES {
+        // Both new: what is there already makes the next one dearer.
+        let mut whole = Plain::without(None);
         let mut less = Plain::without(Some(index));
         let (mut with, mut lacking) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {

@@ -26,7 +26,7 @@ struct Browser {
 
 impl Browser {
     async fn signed_in(daemon: &Daemon) -> Browser {
-        let mut browser = Browser { address: daemon.address("pages"), cookie: String::new() };
+        let mut browser = Browser { address: daemon.address("pages").await, cookie: String::new() };
         let body = format!("token={OPERATOR_TOKEN}&next=%2F");
         let form = format!(
             "content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
