@@ -131,6 +131,7 @@ pub struct Desk {
     mail: Arc<tokio::sync::Notify>,
     underway: Semaphore,
     verified: history::LastVerified,
+    verifying: history::Verifying,
 }
 
 impl fmt::Debug for Desk {
@@ -182,6 +183,7 @@ impl Desk {
             mail,
             underway: Semaphore::new(UNDERWAY_KIB),
             verified: history::LastVerified::default(),
+            verifying: history::Verifying::default(),
         }))
     }
 

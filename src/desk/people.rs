@@ -458,4 +458,4 @@ fn index(hash: &TokenHash) -> [u8; 8] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

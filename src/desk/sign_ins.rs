@@ -17,6 +17,7 @@ use super::visitor::{NotKnown, Shown, Visitor};
 use crate::call::time::Time;
 use crate::config::token::TokenHash;
 use crate::store::sign_ins::{self, SignInId};
+use crate::store::{StoreError, Tx};
 
 /// Characters of what a browser keeps: 32 bytes in base64url.
 const SECRET: usize = 43;
@@ -53,8 +54,14 @@ pub enum NotSignedIn {
 }
 
 impl Desk {
-    /// Signs an operator in by a token; what their browser is to keep.
-    pub async fn sign_in(&self, token: &str) -> Result<(String, Arc<Operator>), NotSignedIn> {
+    /// Signs an operator in by a token; what their browser is to keep. What it kept
+    /// `before` is void then, whoever signed in by it: nobody who knows it, or put it
+    /// there, comes in by it any more.
+    pub async fn sign_in(
+        &self,
+        token: &str,
+        before: Option<&str>,
+    ) -> Result<(String, Arc<Operator>), NotSignedIn> {
         let shown = TokenHash::of(token);
         let visitor = self.visitor(Shown { token: Some(shown), names: None })?;
         let Identity::Operator(operator) = visitor.identity else {
@@ -65,7 +72,15 @@ impl Desk {
         let secret = URL_SAFE_NO_PAD.encode(secret);
         let (id, name, strength) = (id_of(&secret), operator.name.clone(), operator.strength);
         let credential = *shown.as_bytes();
-        self.write(move |tx| sign_ins::begin(tx, &id, &name, strength, &credential)).await?;
+        let before = before.filter(|before| before.len() == SECRET).map(id_of);
+        let begin = move |tx: &mut Tx<'_>| {
+            sign_ins::begin(tx, &id, &name, strength, &credential, before.as_ref())
+        };
+        self.write(begin).await?;
+        if before.is_some() {
+            // Pages that are open by it ask who they are for.
+            self.changes.send_replace(());
+        }
         Ok((secret, operator))
     }
 
@@ -108,7 +123,7 @@ impl Desk {
     pub async fn still_signed_in(
         &self,
         who: &SignedIn,
-    ) -> Result<Option<Arc<Operator>>, DeskError> {
+    ) -> Result<Option<Arc<Operator>>, StoreError> {
         let (id, now) = (who.id, self.store.now());
         let found = self.store.read(move |conn| sign_ins::find(conn, &id, now)).await?;
         Ok(match (found, self.still(&who.visitor)) {

@@ -5,7 +5,7 @@
 //! seal over version, operator, address
 //! ```
 //!
-//! Promises: a token says which operator at which address gets summaries or none, and
+//! Promises: a token says which operator at which address wants no summaries, and
 //! nothing else; it does not end, since people leave a list by old mails too. What it
 //! turns off is the gathering alone: a call that waits is still mailed, by itself, when
 //! its turn comes. Must never: be logged, or be worth anything to decide.

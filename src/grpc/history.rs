@@ -13,7 +13,7 @@ use super::operator::{auditor, not_an_auditor};
 use crate::call::hex::{hex, unhex};
 use crate::call::model::{Category, Status as CallStatus};
 use crate::call::time::Time;
-use crate::desk::history::{ExportEnded, text_fault};
+use crate::desk::history::{ExportEnded, Right, text_fault};
 use crate::proto::{self, history_service_server::HistoryService};
 use crate::store::audit::Kind;
 use crate::store::query::{Filter, Question, Told};
@@ -99,7 +99,8 @@ fn entry(told: Told) -> proto::AuditEntry {
 fn broke_off(why: ExportEnded) -> Status {
     match why {
         ExportEnded::NotKnown(why) => auth::not_known(&why),
-        ExportEnded::NotAnAuditor => not_an_auditor(),
+        // Of sign-ins, which this door does not have.
+        ExportEnded::SignedOut | ExportEnded::NotAnAuditor => not_an_auditor(),
         ExportEnded::Store(error) => status(error.into()),
     }
 }
@@ -146,7 +147,7 @@ impl HistoryService for HistoryDoor {
         if message.last != 0 && message.last < message.first {
             return Err(bad_field("last", "before the first"));
         }
-        let begun = desk.export(&visitor, message.first, message.last).await;
+        let begun = desk.export(Right::Visitor(visitor), message.first, message.last).await;
         let pieces = ReceiverStream::new(begun.map_err(broke_off)?.pieces);
         let pieces = pieces.map(|piece| match piece {
             Ok(data) => Ok(proto::ExportAuditChunk { data }),

@@ -8,7 +8,7 @@ use super::history::time;
 use crate::desk::Desk;
 use crate::desk::people::Operator;
 use crate::proto;
-use crate::store::mail::{self, MailList, MailPlace, MailQuestion};
+use crate::store::mail::{MailList, MailPlace, MailQuestion};
 
 /// Answers `ListMail`.
 pub(super) async fn list(
@@ -34,8 +34,7 @@ pub(super) async fn list(
         after: place(&message.state, &message.page_token)?,
         most: super::page_size(message.page_size)?,
     };
-    let read = desk.store().read(move |conn| mail::list(conn, &question)).await;
-    let (mails, next) = read.map_err(|error| status(error.into()))?;
+    let (mails, next) = desk.mails(operator, question).await.map_err(status)?;
     Ok(Response::new(proto::ListMailResponse {
         mails: mails.iter().map(convert::mail).collect(),
         next_page_token: next.map(|at| token(&message.state, &at)).unwrap_or_default(),

@@ -25,6 +25,8 @@ pub struct Earlier {
     pub identical: Option<Request>,
     /// The newest that was approved, if it is not too far back.
     pub approved: Option<Request>,
+    /// How many would have been one of those, had they been visible.
+    pub hidden: usize,
 }
 
 /// What was held before this request, among those that `visible` lets pass.
@@ -58,7 +60,10 @@ pub fn than(
             continue;
         }
         let found = row::load(conn, RequestId::from_bytes(row.get(0)?))?;
-        let Some(found) = found.filter(&visible) else { continue };
+        let Some(found) = found.filter(&visible) else {
+            earlier.hidden += 1;
+            continue;
+        };
         if identical {
             earlier.identical = Some(found.clone());
         }

@@ -27,9 +27,15 @@ const QUEUE: usize = 150_000;
 /// Read-only connections, and so questions answered at once.
 const READERS: usize = 8;
 
-/// Questions that walk through everything, at once: they must not take all the
-/// connections that the others need.
-const WALKERS: usize = 1;
+/// A question that takes seconds. One of each kind is answered at once: they must not
+/// take all the connections that the others need, nor one kind the other's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// Through the whole chain: seconds for each million of entries.
+    Chain,
+    /// Through the requests that charts are drawn from, of which there is a bound.
+    Charts,
+}
 
 /// How long questions under way may take when the store closes.
 const READERS_LEAVE: Duration = Duration::from_secs(2);
@@ -142,7 +148,8 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) readers: Mutex<Vec<Connection>>,
     pub(super) reading: Arc<Semaphore>,
-    pub(super) walking: Arc<Semaphore>,
+    /// A turn for each kind of [`Walk`].
+    pub(super) walking: [Arc<Semaphore>; 2],
     pub(super) health: watch::Receiver<Health>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -243,7 +250,7 @@ impl Store {
             path: options.path,
             readers: Mutex::new(Vec::new()),
             reading: Arc::new(Semaphore::new(READERS)),
-            walking: Arc::new(Semaphore::new(WALKERS)),
+            walking: [(); 2].map(|()| Arc::new(Semaphore::new(1))),
             health,
             metrics: options.metrics,
             thread: Mutex::new(None),
@@ -366,13 +373,13 @@ impl Store {
         task.await.unwrap_or_else(|e| Err(StoreError::Unavailable(format!("reading failed: {e}"))))
     }
 
-    /// As [`Store::read`], for a question that takes seconds: one at a time.
-    pub async fn walk<T, F>(&self, function: F) -> Result<T, StoreError>
+    /// As [`Store::read`], for a question that takes seconds: one of a kind at a time.
+    pub async fn walk<T, F>(&self, kind: Walk, function: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let turn = self.shared.walking.clone().acquire_owned().await;
+        let turn = self.shared.walking[kind as usize].clone().acquire_owned().await;
         let turn = turn.map_err(|_| StoreError::Stopped)?;
         self.read(move |conn| {
             let _turn = turn;

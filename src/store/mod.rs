@@ -42,6 +42,7 @@ mod place;
 pub mod query;
 pub mod reach;
 pub mod read;
+pub mod reader;
 pub mod record;
 pub mod restored;
 pub mod retention;
@@ -59,5 +60,5 @@ mod writer;
 pub(crate) mod tests;
 
 pub use error::{Refusal, StoreError};
-pub use handle::{Health, STUCK, Store, StoreOptions};
+pub use handle::{Health, STUCK, Store, StoreOptions, Walk};
 pub use tx::{Event, Tx};

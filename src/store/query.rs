@@ -8,20 +8,18 @@
 
 mod lists;
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest as _, Sha256};
 
 use self::lists::{Lists, Range, Step};
 use super::error::StoreError;
 use super::read::PAGE_BYTES;
-use super::text_index;
-use super::{retention, row};
+use super::reader::Reader;
+use super::{retention, text_index};
 use crate::call::hex::hex;
 use crate::call::ids::RequestId;
+use crate::call::json;
 use crate::call::model::{Category, Status};
-use crate::call::requirement::Requirement;
 use crate::call::time::Time;
 
 /// How many entries one page looks at, at most, in the indexes or whole. One costs a
@@ -149,12 +147,11 @@ impl Question {
     }
 }
 
-/// Answers a question. `visible` says whether this identity may see entries about
-/// a request that asks so much; without it everything is visible.
+/// Answers a question for this reader; without one, for who sees everything.
 pub fn query(
     conn: &Connection,
     question: &Question,
-    visible: Option<&dyn Fn(&Requirement) -> bool>,
+    mut reader: Option<&mut Reader<'_>>,
 ) -> Result<Page, StoreError> {
     let filter = &question.filter;
     let mut range = bounds(conn, question)?;
@@ -164,8 +161,7 @@ pub fn query(
         (None, _) => {}
     }
     let mut lists = Lists::of(filter, range);
-    let (mut page, mut seen) = (Page::default(), HashMap::new());
-    let (mut bytes, mut read) = (0, 0);
+    let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
     loop {
         let passed = lists.passed();
         let step = lists.step(conn)?;
@@ -187,7 +183,12 @@ pub fn query(
         page.examined += 1;
         let Some(told) = entry(conn, sequence)? else { continue };
         read += told.payload.len();
-        if matches(filter, &told) && may_see(conn, &told, visible, &mut seen)? {
+        let fits = matches(filter, &told)
+            && match &mut reader {
+                Some(reader) => reader.is_told(conn, told.request, addressee(&told).as_deref())?,
+                None => true,
+            };
+        if fits {
             bytes += told.payload.len();
             page.entries.push(told);
         }
@@ -202,25 +203,13 @@ fn time_of(conn: &Connection, sequence: u64) -> Result<Option<Time>, StoreError>
     Ok(at.map(Time))
 }
 
-/// What was asked of each kind of requirement; there are few, and many requests.
-type Seen = HashMap<String, bool>;
-
-fn may_see(
-    conn: &Connection,
-    told: &Told,
-    visible: Option<&dyn Fn(&Requirement) -> bool>,
-    seen: &mut Seen,
-) -> Result<bool, StoreError> {
-    let Some(visible) = visible else { return Ok(true) };
-    // Entries about the daemon or about calls that were not held are for auditors.
-    let Some(id) = told.request else { return Ok(false) };
-    let Some(text) = row::requirement_as_stored(conn, id)? else { return Ok(false) };
-    if let Some(known) = seen.get(&text) {
-        return Ok(*known);
+/// To whom the mail went that an entry is about.
+fn addressee(told: &Told) -> Option<String> {
+    if !told.kind.starts_with("mail_") {
+        return None;
     }
-    let may = visible(&row::requirement_of(&text)?);
-    seen.insert(text, may);
-    Ok(may)
+    let payload = json::parse_envelope(told.payload.as_bytes()).ok()?;
+    Some(payload.get("to")?.as_str()?.to_owned())
 }
 
 fn matches(filter: &Filter, told: &Told) -> bool {

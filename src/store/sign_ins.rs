@@ -52,18 +52,22 @@ impl SignIn {
     }
 }
 
-/// Begins a sign-in.
+/// Begins a sign-in, and ends the one that the same browser had before, whoever's it is.
 pub fn begin(
     tx: &mut Tx<'_>,
     id: &SignInId,
     operator: &str,
     strength: Strength,
     credential: &[u8; 32],
+    before: Option<&SignInId>,
 ) -> Result<(), StoreError> {
     let now = tx.now;
     tx.conn
         .prepare_cached("DELETE FROM sign_ins WHERE used < ? OR began < ?")?
         .execute(params![(now - IDLE).0, (now - LASTS).0])?;
+    if let Some(before) = before {
+        replace(tx, before)?;
+    }
     tx.conn
         .prepare_cached(
             "INSERT INTO sign_ins (id, operator, strength, credential, began, used)
@@ -83,6 +87,27 @@ pub fn begin(
     Ok(())
 }
 
+/// A browser that signs in again forgets what it kept, so nobody else may know it still.
+fn replace(tx: &mut Tx<'_>, before: &SignInId) -> Result<(), StoreError> {
+    let whose = tx
+        .conn
+        .prepare_cached("DELETE FROM sign_ins WHERE id = ? RETURNING operator")?
+        .query_row([before], |row| row.get::<_, String>(0))
+        .optional()?;
+    if let Some(operator) = whose {
+        signed_out(tx, &operator, "here")?;
+    }
+    Ok(())
+}
+
+fn signed_out(tx: &mut Tx<'_>, operator: &str, place: &str) -> Result<(), StoreError> {
+    let mut entry = Entry::new(Kind::SignedOut);
+    entry.operator = Some(operator.to_owned());
+    entry.text("where", place);
+    tx.record(entry)?;
+    Ok(())
+}
+
 /// It was used. Nothing is recorded: this changes nothing but when it ends.
 pub fn used(tx: &mut Tx<'_>, id: &SignInId) -> Result<(), StoreError> {
     tx.conn
@@ -98,10 +123,7 @@ pub fn end(tx: &mut Tx<'_>, operator: &str, only: Option<&SignInId>) -> Result<u
         .prepare_cached("DELETE FROM sign_ins WHERE operator = ?1 AND (?2 IS NULL OR id = ?2)")?
         .execute(params![operator, only])?;
     if ended > 0 {
-        let mut entry = Entry::new(Kind::SignedOut);
-        entry.operator = Some(operator.to_owned());
-        entry.text("where", if only.is_some() { "here" } else { "everywhere" });
-        tx.record(entry)?;
+        signed_out(tx, operator, if only.is_some() { "here" } else { "everywhere" })?;
     }
     Ok(ended)
 }

@@ -87,6 +87,25 @@ pub async fn not_this_way() -> Trouble {
     Trouble::new(StatusCode::METHOD_NOT_ALLOWED, "Not this way", words)
 }
 
+/// The same answer, unless it says in the words of what routes and reads requests for us
+/// that it cannot be given.
+pub fn in_our_words(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let ours = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (title, words) = match status {
+        StatusCode::NOT_FOUND => return Trouble::not_found().into_response(),
+        _ if status.is_client_error() => {
+            ("Not understood", "This address or form cannot be read, so nothing was done.")
+        }
+        _ => ("Something went wrong", "This page could not be made. Try again."),
+    };
+    Trouble::new(status, title, words).into_response()
+}
+
 /// On to another page, by GET.
 pub fn on_to(path: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, path.to_owned())]).into_response()

@@ -24,6 +24,7 @@ use crate::call::clock::Clock;
 use crate::call::model::Status;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
+use crate::store::Walk;
 use crate::store::charts::{self, MOST_REQUESTS, Numbers, Span};
 use bars::{Bar, bars, figure, legend, listed};
 use period::Period;
@@ -51,7 +52,8 @@ pub async fn page(
     let edges = period.edges(&who.clock);
     let asked = edges.clone();
     // One such question at a time: it reads for longer than others.
-    let read = pages.desk.store().walk(move |conn| charts::numbers(conn, &asked, MOST_REQUESTS));
+    let store = pages.desk.store();
+    let read = store.walk(Walk::Charts, move |conn| charts::numbers(conn, &asked, MOST_REQUESTS));
     let numbers = read.await?;
     let body = html! {
         p.back { a href="/history" { "History" } }

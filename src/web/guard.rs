@@ -7,21 +7,40 @@
 //! | `Cache-Control: no-store` | what was shown to one person is not found by the next |
 //! | `Cross-Origin-*`, `X-Frame-Options` | other sites cannot look in or click through |
 //!
-//! Promises: a request for a host that is not ours is refused, so that a name that
-//! was pointed here (DNS rebinding) reaches nothing; a form that another site sent
-//! is refused before it is read. A token in the form is asked for besides, see
-//! [`super::form`].
+//! Promises: a request for a host that is not ours is refused before anything else, so
+//! that a name that was pointed here (DNS rebinding) reaches nothing, and so is one that
+//! names two; a form that another site sent is refused before it is read; a form is read
+//! whole here, within a size and a time, so that no page waits for a slow one. A token in
+//! the form is asked for besides, see [`super::form`].
 
+use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http_body_util::LengthLimitError;
+use tokio::time::timeout;
 
 use super::Pages;
-use super::answer::Trouble;
+use super::answer::{Trouble, in_our_words, not_this_way};
 use super::unsubscribe;
+
+/// A form is a reason, a name that was typed, and some seals.
+const LONGEST_FORM: usize = 64 * 1024;
+
+/// How long it may take to come in, from its first byte to its last. One that is typed
+/// by hand is a packet or two.
+const FORM_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes of an address: every filter of the history, each as long as it may be.
+const LONGEST_ADDRESS: usize = 16 * 1024;
+
+/// What forms of ours are sent as.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// No source but ourselves, for anything. No `unsafe-*`.
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -43,10 +62,9 @@ const HSTS: &str = "max-age=31536000";
 
 /// Lets a request in, or not, and puts the headers on its answer.
 pub async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let mut response = match refuse(&pages, request.method(), path, request.headers()) {
-        Some(trouble) => trouble.into_response(),
-        None => next.run(request).await,
+    let mut response = match admitted(&pages, request).await {
+        Ok(request) => in_our_words(next.run(request).await),
+        Err(trouble) => trouble.into_response(),
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -60,19 +78,94 @@ pub async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next
     response
 }
 
-fn refuse(pages: &Pages, method: &Method, path: &str, headers: &HeaderMap) -> Option<Trouble> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).unwrap_or_default();
-    if !pages.is_ours(host) {
-        let words = format!("These pages are at {}.", pages.url);
-        return Some(Trouble::new(StatusCode::MISDIRECTED_REQUEST, "Not this address", words));
+/// The same request with its form read, if it may come in.
+async fn admitted(pages: &Pages, request: Request) -> Result<Request, Trouble> {
+    to_us(pages, &request)?;
+    let method = request.method();
+    if ![Method::GET, Method::HEAD, Method::POST].contains(method) {
+        return Err(not_this_way().await);
+    }
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    if address > LONGEST_ADDRESS {
+        let words = "This address is longer than any of ours.";
+        return Err(Trouble::new(StatusCode::URI_TOO_LONG, "Too long", words));
+    }
+    if is_ahead_of_time(request.headers()) {
+        let words = "This page is shown when somebody opens it, and not before.";
+        return Err(Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "Not in advance", words));
+    }
+    if *method != Method::POST {
+        return Ok(request);
     }
     // Mail providers unsubscribe for people; whatever they send, the token says what it
-    // may do, and no cookie counts there.
-    let unsubscribes = *method == Method::POST && path.starts_with(unsubscribe::PLACE);
-    if matches!(*method, Method::GET | Method::HEAD) || unsubscribes {
-        return None;
+    // may do, and no cookie counts there without a form's own.
+    if !request.uri().path().starts_with(unsubscribe::PLACE) {
+        from_us(pages, request.headers())?;
+        is_a_form(request.headers())?;
     }
+    read_whole(request).await
+}
+
+/// Whether it is for us, by every name that it says: a proxy before us may have gone by
+/// another than we do.
+fn to_us(pages: &Pages, request: &Request) -> Result<(), Trouble> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    if hosts.next().is_some() {
+        let words = "A request names one host.";
+        return Err(Trouble::new(StatusCode::BAD_REQUEST, "Two hosts", words));
+    }
+    // A whole address may stand in the first line (RFC 9112, 3.2.2).
+    let target = request.uri().authority().map(|authority| authority.as_str());
+    if host.is_some_and(|host| pages.is_ours(host)) && target.is_none_or(|t| pages.is_ours(t)) {
+        return Ok(());
+    }
+    let words = format!("These pages are at {}.", pages.url);
+    Err(Trouble::new(StatusCode::MISDIRECTED_REQUEST, "Not this address", words))
+}
+
+/// Whether a browser only guesses that somebody will want it. It would be taken for
+/// looked at, and the time on the screen would begin too early.
+fn is_ahead_of_time(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz"].into_iter().any(|name| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.contains("prefetch"))
+    })
+}
+
+fn is_a_form(headers: &HeaderMap) -> Result<(), Trouble> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    if kind.trim().eq_ignore_ascii_case(FORM) {
+        return Ok(());
+    }
+    let words = "Only the forms of these pages are taken here, and this is none of them.";
+    Err(Trouble::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not a form", words))
+}
+
+async fn read_whole(request: Request) -> Result<Request, Trouble> {
+    let (parts, body) = request.into_parts();
+    match timeout(FORM_WITHIN, to_bytes(body, LONGEST_FORM)).await {
+        Ok(Ok(form)) => Ok(Request::from_parts(parts, Body::from(form))),
+        Ok(Err(error)) if error.source().is_some_and(|why| why.is::<LengthLimitError>()) => {
+            let words = "This form is longer than any of ours, so nothing was done.";
+            Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "Too long", words))
+        }
+        Ok(Err(_)) => {
+            let words = "This form broke off, so nothing was done. Send it again.";
+            Err(Trouble::new(StatusCode::BAD_REQUEST, "Broken off", words))
+        }
+        Err(_) => {
+            let words = "This form did not come in within ten seconds, so nothing was done. \
+                         Send it again.";
+            Err(Trouble::new(StatusCode::REQUEST_TIMEOUT, "Too slow", words))
+        }
+    }
+}
+
+/// Whether a form comes from our own pages.
+fn from_us(pages: &Pages, headers: &HeaderMap) -> Result<(), Trouble> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // Browsers say where a form comes from, in one of two headers that no page can
     // set: the older one is "null" where a page keeps its address to itself.
     let site = text(HeaderName::from_static("sec-fetch-site"));
@@ -85,11 +178,12 @@ fn refuse(pages: &Pages, method: &Method, path: &str, headers: &HeaderMap) -> Op
         // curl, and nothing that another site could make a browser do.
         (None, None) => false,
     };
-    elsewhere.then(|| {
-        let words = "This form was sent by another site, so nothing was done. Open the request \
-                     here and decide again.";
-        Trouble::new(StatusCode::FORBIDDEN, "Not from here", words)
-    })
+    if !elsewhere {
+        return Ok(());
+    }
+    let words = "This form was sent by another site, so nothing was done. Open the request \
+                 here and decide again.";
+    Err(Trouble::new(StatusCode::FORBIDDEN, "Not from here", words))
 }
 
 impl Pages {

@@ -26,7 +26,7 @@ use super::{Pages, words};
 use crate::call::hex::hex;
 use crate::call::model::{Category, Status};
 use crate::call::safe_text::SafeText;
-use crate::desk::history::{ExportEnded, Verified};
+use crate::desk::history::{ExportEnded, Right, Verified};
 use crate::store::audit::Kind;
 use crate::store::chain::Chain;
 use crate::store::query::{Page, Question};
@@ -58,7 +58,7 @@ pub async fn page(
                 a href="#chain" { "Export and verify" }
             }
         } @else {
-            p.hint { "What is routed to you. Auditors and admins see everything." }
+            p.hint { "What is routed to you, and the mails to you. Auditors and admins see everything." }
         }
         (filters(&asked))
         (chosen(&asked, &who))
@@ -301,7 +301,8 @@ pub async fn export(
         let words = "The last entry is before the first.";
         return Err(Trouble::new(StatusCode::UNPROCESSABLE_ENTITY, "Which entries?", words));
     }
-    let export = pages.desk.export(&who.signed_in.visitor, first, last).await?;
+    let right = Right::SignIn(who.signed_in);
+    let export = pages.desk.export(right, first, last).await?;
     let name = format!("holdpoint-audit-{}-{}.jsonl", export.first, export.last);
     // What breaks off ends the connection without an end: browsers say that it failed.
     let body = Body::from_stream(ReceiverStream::new(export.pieces));
@@ -323,8 +324,8 @@ impl From<ExportEnded> for Trouble {
         match ended {
             ExportEnded::NotAnAuditor => not_an_auditor(),
             ExportEnded::Store(error) => error.into(),
-            ExportEnded::NotKnown(why) => {
-                Trouble::new(StatusCode::UNAUTHORIZED, "Sign in again", why.to_string())
+            ended @ (ExportEnded::NotKnown(_) | ExportEnded::SignedOut) => {
+                Trouble::new(StatusCode::UNAUTHORIZED, "Sign in again", ended.to_string())
             }
         }
     }

@@ -52,7 +52,7 @@ pub fn page(who: &Who, here: Here, title: &SafeText, body: &Markup) -> Html<Stri
                     summary { (name) }
                     div.menu {
                         p { strong { (name) } }
-                        @if !who.operator().sees_all() { p { a href="/mail" { "Mails to me" } } }
+                        @if !who.operator().sees_all() { p { a href="/mail" { "Mails" } } }
                         (sign_out(who, "here", "Sign out"))
                         (sign_out(who, "everywhere", "Sign out everywhere"))
                         p.hint { kbd { "?" } " shows the keys" }

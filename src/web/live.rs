@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing about any request travels here but the ids of those that this
 //! person may see; a page that does not read holds nothing up; a sign-in that ends
-//! ends its streams. Must never: keep a sign-in alive, as a person does who uses it.
+//! ends its streams; a person who opens too many is left the newest. Must never: keep a sign-in alive, as a person does who uses it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,20 +36,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How often it is asked whether the sign-in is still there: its own end rings nowhere.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Open pages at once, of everybody together.
-pub const MOST: usize = 512;
+/// Seconds after which a page that found no place may try again.
+const AGAIN: u64 = 60;
 
 /// GET /live
 pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
-    let Ok(place) = pages.watching.clone().try_acquire_owned() else {
+    let Some(place) = pages.watching.enter(&who.operator().name) else {
         let words = "Too many pages are open. This one does not follow changes by itself.";
-        return Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", words).into_response();
+        let trouble = Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", words);
+        return trouble.after(AGAIN).into_response();
     };
     let mut events = pages.desk.subscribe();
     let (sender, receiver) = mpsc::channel::<Event>(1);
     let desk = pages.desk.clone();
     tokio::spawn(async move {
-        let _place = place;
         let (mut closing, mut changes) = (desk.closing(), desk.changes());
         let ended = async {
             tokio::select! {
@@ -69,6 +69,11 @@ pub async fn stream(State(pages): State<Arc<Pages>>, who: Who) -> Response {
             let event = tokio::select! {
                 biased;
                 () = &mut ended => return,
+                // Told, so that it does not come back at once and take another's place.
+                () = place.taken() => {
+                    let _ = sender.try_send(Event::default().event("elsewhere").data("now"));
+                    return;
+                }
                 // Whoever may not see it any more is told nothing more, and who may see
                 // other requests than before is told of those.
                 () = any(changes.changed(), sleep_until(asked + ASK_AGAIN)) => {

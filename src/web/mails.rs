@@ -1,7 +1,12 @@
 //! What became of the mails: what waits, what failed, and another attempt.
 //!
-//! The same lists as `holdpoint mail queue` shows, with the same rights: auditors and
-//! admins see all, others their own, and an admin has one tried again.
+//! The same lists as `holdpoint mail queue` shows: of who does not see everything, their
+//! own; and if they ask for it, also those to others about the requests that they may
+//! see, which the history tells them too (the rule is
+//! [`Reader`](crate::store::reader::Reader)'s). An admin has one tried again.
+//!
+//! Promises: the rule holds for each mail of each page, so a place in an address that
+//! somebody made up shows nothing but what is theirs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +24,7 @@ use super::tables::table;
 use super::who::Who;
 use super::{Pages, words};
 use crate::call::safe_text::SafeText;
-use crate::store::mail::{self, ListedMail, MailList, MailPlace, MailQuestion};
+use crate::store::mail::{ListedMail, MailList, MailPlace, MailQuestion};
 
 /// Mails of one list on a page.
 const ON_A_PAGE: usize = 50;
@@ -37,22 +42,46 @@ pub async fn page(
     who: Who,
 ) -> Result<Response, Trouble> {
     let form = Form::read(query.unwrap_or_default().as_bytes());
-    let which = List::of(form.text("list"));
+    let shown = Shown {
+        list: List::of(form.text("list")),
+        others: who.operator().sees_all() || form.text("whose") == "all",
+    };
     let body = html! {
         h1 { "Mail" }
         p { "It goes to " (SafeText::line(&pages.mail)) "." }
-        @if !who.operator().sees_all() { p.hint { "These are the mails to you. Auditors and admins see all." } }
+        @if !who.operator().sees_all() { (whose(shown)) }
         nav.periods aria-label="Which mails" {
-            @for other in List::ALL {
-                a href=(other.path(None)) aria-current=[(other == which).then_some("page")] { (other.words()) }
+            @for list in List::ALL {
+                a href=(Shown { list, ..shown }.path(None)) aria-current=[(list == shown.list).then_some("page")] { (list.words()) }
             }
         }
         @if let Ok(id) = form.text("again").parse::<i64>() {
             p.done role="status" { "Mail " (id) " is tried again now." }
         }
-        (list(&pages, &who, which, form.text("page")).await?)
+        (list(&pages, &who, shown, form.text("page")).await?)
     };
     Ok(whole_page(&who, Here::Mail, &SafeText::line("Mail"), &body).into_response())
+}
+
+/// What of the mails is shown.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    list: List,
+    /// Also those to others.
+    others: bool,
+}
+
+/// Whose mails are shown to who does not see everything, and the way to the rest.
+fn whose(shown: Shown) -> Markup {
+    let other = Shown { others: !shown.others, ..shown };
+    html! {
+        p.hint {
+            @if shown.others { "These are the mails to you, and those about requests that are routed to you. " }
+            @else { "These are the mails to you. " }
+            a href=(other.path(None)) { @if shown.others { "Only those to you" } @else { "Also those to others" } }
+            ". Auditors and admins see all."
+        }
+    }
 }
 
 /// A list of mails.
@@ -101,10 +130,15 @@ impl List {
             List::All => MailList::All,
         }
     }
+}
 
+impl Shown {
     fn path(self, after: Option<&MailPlace>) -> String {
         let mut query = form_urlencoded::Serializer::for_suffix("/mail?".to_owned(), 6);
-        query.append_pair("list", self.word());
+        query.append_pair("list", self.list.word());
+        if self.others {
+            query.append_pair("whose", "all");
+        }
         if let Some(at) = after {
             // The name comes last: it may hold anything.
             query.append_pair("page", &format!("{}.{}.{}", at.at, at.n, at.operator));
@@ -120,16 +154,16 @@ fn place(text: &str) -> Option<MailPlace> {
     Some(MailPlace { operator: parts.next()?.to_owned(), at, n })
 }
 
-async fn list(pages: &Pages, who: &Who, which: List, after: &str) -> Result<Markup, Trouble> {
-    let operator = who.operator();
+async fn list(pages: &Pages, who: &Who, shown: Shown, after: &str) -> Result<Markup, Trouble> {
+    let (operator, which) = (who.operator(), shown.list);
     let question = MailQuestion {
         list: which.kind(),
-        operator: (!operator.sees_all()).then(|| operator.name.clone()),
+        operator: (!shown.others).then(|| operator.name.clone()),
         since: (which == List::Failed).then(|| who.clock.now - RECENTLY),
         after: place(after),
         most: ON_A_PAGE,
     };
-    let (mails, next) = pages.desk.store().read(move |conn| mail::list(conn, &question)).await?;
+    let (mails, next) = pages.desk.mails(operator, question).await?;
     let admin = operator.roles.admin;
     let headings =
         ["to", "about", "state", "attempts", "answer or error", "next attempt", "by hand"];
@@ -142,8 +176,8 @@ async fn list(pages: &Pages, who: &Who, which: List, after: &str) -> Result<Mark
             section.card { (table(which.words(), headings, &rows)) }
         }
         nav.pager aria-label="More mails" {
-            @if !after.is_empty() { a href=(which.path(None)) { "First page" } }
-            @if let Some(next) = &next { a rel="next" href=(which.path(Some(next))) { "More" } }
+            @if !after.is_empty() { a href=(shown.path(None)) { "First page" } }
+            @if let Some(next) = &next { a rel="next" href=(shown.path(Some(next))) { "More" } }
         }
     })
 }
@@ -219,10 +253,10 @@ mod tests {
     #[test]
     fn a_page_of_mails_comes_back_from_its_address() {
         let at = MailPlace { operator: "a.b&c".to_owned(), at: -5, n: i64::MAX };
-        let path = List::Failed.path(Some(&at));
+        let path = Shown { list: List::Failed, others: true }.path(Some(&at));
         let form = Form::read(path.split_once('?').expect("a query").1.as_bytes());
         assert_eq!(place(form.text("page")), Some(at));
-        assert_eq!(List::of(form.text("list")), List::Failed);
+        assert_eq!((List::of(form.text("list")), form.text("whose")), (List::Failed, "all"));
         assert_eq!((place("zz"), place("")), (None, None));
     }
 }

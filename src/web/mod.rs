@@ -12,13 +12,14 @@
 //! | `/history` | what happened; charts, exports and the chain below it |
 //! | `/people`, `/mail` | who may decide what; the mail queue |
 //! | `/l/{token}` | the same request by the link of a mail, without a sign-in |
-//! | `/u/{token}` | leaving the summaries, and coming back |
+//! | `/u/{token}` | leaving the summaries; coming back takes a sign-in |
 //! | `/sign-in`, `/sign-out` | |
 //! | `/live` | tells an open page that something changed |
 //! | `/assets/…` | style and script, named by their content |
 //!
 //! Promises: everything works without the script; a GET changes nothing but that
-//! somebody looked; what is shown to one person was allowed to that person at that
+//! somebody looked, and a HEAD nothing at all; every answer, also to what cannot be read,
+//! is in our words; what is shown to one person was allowed to that person at that
 //! moment; nothing is loaded from elsewhere. Must never: print text from outside
 //! that is not a [`SafeText`](crate::call::safe_text::SafeText), or decide anything that the form does not name by
 //! its digest.
@@ -41,16 +42,15 @@ mod serve;
 mod sign_in;
 mod tables;
 mod unsubscribe;
+mod watching;
 mod who;
 mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
 
 use crate::config::PublicUrl;
 use crate::desk::Desk;
@@ -59,9 +59,7 @@ use crate::desk::seal::Seal;
 pub use serve::serve;
 
 use attempts::Attempts;
-
-/// A form is a reason, a name that was typed, and some seals.
-const LONGEST_FORM: usize = 64 * 1024;
+use watching::Watching;
 
 /// What all pages are made from.
 #[derive(Debug)]
@@ -74,14 +72,14 @@ pub struct Pages {
     mail: Arc<str>,
     attempts: Attempts,
     /// Places for open pages that follow changes.
-    watching: Arc<Semaphore>,
+    watching: Arc<Watching>,
 }
 
 impl Pages {
     /// The pages of this desk.
     pub fn new(desk: Arc<Desk>, seal: Seal, url: PublicUrl, mail: Arc<str>) -> Arc<Self> {
-        let watching = Arc::new(Semaphore::new(live::MOST));
-        Arc::new(Pages { desk, seal, url, mail, attempts: Attempts::default(), watching })
+        let (attempts, watching) = (Attempts::default(), Arc::default());
+        Arc::new(Pages { desk, seal, url, mail, attempts, watching })
     }
 }
 
@@ -106,7 +104,6 @@ fn router(pages: Arc<Pages>) -> Router {
         .route("/assets/{name}", get(assets::asset))
         .fallback(answer::no_such_page)
         .method_not_allowed_fallback(answer::not_this_way)
-        .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(from_fn_with_state(pages.clone(), guard::guard))
         .with_state(pages)
 }

@@ -64,10 +64,10 @@ fn sign_in_form(next: &str, wrong: Option<&str>) -> Markup {
 ///
 /// Not a form of somebody who is signed in, so it has no token of ours; that another
 /// site could sign a browser in as somebody is prevented by the guard alone.
-pub async fn sign_in(State(pages): State<Arc<Pages>>, body: Bytes) -> Response {
+pub async fn sign_in(State(pages): State<Arc<Pages>>, headers: HeaderMap, body: Bytes) -> Response {
     let form = Form::read(&body);
     let next = ours(form.text("next"));
-    match pages.desk.sign_in(form.text("token").trim()).await {
+    match pages.desk.sign_in(form.text("token").trim(), pages.cookie(&headers)).await {
         Ok((secret, operator)) => {
             tracing::info!(operator = operator.name, "signed in to the pages");
             let mut response = on_to(next);

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! mail provider ── POST List-Unsubscribe=One-Click ──> off     no cookie, no Origin
-//! person ── GET ──> what it means, and a button ── POST ──> off, or on again
+//! person ── GET ──> what it means, and a button ── POST ──> off
+//! person, signed in ── GET ──> a button ── POST, form token ──> on again
 //! ```
 //!
 //! Promises: a GET changes nothing; what a POST can do is what the token says, so it
 //! needs no sign-in and may come from anywhere; an answer never redirects, since
-//! providers do not follow.
+//! providers do not follow. A token turns in one direction, off: it never ends and is
+//! passed on with each forwarded mail, and who could turn both ways by it could fill
+//! the history, and undo what its owner wanted. Coming back takes a sign-in.
 
 use std::sync::Arc;
 
@@ -19,7 +22,9 @@ use maud::{Markup, html};
 
 use super::answer::Trouble;
 use super::form::Form;
-use super::who::clock;
+use super::layout::token;
+use super::sign_in::path_to;
+use super::who::{Who, clock};
 use super::{Pages, layout, words};
 use crate::call::safe_text::SafeText;
 use crate::desk::unsubscribe::Subscription;
@@ -35,9 +40,11 @@ const ONE_CLICK: &str = "One-Click";
 pub async fn page(
     State(pages): State<Arc<Pages>>,
     Path(token): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let subscription = find(&pages, &token).await?;
-    Ok(shown(&pages, &subscription))
+    let who = themselves(&pages, &headers, &subscription).await;
+    Ok(shown(&pages, &token, &subscription, who.as_ref()))
 }
 
 /// POST /u/{token}
@@ -48,12 +55,19 @@ pub async fn turn(
     body: Bytes,
 ) -> Result<Response, Trouble> {
     let subscription = find(&pages, &token).await?;
+    let who = themselves(&pages, &headers, &subscription).await;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let on = match kind.unwrap_or_default() {
         kind if kind.starts_with("multipart/form-data") && is_one_click(&body) => false,
         _ => match Form::read(&body) {
             form if form.text(FIELD) == ONE_CLICK => false,
-            form if form.text("summaries") == "on" => true,
+            form if form.text("summaries") == "on" => match &who {
+                Some(who) => {
+                    Form::of(who, &body)?;
+                    true
+                }
+                None => return Err(sign_in_first()),
+            },
             _ => {
                 let words = "This form says neither on nor off, so nothing was changed.";
                 return Err(Trouble::new(StatusCode::BAD_REQUEST, "Nothing was changed", words));
@@ -61,7 +75,18 @@ pub async fn turn(
         },
     };
     pages.desk.turn_summaries(&subscription.operator, on).await?;
-    Ok(shown(&pages, &find(&pages, &token).await?))
+    Ok(shown(&pages, &token, &find(&pages, &token).await?, who.as_ref()))
+}
+
+/// The operator whose subscription it is, if they are the one who is signed in here.
+async fn themselves(pages: &Pages, headers: &HeaderMap, of: &Subscription) -> Option<Who> {
+    pages.perhaps(headers).await.filter(|who| who.operator().name == of.operator.name)
+}
+
+fn sign_in_first() -> Trouble {
+    let words = "Nothing was changed: a link of a mail turns summaries off. To have them again, \
+                 sign in, and open it once more.";
+    Trouble::new(StatusCode::UNAUTHORIZED, "Sign in first", words)
 }
 
 /// Whether a multipart body has the field of RFC 8058. Nothing else of it matters.
@@ -81,7 +106,12 @@ async fn find(pages: &Pages, token: &str) -> Result<Subscription, Trouble> {
     })
 }
 
-fn shown(pages: &Pages, Subscription { operator, off }: &Subscription) -> Response {
+fn shown(
+    pages: &Pages,
+    link: &str,
+    Subscription { operator, off }: &Subscription,
+    who: Option<&Who>,
+) -> Response {
     let title = if off.is_some() { "Summaries are off" } else { "Summaries" };
     let body = html! {
         h1 { (title) }
@@ -91,14 +121,19 @@ fn shown(pages: &Pages, Subscription { operator, off }: &Subscription) -> Respon
                     strong { (SafeText::line(&operator.name)) } " gets no summaries since "
                     (words::at(&clock(&pages.desk, operator), *since)) "."
                 }
-                (form("summaries", "on", "Send summaries again"))
+                @match who {
+                    Some(who) => (form("summaries", "on", "Send summaries again", &token(who))),
+                    None => p {
+                        a href=(path_to(&format!("{PLACE}{link}"))) { "Sign in" } " to have them again."
+                    },
+                }
             }
             None => {
                 p {
                     "When many calls wait at once, Holdpoint gathers them into one mail for "
                     strong { (SafeText::line(&operator.name)) } "."
                 }
-                (form(FIELD, ONE_CLICK, "Send me no summaries"))
+                (form(FIELD, ONE_CLICK, "Send me no summaries", &Markup::default()))
             }
         }
         p.hint {
@@ -110,9 +145,10 @@ fn shown(pages: &Pages, Subscription { operator, off }: &Subscription) -> Respon
     layout::bare(title, &body).into_response()
 }
 
-fn form(name: &str, value: &str, words: &str) -> Markup {
+fn form(name: &str, value: &str, words: &str, hidden: &Markup) -> Markup {
     html! {
         form.card method="post" {
+            (hidden)
             button.main name=(name) value=(value) { (words) }
         }
     }

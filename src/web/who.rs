@@ -32,6 +32,9 @@ pub struct Who {
     pub form_token: String,
     /// Now, on their clock.
     pub clock: Clock,
+    /// Whether they asked for it themselves, and were shown it: not the script of an open
+    /// page, which asks whenever something has changed, and not a HEAD.
+    pub in_person: bool,
 }
 
 impl Who {
@@ -59,12 +62,13 @@ impl FromRequestParts<Arc<Pages>> for Who {
                 }
                 let by_script =
                     parts.headers.contains_key(BY_SCRIPT) || parts.uri.path() == "/live";
-                if !by_script {
+                let in_person = !by_script && parts.method != Method::HEAD;
+                if in_person {
                     pages.desk.sign_in_used(&signed_in);
                 }
-                Ok(pages.who(signed_in))
+                Ok(Who { in_person, ..pages.who(signed_in) })
             }
-            None if parts.method == Method::GET => {
+            None if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let next = parts.uri.path_and_query().map_or("/", |path| path.as_str());
                 Err(on_to(&super::sign_in::path_to(next)))
             }
@@ -78,8 +82,9 @@ impl FromRequestParts<Arc<Pages>> for Who {
 }
 
 impl Pages {
-    pub(super) fn who(&self, signed_in: SignedIn) -> Who {
+    fn who(&self, signed_in: SignedIn) -> Who {
         Who {
+            in_person: false,
             form_token: hex(&self.seal.of("form", &[&signed_in.id])),
             clock: clock(&self.desk, &signed_in.operator),
             signed_in,
@@ -98,7 +103,7 @@ impl Pages {
 
     /// What the browser keeps, if it shows it. Of two of that name, which a browser
     /// does not send unless something is wrong, neither counts.
-    fn cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+    pub(super) fn cookie<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let pairs = lines.flat_map(|line| line.split(';'));
         let mut found = pairs.filter_map(|pair| {

@@ -12,7 +12,6 @@ use holdpoint::call::ids::RequestId;
 use holdpoint::call::time::Time;
 use holdpoint::desk::seal::Seal;
 use holdpoint::proto::{self, Status};
-use rustix::process::{Signal, kill_process};
 
 use super::support::browser::Browser;
 use super::support::clients::{self, kinds};
@@ -288,7 +287,7 @@ async fn the_link_of_an_operator_who_was_removed_opens_nothing() {
     let stage = Stage::of(&home, "write").await;
     let link = stage.link("alice").await;
     let page = stage.browser.get(&link).await;
-    reload(&stage, &configuration(&["bob"], "")).await;
+    stage.daemon.reload(&configuration(&["bob"], "")).await;
     for answer in [stage.browser.get(&link).await, stage.send(&link, &page, "approve").await] {
         answer.says(404, &["opens nothing"]);
         assert!(!answer.body.contains("write"), "{}", answer.body);
@@ -303,7 +302,7 @@ async fn a_link_that_went_to_a_mailbox_of_another_opens_nothing() {
     let link = stage.link("alice").await;
     let page = stage.browser.get(&link).await;
     let moved = identity("operators", "alice", "email = \"other@example.com\"");
-    reload(&stage, &configuration(&["bob"], &moved)).await;
+    stage.daemon.reload(&configuration(&["bob"], &moved)).await;
     for answer in [stage.browser.get(&link).await, stage.send(&link, &page, "approve").await] {
         answer.says(404, &["opens nothing"]);
     }
@@ -328,6 +327,8 @@ async fn a_link_shows_nothing_of_earlier_calls_that_take_a_sign_in() {
     let asked = submit(&mut caller, "2", of(proto::Risk::Low, "other")).await;
     let by_link = browser.get(&link(&home, &browser, "alice", &asked.id).await).await;
     assert!(by_link.status == 200 && !by_link.body.contains("plan-77"), "{}", by_link.body);
+    by_link
+        .says(200, &["Left out here: 1 earlier call of this tool", "nothing that takes a sign-in"]);
     let signed_in = Browser::signed_in(&home, "alice").await;
     signed_in.get(&format!("/requests/{}", asked.id)).await.says(200, &["plan-77"]);
 }
@@ -345,7 +346,7 @@ async fn the_link_of_an_operator_who_was_moved_decides_nothing() {
     let stage = Stage::of(&home, "write").await;
     let link = stage.link("alice").await;
     let page = stage.browser.get(&link).await;
-    reload(&stage, &with("dev")).await;
+    stage.daemon.reload(&with("dev")).await;
     for answer in [stage.browser.get(&link).await, stage.send(&link, &page, "approve").await] {
         answer.says(404, &["opens nothing"]);
     }
@@ -546,20 +547,34 @@ async fn summaries_are_left_by_one_post_without_cookie_or_origin_and_by_no_get()
     // What a mail provider sends; RFC 8058, 3.2.
     let one_click = [("List-Unsubscribe", "One-Click")];
     let answer = send_from(&stage.browser, &leave, &one_click, &[]).await;
-    answer.says(200, &["Summaries are off", "alice", "Send summaries again"]);
+    answer.says(200, &["Summaries are off", "alice", "Sign in</a> to have them again"]);
     assert_eq!(off().await, ["summaries_off"]);
     assert!(home.log().contains("unsubscribed from summaries"), "{}", home.log());
     let admin = Browser::signed_in(&home, "auditor").await;
     admin.get("/people").await.says(200, &["no summaries"]);
-    // On again by the page, and off by a provider that says where it comes from.
-    stage.browser.get(&leave).await.says(200, &["Send summaries again"]);
-    stage.browser.post(&leave, &[("summaries", "on")]).await.says(200, &["Send me no summaries"]);
+    // On again by who is signed in, and off by a provider that says where it comes from.
+    let alice = Browser::signed_in(&home, "alice").await;
+    let page = alice.get(&leave).await;
+    page.says(200, &["Send summaries again"]);
+    let on = [("form", page.field("form")), ("summaries", "on")];
+    alice.post(&leave, &on).await.says(200, &["Send me no summaries"]);
     let elsewhere = [("origin", "https://mail.example"), ("sec-fetch-site", "cross-site")];
     send_from(&stage.browser, &leave, &one_click, &elsewhere).await.says(200, &["are off"]);
     let multipart = "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n\
                      One-Click\r\n--x--\r\n";
     let kind = [("content-type", "multipart/form-data; boundary=x")];
     stage.browser.exchange("POST", &leave, &kind, multipart).await.says(200, &["are off"]);
+    assert_eq!(off().await, ["summaries_off", "summaries_on", "summaries_off"]);
+    // By the link alone it turns in one direction, and turning there twice is nothing.
+    let stranger = Browser::signed_in(&home, "auditor").await;
+    for _ in 0..5 {
+        stage.browser.post(&leave, &on).await.says(401, &["Nothing was changed", "sign in"]);
+        stranger.post(&leave, &on).await.says(401, &["Nothing was changed"]);
+        alice.post(&leave, &[("summaries", "on")]).await.says(403, &["nothing was done"]);
+        send_from(&alice, &leave, &on[1..], &elsewhere).await.says(403, &["nothing was done"]);
+        send_from(&stage.browser, &leave, &one_click, &[]).await.says(200, &["are off"]);
+    }
+    assert!(!stranger.get(&leave).await.body.contains("Send summaries again"));
     assert_eq!(off().await, ["summaries_off", "summaries_on", "summaries_off"]);
     // It is worth nothing else.
     stage.browser.post(&leave, &[("verdict", "approve")]).await.says(400, &["Nothing was changed"]);
@@ -584,19 +599,8 @@ async fn who_was_removed_or_has_another_address_cannot_be_unsubscribed_by_an_old
     let one_click = [("List-Unsubscribe", "One-Click")];
     send_from(&stage.browser, &leave, &one_click, &[]).await.says(200, &["are off"]);
     let moved = identity("operators", "alice", "email = \"other@example.com\"");
-    reload(&stage, &configuration(&["bob"], &moved)).await;
+    stage.daemon.reload(&configuration(&["bob"], &moved)).await;
     assert_eq!(stage.browser.get(&leave).await.status, 404);
-    reload(&stage, &configuration(&["bob"], "")).await;
+    stage.daemon.reload(&configuration(&["bob"], "")).await;
     assert_eq!(send_from(&stage.browser, &leave, &one_click, &[]).await.status, 404);
-}
-
-/// Has this configuration read, and waits until it is in force.
-async fn reload(stage: &Stage<'_>, text: &str) {
-    let before = stage.home.log().len();
-    stage.home.configure(text);
-    kill_process(stage.daemon.pid(), Signal::HUP).expect("signal sent");
-    wait_for("the reload", || async {
-        stage.home.log().split_off(before).contains("was reloaded").then_some(())
-    })
-    .await;
 }

@@ -1,15 +1,16 @@
 //! The operators' pages, by a browser without a script: who may decide what was shown
 //! to them, and what is refused.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holdpoint::proto::{self, Category, Risk, Status};
+use tokio::io::AsyncWriteExt as _;
 
 use super::corpus;
-use super::support::browser::{Browser, Headers};
-use super::support::clients::{Caller, report};
+use super::support::browser::{Browser, Headers, until};
+use super::support::clients::{self, Caller, report};
 use super::support::pages::Page;
-use super::support::{Ask, Home, approve, call, deny, get, hold, submit, take_use};
+use super::support::{Ask, Home, approve, call, deny, get, hold, submit, take_use, wait_for};
 
 const PAGES: &str = "web_listen = \"127.0.0.1:0\"\n";
 
@@ -435,4 +436,264 @@ async fn what_is_open_ends_with_its_sign_in() {
     }
     submit(&mut home.clients().caller_named("proxy"), "1", call("write", "{}")).await;
     assert_eq!(browser.get("/live").await.status, 303);
+}
+
+/// The end of an answer in pieces.
+const LAST_CHUNK: &str = "0\r\n\r\n";
+
+/// How many streams one person has.
+const STREAMS: usize = 24;
+
+#[tokio::test]
+async fn one_person_does_not_take_the_streams_of_others_and_keeps_the_newest() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    let (alice, bob) =
+        (Browser::signed_in(&home, "alice").await, Browser::signed_in(&home, "bob").await);
+    let (mut oldest, mut bobs) = (alice.follow().await, bob.follow().await);
+    let mut others = Vec::new();
+    for _ in 0..STREAMS {
+        others.push(alice.follow().await);
+    }
+    let told = until(&mut oldest, LAST_CHUNK).await;
+    assert!(told.contains("event: elsewhere"), "told, and then it ends: {told}");
+    let asked = submit(&mut home.clients().caller_named("proxy"), "1", call("write", "{}")).await;
+    for stream in others.iter_mut().chain([&mut bobs]) {
+        let told = until(stream, &asked.id).await;
+        assert!(told.contains("event: changed") && !told.contains("elsewhere"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_too_slowly_is_not_waited_for() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let browser = Browser::signed_in(&home, "alice").await;
+    let host = format!("host: {}", browser.address());
+    // Known on this connection: a form of which a byte comes every half second.
+    let body = async {
+        let kind = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 1000";
+        let mut stream = browser.raw(&format!("POST /sign-out HTTP/1.1\r\n{host}\r\n{kind}")).await;
+        drip(&mut stream).await
+    };
+    // And the head of a request behind one that was answered.
+    let head = async {
+        let mut stream = browser.raw(&format!("HEAD / HTTP/1.1\r\n{host}")).await;
+        assert!(until(&mut stream, "\r\n\r\n").await.contains(" 200 "));
+        stream.write_all(b"GET / HTTP/1.1\r\nx-slow: ").await.expect("sent");
+        drip(&mut stream).await
+    };
+    let ((body, after), (_, head_after)) = tokio::join!(body, head);
+    assert!(body.contains(" 408 ") && body.contains("<h1>Too slow</h1>"), "{body}");
+    assert!(after < Duration::from_secs(15), "{after:?}");
+    assert!(head_after < Duration::from_secs(40), "{head_after:?}");
+    let page = browser.get("/").await;
+    assert_eq!(page.status, 200, "nobody was signed out");
+}
+
+/// Sends a byte every half second until the other side has had enough: what it says then,
+/// and after how long.
+async fn drip(stream: &mut tokio::net::TcpStream) -> (String, Duration) {
+    let began = Instant::now();
+    let (mut reads, mut writes) = stream.split();
+    let mut said = String::new();
+    let slow = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            pause.tick().await;
+            if writes.write_all(b"a").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let end = async {
+        let read = tokio::io::AsyncReadExt::read_to_string(&mut reads, &mut said);
+        // A reset is an end too: it was still being sent to.
+        let _ = tokio::time::timeout(Duration::from_secs(60), read).await.expect("an end");
+    };
+    tokio::select! { () = slow => {}, () = end => {} }
+    (said, began.elapsed())
+}
+
+#[tokio::test]
+async fn a_request_that_names_another_host_or_two_is_refused_before_anything_else() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let browser = Browser::signed_in(&home, "alice").await;
+    let ours = browser.address().to_owned();
+    let port: u16 = ours.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
+    let fine = [
+        format!("GET / HTTP/1.1\r\nhost: {ours}"),
+        format!("GET / HTTP/1.1\r\nhost: LOCALHOST:{port}"),
+        format!("GET http://{ours}/ HTTP/1.1\r\nhost: {ours}"),
+    ];
+    let other = port ^ 1;
+    let refused = [
+        format!("GET / HTTP/1.1\r\nhost: {ours}\r\nhost: {ours}"),
+        format!("GET / HTTP/1.1\r\nhost: {ours}\r\nhost: evil.example"),
+        format!("GET / HTTP/1.1\r\nhost: evil.example\r\nhost: {ours}"),
+        format!("GET http://evil.example/ HTTP/1.1\r\nhost: {ours}"),
+        format!("GET http://{ours}/ HTTP/1.1\r\nhost: evil.example"),
+        format!("GET http://evil.example@{ours}/ HTTP/1.1\r\nhost: {ours}"),
+        format!("GET / HTTP/1.1\r\nhost: 127.0.0.1:{other}"),
+        format!("GET http://127.0.0.1:{other}/ HTTP/1.1\r\nhost: {ours}"),
+        "GET / HTTP/1.1\r\nhost: 127.0.0.1".to_owned(),
+        "GET / HTTP/1.1\r\nhost:".to_owned(),
+        "GET / HTTP/1.1\r\nx-none: 1".to_owned(),
+        format!("GET /assets/none HTTP/1.1\r\nhost: evil.example:{port}"),
+    ];
+    let send = async |head: &str| {
+        let mut stream = browser.raw(&format!("{head}\r\nconnection: close")).await;
+        until(&mut stream, "").await
+    };
+    for head in fine {
+        assert!(send(&head).await.contains("Nothing waits"), "{head}");
+    }
+    for head in refused {
+        let said = send(&head).await;
+        assert!(said.contains(" 421 ") || said.contains(" 400 "), "{head}: {said}");
+        assert!(!said.contains("Nothing waits") && said.contains("content-security-policy"));
+    }
+}
+
+#[tokio::test]
+async fn whoever_signs_in_ends_what_the_same_browser_was_signed_in_as() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    for next in ["alice", "bob"] {
+        let mut browser = Browser::signed_in(&home, "alice").await;
+        let (before, elsewhere) = (browser.clone(), Browser::signed_in(&home, "alice").await);
+        let mut stream = before.follow().await;
+        browser.sign_in(next).await;
+        assert_eq!(before.get("/").await.status, 303, "what it kept is void");
+        assert!(until(&mut stream, LAST_CHUNK).await.ends_with(LAST_CHUNK), "its stream ends");
+        assert!(browser.get("/").await.body.contains(&format!("<strong>{next}</strong>")));
+        assert_eq!(elsewhere.get("/").await.status, 200, "another browser's is not touched");
+    }
+    // A sign-in that fails ends nothing.
+    let browser = Browser::signed_in(&home, "alice").await;
+    assert_eq!(browser.post("/sign-in", &[("token", "hp_none")]).await.status, 401);
+    assert_eq!(browser.get("/").await.status, 200);
+    let mut history = home.clients().history_named("auditor");
+    let filter = proto::AuditFilter { kind: "signed_out".to_owned(), ..Default::default() };
+    let entries = clients::entries(&mut history, filter, 0).await;
+    let whose: Vec<&str> = entries.iter().map(|entry| entry.operator.as_str()).collect();
+    assert_eq!(whose, ["alice", "alice"]);
+}
+
+/// Method, path, headers, body; and the status of the answer.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+
+#[tokio::test]
+async fn every_refusal_is_a_page_of_ours() {
+    let home = Home::team(&["proxy"], &["alice"], PAGES);
+    let _daemon = home.start().await;
+    let browser = Browser::signed_in(&home, "alice").await;
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let (long, large) = ("x".repeat(20_000), "a=".to_owned() + &"x".repeat(70_000));
+    let too_long = format!("/history?text={long}");
+    let token = format!("/l/{}", "A".repeat(5000));
+    let cases: [Case<'_>; 21] = [
+        ("GET", "/requests/%ff", &[], "", 400),
+        ("GET", "/requests/nonsense", &[], "", 404),
+        ("GET", "/requests/../../etc/passwd", &[], "", 404),
+        ("GET", "/l/%ff", &[], "", 400),
+        ("GET", &token, &[], "", 404),
+        ("GET", "/u/%ff", &[], "", 400),
+        ("GET", "/u/none", &[], "", 404),
+        ("GET", "/assets/%ff", &[], "", 400),
+        ("GET", "/assets/none.js", &[], "", 404),
+        ("GET", "/none", &[], "", 404),
+        ("GET", "//evil.example/", &[], "", 404),
+        ("GET", &too_long, &[], "", 414),
+        ("GET", "/history?first=%ff&kind=%ff", &[], "", 422),
+        ("GET", "/mail/%ff/retry", &[], "", 405),
+        ("POST", "/mail/%ff/retry", &[form], "a=b", 400),
+        ("POST", "/history", &[form], "a=b", 405),
+        ("DELETE", "/", &[], "", 405),
+        ("OPTIONS", "*", &[], "", 405),
+        ("POST", "/sign-in", &[form], &large, 413),
+        ("POST", "/sign-in", &[("content-type", "application/json")], "{}", 415),
+        ("GET", "/", &[("sec-purpose", "prefetch;prerender")], "", 503),
+    ];
+    for (method, path, headers, body, status) in cases {
+        let page = browser.exchange(method, path, headers, body).await;
+        let what = format!("{method} {}: {}", &path[..path.len().min(60)], page.head);
+        assert_eq!(page.status, status, "{what}");
+        let kind = page.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("text/html"), "{what}");
+        let policy = page.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("default-src 'none'"), "{what}");
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
+        assert!(page.body.contains("<h1>") && page.body.contains("Holdpoint</title>"), "{what}");
+        harmless(&what, &page);
+    }
+    // What cannot be read in a query is left out of it.
+    for path in
+        ["/?%ff", "/history?%ff", "/history?page", "/mail?page=%ff&list=%ff", "/sign-in?%ff"]
+    {
+        let page = browser.get(path).await;
+        assert!([200, 303].contains(&page.status), "{path}: {}", page.head);
+    }
+}
+
+#[tokio::test]
+async fn only_who_opens_a_page_has_looked() {
+    let home = Home::team(&["proxy"], &["alice", "bob"], PAGES);
+    let _daemon = home.start().await;
+    let clients = home.clients();
+    let id = submit(&mut clients.caller_named("proxy"), "1", write("{}")).await.id;
+    let browser = Browser::signed_in(&home, "alice").await;
+    let path = path_of(&id);
+    // Who only looks on does not count as one who looked.
+    let looked = async || get(&mut clients.operator_named("auditor"), &id).await.looked.len();
+    let head = browser.exchange("HEAD", &path, &[], "").await;
+    assert!(head.status == 200 && head.body.is_empty(), "{head:?}");
+    let fetched = browser.exchange("GET", &path, &[("x-holdpoint-live", "1")], "").await;
+    assert!(fetched.status == 200 && fetched.offers("approve"), "{}", fetched.head);
+    let ahead = browser.exchange("GET", &path, &[("sec-purpose", "prefetch")], "").await;
+    assert!(ahead.status == 503 && !ahead.body.contains("proof"), "{}", ahead.head);
+    // What is written behind those stands in the history when this does.
+    Browser::signed_in(&home, "bob").await;
+    assert_eq!(looked().await, 0);
+    assert_eq!(browser.get(&path).await.status, 200);
+    wait_for("the look", async || (looked().await == 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn approvals_of_who_may_not_decide_any_more_are_not_told_as_counted() {
+    let route = "[[routes]]\nname = \"two\"\napprovals = 2\n";
+    let home = Home::team(&["proxy"], &["alice", "bob", "carl"], &format!("{PAGES}{route}"));
+    let daemon = home.start().await;
+    let clients = home.clients();
+    let asked = submit(&mut clients.caller_named("proxy"), "1", write("{}")).await;
+    approve(&mut clients.operator_named("alice"), &asked.id, &asked.digest).await.expect("one");
+    let bob = Browser::signed_in(&home, "bob").await;
+    let said = |so_far: u32| format!("needs <strong>2 people</strong>, {so_far} so far");
+    bob.get(&path_of(&asked.id)).await.says(200, &[&said(1), "1 of 2 approvals"]);
+    let text = std::fs::read_to_string(home.state.join("holdpoint.toml")).expect("read");
+    let looks_only = "name = \"alice\"\nroles = [\"auditor\"]";
+    daemon.reload(&text.replace("name = \"alice\"", looks_only)).await;
+    bob.get(&path_of(&asked.id)).await.says(200, &[&said(0), "0 of 2 approvals"]);
+}
+
+#[tokio::test]
+async fn earlier_calls_of_others_are_counted_and_not_told() {
+    let route = "[[routes]]\nname = \"grave\"\nrisks = [\"critical\"]\nask = [\"ops\"]\n";
+    let olga = super::support::daemon::identity("operators", "olga", "groups = [\"ops\"]");
+    let home = Home::team(&["proxy"], &["alice"], &format!("{PAGES}{route}{olga}"));
+    let _daemon = home.start().await;
+    let mut caller = home.clients().caller_named("proxy");
+    let mut operator = home.clients().operator_named("olga");
+    let grave = proto::Call { risk: Risk::Critical.into(), ..write(r#"{"account":"plan-77"}"#) };
+    let earlier = submit(&mut caller, "1", grave).await;
+    approve(&mut operator, &earlier.id, &earlier.digest).await.expect("approved");
+    let asked = submit(&mut caller, "2", write(r#"{"account":"other"}"#)).await;
+    let page = Browser::signed_in(&home, "alice").await.get(&path_of(&asked.id)).await;
+    page.says(200, &["Left out here: 1 earlier call of this tool", "not yours to see"]);
+    for of_it in ["plan-77", &earlier.id, "approved by olga"] {
+        assert!(!page.body.contains(of_it), "{of_it} in {}", page.body);
+    }
+    let page = Browser::signed_in(&home, "olga").await.get(&path_of(&asked.id)).await;
+    assert!(page.body.contains("plan-77") && !page.body.contains("Left out here"));
 }

@@ -3,13 +3,14 @@
 
 use holdpoint::proto::{self, Category};
 use holdpoint::store::export::verify_export;
+use holdpoint::store::query::Question;
 
 use super::corpus;
 use super::support::browser::Browser;
 use super::support::clients::verify;
 use super::support::daemon::{cli_as, identity};
 use super::support::pages::Page;
-use super::support::{Home, call, deny, get, submit};
+use super::support::{Home, approve, call, deny, get, submit, wait_for};
 
 /// Ops decide; ana is of them, sec is not; both only decide. The auditor only looks.
 fn team() -> Home {
@@ -262,5 +263,97 @@ async fn hostile_text_is_only_text_on_every_page_of_the_records() {
         }
         let hidden = |c: char| c.is_control() && c != '\n';
         assert!(!page.body.contains(hidden) && !page.body.contains('\u{202e}'), "{path}");
+    }
+}
+
+/// Two of ops, one of security, with letters as files.
+fn two_groups(quinns: &str) -> String {
+    let mut text = "web_listen = \"127.0.0.1:0\"\n".to_owned();
+    text += &identity("callers", "proxy", "");
+    text += &identity("operators", "quinn", &format!("groups = [\"{quinns}\"]"));
+    text += &identity("operators", "zelda", "groups = [\"ops\"]");
+    text += &identity("operators", "sec", "groups = [\"security\"]");
+    text += &identity("operators", "auditor", "roles = [\"auditor\"]");
+    text + "[[routes]]\nname = \"kv\"\nservers = [\"kv\"]\nask = [\"ops\"]\n"
+}
+
+#[tokio::test]
+async fn who_sees_which_mails_is_one_rule_for_the_history_and_for_the_list() {
+    let home = Home::with_config(&two_groups("ops"));
+    let daemon = home.start().await;
+    let asked = submit(&mut home.clients().caller_named("proxy"), "1", call("set", "{}")).await;
+    let auditor = Browser::signed_in(&home, "auditor").await;
+    let history = "/history?kind=mail_sent";
+    wait_for("both letters", async || {
+        (auditor.get(history).await.body.matches("is sent").count() == 2).then_some(())
+    })
+    .await;
+    // To whom the mails went that somebody is told of, by the history and by the list.
+    let told = async |name: &str| {
+        let browser = Browser::signed_in(&home, name).await;
+        let (history, list) =
+            (browser.get(history).await.body, browser.get("/mail?list=all&whose=all").await.body);
+        let own = browser.get("/mail?list=all").await.body;
+        let count = |whose: &str| {
+            let entries = history.matches(&format!("” to {whose} ")).count();
+            let cell = format!("data-label=\"to\"><span>{whose}</span>");
+            let rows = list.matches(&cell).count();
+            assert_eq!(entries, rows, "{name} of {whose}: {history} {list}");
+            assert!(name == "auditor" || whose == name || !own.contains(&cell), "{own}");
+            rows
+        };
+        ["quinn", "zelda"].map(count)
+    };
+    assert_eq!(told("auditor").await, [1, 1]);
+    assert_eq!(told("quinn").await, [1, 1], "about a request that they may see");
+    assert_eq!(told("sec").await, [0, 0]);
+    // Who is moved keeps what went to them, and is told of no other any more.
+    daemon.reload(&two_groups("security")).await;
+    assert_eq!(told("quinn").await, [1, 0]);
+    assert_eq!(told("zelda").await, [1, 1]);
+    let quinn = Browser::signed_in(&home, "quinn").await;
+    assert_eq!(quinn.get(&format!("/requests/{}", asked.id)).await.status, 404);
+}
+
+#[tokio::test]
+async fn no_place_that_somebody_makes_up_shows_what_is_not_theirs() {
+    let home = Home::with_config(&two_groups("ops"));
+    let _daemon = home.start().await;
+    let clients = home.clients();
+    let asked = submit(&mut clients.caller_named("proxy"), "1", call("set", "{}")).await;
+    let (auditor, sec) =
+        (Browser::signed_in(&home, "auditor").await, Browser::signed_in(&home, "sec").await);
+    wait_for("the letters", async || {
+        let body = auditor.get("/history?kind=mail_sent").await.body;
+        (body.matches("is sent").count() >= 2).then_some(())
+    })
+    .await;
+    let quinn = &mut clients.operator_named("quinn");
+    approve(quinn, &asked.id, &asked.digest).await.expect("approved");
+    let theirs = ["quinn", "zelda", asked.id.as_str(), "The daemon starts"];
+    let everything = auditor.get("/history").await.body;
+    assert!(theirs.iter().all(|words| everything.contains(words)), "{everything}");
+    let shows_nothing = async |path: &str| {
+        let page = sec.get(path).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        for words in theirs {
+            assert!(!page.body.contains(words), "{words} by {path}: {}", page.body);
+        }
+    };
+    for n in (0..20).chain([1 << 40, i64::MAX as u64]) {
+        for ascending in [false, true] {
+            let question = Question { ascending, ..Question::default() };
+            let order = if ascending { "oldest" } else { "" };
+            shows_nothing(&format!("/history?order={order}&page={}", question.token(n))).await;
+        }
+        for (list, name) in
+            [("all", ""), ("waiting", "quinm"), ("waiting", "zeldb"), ("failed", "")]
+        {
+            for at in [i64::MIN, 0, i64::MAX] {
+                let place = format!("{at}.{n}.{name}");
+                shows_nothing(&format!("/mail?list={list}&whose=all&page={place}")).await;
+                shows_nothing(&format!("/mail?list={list}&page={place}")).await;
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 """The queue, and getting in and out."""
 
 import signal
+import socket
 import time
 
 import pytest
@@ -140,6 +141,43 @@ def test_signing_out_everywhere_ends_the_other_window(stand, window):
     second.page.get_by_role("heading", name="Sign in").wait_for()
     first.page.goto("/")
     assert "/sign-in" in first.page.url
+
+
+def test_the_oldest_of_too_many_windows_says_that_it_rests_and_follows_again(stand, window):
+    one = window("ana")
+    page = one.page
+    page.clock.install()
+    with page.expect_response("**/live"):
+        page.goto("/")
+    page.get_by_text("Nothing waits for you").wait_for()
+    cookie = one.context.cookies()[0]
+    name = f"{cookie['name']}={cookie['value']}"
+    follow = f"GET /live HTTP/1.1\r\nhost: 127.0.0.1:{stand.web_port}\r\ncookie: {name}\r\n\r\n"
+    others = []
+    for _ in range(24):
+        other = socket.create_connection(("127.0.0.1", stand.web_port), timeout=20)
+        other.sendall(follow.encode())
+        heard = b""
+        while b"event: here" not in heard:
+            heard += other.recv(4096)
+        others.append(other)
+    page.get_by_text("this page rests").wait_for()
+    one.check("rests")
+    first = stand.ask("write_key", caller="proxy")
+    stand.waiting()
+    assert page.get_by_role("link", name="write_key").count() == 0
+    page.clock.fast_forward(61_000)
+    page.get_by_role("link", name="write_key").wait_for()
+    page.get_by_text("Connected again").wait_for()
+    # It took the place of the next one, and not all of them back and forth.
+    heard = b""
+    while b"event: elsewhere" not in heard:
+        piece = others[0].recv(4096)
+        assert piece, heard
+        heard += piece
+    for other in others:
+        other.close()
+    first.kill()
 
 
 def test_a_token_that_is_removed_ends_the_sign_in(stand, window):

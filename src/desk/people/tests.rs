@@ -18,7 +18,7 @@ fn caller(name: &str, tokens: &[TokenConfig], acts_for: &[&str]) -> CallerConfig
     }
 }
 
-fn operator(name: &str, groups: &[&str], roles: &[&str]) -> OperatorConfig {
+pub(in crate::desk) fn operator(name: &str, groups: &[&str], roles: &[&str]) -> OperatorConfig {
     OperatorConfig {
         name: name.to_owned(),
         email: Some(format!("{name}@example.com")),

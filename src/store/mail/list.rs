@@ -7,6 +7,7 @@ use crate::call::ids::RequestId;
 use crate::call::model::Notice;
 use crate::call::time::Time;
 use crate::store::error::StoreError;
+use crate::store::reader::Reader;
 
 /// How many rows one page looks at, at most.
 const EXAMINED: usize = 2000;
@@ -59,7 +60,7 @@ pub enum MailList {
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailPlace {
-    /// To whom.
+    /// To whom, where the list is in order of them; else empty.
     pub operator: String,
     /// By when it should go, or when it was tried.
     pub at: i64,
@@ -95,11 +96,13 @@ pub struct ListedMail {
     pub gathers: u32,
 }
 
-/// A page of mails, and where the next one begins. A page that looked at
-/// 2,000 rows may be short, or empty, and still not be the last.
+/// A page of mails for this reader (without one, for who sees everything), and where
+/// the next one begins. A page that looked at 2,000 rows may be short, or empty, and
+/// still not be the last.
 pub fn list(
     conn: &Connection,
     question: &MailQuestion,
+    mut reader: Option<&mut Reader<'_>>,
 ) -> Result<(Vec<ListedMail>, Option<MailPlace>), StoreError> {
     let after = question.after.clone().unwrap_or_else(|| first(question));
     let (place, wanted) = match question.list {
@@ -130,15 +133,25 @@ pub fn list(
                 // In order of operators: those of this one are all behind us.
                 return Ok((found, None));
             }
-        } else if question.since.is_none_or(|since| notice.at.is_none_or(|at| at >= since)) {
+        } else if question.since.is_some_and(|since| notice.at.is_some_and(|at| at < since)) {
+            if question.list == MailList::Failed {
+                return Ok((found, None));
+            }
+        } else {
             let (request, gathers) = (request_of(row, 1)?, row.get(3)?);
-            found.push(ListedMail { id, notice: notice.clone(), request, gathers });
-        } else if question.list == MailList::Failed {
-            return Ok((found, None));
+            let is_told = match &mut reader {
+                Some(reader) => reader.is_told(conn, request, Some(&notice.operator))?,
+                None => true,
+            };
+            if is_told {
+                found.push(ListedMail { id, notice: notice.clone(), request, gathers });
+            }
         }
         examined += 1;
         if found.len() == question.most || examined == EXAMINED {
-            let here = MailPlace { operator: notice.operator, at, n: id };
+            let in_order = question.list == MailList::Waiting;
+            let operator = if in_order { notice.operator } else { String::new() };
+            let here = MailPlace { operator, at, n: id };
             return Ok((found, Some(here)));
         }
     }
@@ -164,6 +177,6 @@ pub fn one(conn: &Connection, id: i64) -> Result<Option<ListedMail>, StoreError>
         after: Some(place),
         most: 1,
     };
-    let found = list(conn, &question)?.0.into_iter().next();
+    let found = list(conn, &question, None)?.0.into_iter().next();
     Ok(found.filter(|mail| mail.id == id))
 }

@@ -48,7 +48,10 @@ fn the_newest_identical_and_the_newest_approved_one_are_found() {
     assert_eq!(found.approved.map(|r| r.id), Some(approved.id));
     // What the asker may not see is not told, but it was there.
     let hidden = earlier::than(&plain.conn, &now, |_| false).expect("read");
-    assert_eq!(hidden, Earlier { any: true, ..Earlier::default() });
+    assert_eq!(hidden, Earlier { any: true, hidden: 3, ..Earlier::default() });
+    // What is further back than what is told is not counted.
+    let others = earlier::than(&plain.conn, &now, |r| r.id != identical.id).expect("read");
+    assert_eq!((others.hidden, others.approved.map(|r| r.id)), (1, Some(approved.id)));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::store::clock::step;
 use crate::store::export::{Exporter, verify, verify_export};
 use crate::store::query::{Filter, Question, Told, query};
 use crate::store::read::{self, PendingAfter};
+use crate::store::reader::Reader;
 use crate::store::record::{NotHeld, Recorded, record_calls};
 use crate::store::text_index;
 
@@ -296,7 +297,8 @@ fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
     assert_eq!((page.examined, page.next), (0, None));
     // Entries about the daemon are nobody's who sees only what is routed to them.
     let question = Question { most: 50, ..Question::default() };
-    let page = query(&plain.conn, &question, Some(&|_| true)).expect("page");
+    let page =
+        query(&plain.conn, &question, Some(&mut Reader::new("ann", &|_| true))).expect("page");
     assert!(page.entries.is_empty() && page.examined == 2000 && page.next.is_some());
 }
 
@@ -412,7 +414,8 @@ fn large_entries_that_do_not_fit_end_a_page_by_their_bytes() {
         call.arguments = format!(r#"{{"a":"{}"}}"#, "x".repeat(250 * 1024));
     });
     let question = Question { most: 50, ..Question::default() };
-    let page = query(&plain.conn, &question, Some(&|_| true)).expect("page");
+    let page =
+        query(&plain.conn, &question, Some(&mut Reader::new("ann", &|_| true))).expect("page");
     assert!(page.entries.is_empty() && page.next.is_some(), "calls that nobody held");
     assert!((20..40).contains(&page.examined), "{}", page.examined);
 }

@@ -34,7 +34,7 @@ impl Plain {
         loop {
             // Two at a time, so that pages meet.
             let question = MailQuestion { list, operator: None, since: None, after, most: 2 };
-            let (page, next) = mail::list(&self.conn, &question).expect("read");
+            let (page, next) = mail::list(&self.conn, &question, None).expect("read");
             all.extend(page);
             after = next;
             if after.is_none() {
@@ -107,7 +107,8 @@ fn lists_are_complete_in_order_and_of_what_was_asked() {
         after: None,
         most: 10,
     };
-    let ask = |question: &MailQuestion| ids(&mail::list(&plain.conn, question).expect("read").0);
+    let ask =
+        |question: &MailQuestion| ids(&mail::list(&plain.conn, question, None).expect("read").0);
     assert_eq!(ask(&newer), [1]);
     for list in [MailList::All, MailList::Waiting, MailList::Failed] {
         let of =

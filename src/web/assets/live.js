@@ -81,9 +81,13 @@ const others = "BroadcastChannel" in window ? new BroadcastChannel("holdpoint") 
 let lost = false;
 const hear = (what, ids) => {
   const part = live()?.dataset.live;
+  if (what === "looked") { wake(); return; }
   if (what === "lost") {
     lost = true;
     say("The connection to Holdpoint is lost. What you see may be old; trying again.");
+  } else if (what === "elsewhere") {
+    lost = true;
+    say("You have Holdpoint open in many places, so this page rests. It follows again in a minute, or when you come back to it.");
   } else if (what === "here") {
     if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
     lost = false;
@@ -91,11 +95,27 @@ const hear = (what, ids) => {
 };
 const tell = (what, ids = "") => { hear(what, ids); others?.postMessage([what, ids]); };
 
+// A stream that was ended for a newer one of the same person waits: in a minute, or when
+// somebody looks at one of its tabs, it is its turn again.
+let resting = null;
+const wake = () => {
+  if (!resting) return;
+  clearTimeout(resting);
+  resting = null;
+  listen();
+};
+document.addEventListener("visibilitychange", () => { if (!document.hidden) tell("looked"); });
+
 const listen = () => {
   const stream = new EventSource("/live");
   // What happened between the page and the stream is fetched.
   stream.addEventListener("here", () => { tell("here"); refresh(); });
   stream.addEventListener("changed", (event) => tell("changed", event.data));
+  stream.addEventListener("elsewhere", () => {
+    stream.close();
+    resting = setTimeout(wake, 60000);
+    tell("elsewhere");
+  });
   stream.addEventListener("error", () => {
     tell("lost");
     // A stream that was refused, and not only cut, does not come back by itself.

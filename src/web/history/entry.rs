@@ -151,7 +151,7 @@ fn said(told: &Told, payload: &Json) -> Vec<Markup> {
         }
     }
     if let Some(ms) = payload.get("on_screen_ms").and_then(Json::as_u64) {
-        lines.push(html! { "On the screen for " (lasted(Duration::from_millis(ms))) });
+        lines.push(html! { "On the screen for " (lasted(Duration::from_millis(ms))) " at most" });
     }
     let decided = matches!(told.kind.as_str(), "approved" | "denied" | "approval_counted");
     if decided && text(payload, "strength") == Strength::Link.word() {

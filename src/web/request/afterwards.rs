@@ -65,7 +65,7 @@ fn decided(context: &Context<'_>, decision: &Decision) -> Markup {
         }
         @if let Some(shown) = decision.on_screen {
             p.hint[true].hasty[grave && shown < HASTY] {
-                "It had been on their screen for " (span(shown)) "."
+                "It had been on their screen for " (span(shown)) " at most."
             }
         }
         @if decision.reason.is_empty() { p.hint { "No reason was given." } } @else {

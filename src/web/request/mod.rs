@@ -104,7 +104,8 @@ pub async fn page(
     let turn = Turn::of(&Form::read(query.unwrap_or_default().as_bytes()));
     let viewer = Viewer::signed_in(&pages, &who, &request);
     let view = view::render(&pages, &viewer, &request, &turn, None).await?;
-    if view.whole {
+    // What an open page fetches anew was looked at when somebody opened it.
+    if view.whole && who.in_person {
         pages.desk.looked(who.operator(), &request);
     }
     Ok(answer(&who, StatusCode::OK, &view))

@@ -10,8 +10,12 @@
 //! So it holds without a script, and nothing has to be kept here.
 //!
 //! Promises: a proof of all pages exists only after each was served to this sign-in
-//! (or by this link), for this digest; it tells when the first one was. Must never:
-//! count a page that was left out.
+//! (or by this link), for this digest; it tells when the first one was, so that nobody
+//! can seem to have read for longer than they had it. (For less they can: a page that was
+//! opened and left alone counts as long as one that was read. Nothing that a browser says
+//! would show which it was.) What the script fetches proves no more than itself: it only
+//! counts once it is put in the place of the page. Must never: count a page that was left
+//! out.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

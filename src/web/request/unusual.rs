@@ -49,6 +49,23 @@ fn told(context: &Context<'_>, earlier: &Earlier) -> Markup {
                 None if earlier.any => p { "No call of this tool by this " (whose) " was approved lately, as far as you may see." },
                 None => {}
             }
+            (left_out(context, earlier.hidden, whose))
+        }
+    }
+}
+
+/// How many earlier calls this viewer is not told of, and why; not what they are.
+fn left_out(context: &Context<'_>, hidden: usize, whose: &str) -> Markup {
+    html! {
+        @if hidden > 0 {
+            p.hint {
+                "Left out here: " (words::count(hidden, "earlier call")) " of this tool by this " (whose)
+                @if context.viewer.by_link() {
+                    ". A link shows only what was put before you, and nothing that takes a sign-in."
+                } @else {
+                    ". Other people decide those, so they are not yours to see."
+                }
+            }
         }
     }
 }

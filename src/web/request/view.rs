@@ -203,21 +203,24 @@ fn head(context: &Context<'_>, title: &SafeText) -> Markup {
             @if context.is_open() { span { (words::left(&context.viewer.clock, request.deadline)) " left" } }
         }
         h1 { (title) }
-        p.who { "Asked by " (asker(request)) (needed(request)) }
+        p.who { "Asked by " (asker(request)) (needed(context)) }
         @if may_run(context) && !context.pages.desk.waited_on(request.id) {
             p.hint { "Nobody waits for it just now: it runs only if the same call is made again in its session." }
         }
     }
 }
 
-/// How many people have to agree, where one is not enough.
-fn needed(request: &Request) -> Markup {
-    let most = request.requirement.clauses.iter().map(|clause| clause.approvals).max();
-    let approve = |d: &&Decision| d.verdict == Verdict::Approve;
-    let so_far = request.decisions.iter().filter(approve).count();
+/// How many people have to agree, where one is not enough, and how many of those who
+/// did still count. Of several routes, the one that lacks the most.
+fn needed(context: &Context<'_>) -> Markup {
+    let request = context.request;
+    let have = context.pages.desk.people().counted(request);
+    let clauses = request.requirement.clauses.iter().zip(have);
+    let many = clauses.filter(|(clause, _)| clause.approvals > 1);
+    let most = many.max_by_key(|(clause, have)| clause.approvals.saturating_sub(*have));
     html! {
-        @if let Some(most @ 2..) = most {
-            "; needs " strong { (most) " people" } ", " (so_far) " so far"
+        @if let Some((clause, have)) = most.filter(|_| context.is_open()) {
+            "; needs " strong { (clause.approvals) " people" } ", " (have) " so far"
         }
     }
 }

@@ -13,6 +13,7 @@ use holdpoint::call::model::{Category, Status};
 use holdpoint::call::requirement::Requirement;
 use holdpoint::call::time::Time;
 use holdpoint::store::query::{Filter, Question, query};
+use holdpoint::store::reader::Reader;
 use holdpoint::store::schema;
 use rusqlite::Connection;
 
@@ -108,9 +109,9 @@ impl Asked {
 
     fn takes(&self, question: &Question, visible: bool) -> Duration {
         let nothing = |_: &Requirement| false;
-        let visible = (!visible).then_some(&nothing as &dyn Fn(&Requirement) -> bool);
+        let mut nobody = Reader::new("nobody", &nothing);
         let start = Instant::now();
-        query(&self.conn, question, visible).expect("a page");
+        query(&self.conn, question, (!visible).then_some(&mut nobody)).expect("a page");
         start.elapsed()
     }
 

@@ -37,12 +37,17 @@ impl Browser {
     /// An operator, signed in by the token of [`super::daemon::identity`].
     pub async fn signed_in(home: &Home, name: &str) -> Self {
         let mut browser = Browser::new(home).await;
-        let answer = browser.post("/sign-in", &[("token", &token(name)), ("next", "/")]).await;
+        browser.sign_in(name).await;
+        browser
+    }
+
+    /// Signs in, whoever is signed in already.
+    pub async fn sign_in(&mut self, name: &str) {
+        let answer = self.post("/sign-in", &[("token", &token(name)), ("next", "/")]).await;
         assert_eq!(answer.status, 303, "{answer:?}");
         let cookie = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
         let cookie = cookie.and_then(|line| line.split(';').next()).expect("a cookie");
-        cookie.clone_into(&mut browser.cookie);
-        browser
+        cookie.clone_into(&mut self.cookie);
     }
 
     /// Host and port of the pages.
@@ -76,6 +81,22 @@ impl Browser {
         self.exchange(method, path, &[&[("host", host.as_str())], more].concat(), body).await
     }
 
+    /// Sends these very bytes and the cookie behind them, byte by byte if it must be; the
+    /// connection.
+    pub async fn raw(&self, head: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.expect("connected");
+        let request = format!("{head}\r\ncookie: {}\r\n\r\n", self.cookie);
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        stream
+    }
+
+    /// Follows changes, once the first word has come.
+    pub async fn follow(&self) -> TcpStream {
+        let mut stream = self.raw(&format!("GET /live HTTP/1.1\r\nhost: {}", self.address)).await;
+        assert!(until(&mut stream, "event: here").await.contains(" 200 "));
+        stream
+    }
+
     /// Sends anything, as somebody who is no browser may.
     pub async fn exchange(
         &self,
@@ -107,6 +128,25 @@ impl Browser {
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
         Page { status, head: head.to_owned(), body: body.to_owned() }
     }
+}
+
+/// What comes up to these words, or to the end.
+pub async fn until(stream: &mut TcpStream, words: &str) -> String {
+    let read = async {
+        let mut said = Vec::new();
+        loop {
+            let mut some = [0; 4096];
+            match stream.read(&mut some).await {
+                Ok(0) | Err(_) => break,
+                Ok(n) => said.extend(&some[..n]),
+            }
+            if !words.is_empty() && String::from_utf8_lossy(&said).contains(words) {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    tokio::time::timeout(Duration::from_secs(60), read).await.expect("in time")
 }
 
 impl Page {

@@ -293,6 +293,17 @@ impl Daemon<'_> {
         Pid::from_child(self.child.as_ref().expect("it was not waited for yet"))
     }
 
+    /// Has this configuration read, and waits until it is in force.
+    pub async fn reload(&self, text: &str) {
+        let before = self.home.log().len();
+        self.home.configure(text);
+        rustix::process::kill_process(self.pid(), Signal::HUP).expect("signal sent");
+        wait_for("the reload", || async {
+            self.home.log().split_off(before).contains("was reloaded").then_some(())
+        })
+        .await;
+    }
+
     /// SIGKILL, and then it is gone.
     pub fn kill(mut self) {
         self.kill_now();
