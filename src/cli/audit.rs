@@ -1,5 +1,7 @@
 //! `holdpoint audit`: the history, filtered; `export` and `verify` stand beside.
 
+use std::time::{Duration, Instant};
+
 use clap::{Args, Subcommand};
 
 use super::audit_file::{self, ExportArgs, VerifyArgs};
@@ -59,6 +61,10 @@ enum AuditCommand {
     /// Recompute the hash chain, of the daemon or of an exported file
     Verify(VerifyArgs),
 }
+
+/// How long a person waits for a search that finds little in a long history. A
+/// program waits until all of it is searched.
+const SEARCH_FOR: Duration = Duration::from_secs(5);
 
 /// Filters; those that are given must all fit.
 #[derive(Debug, Clone, Args)]
@@ -146,6 +152,7 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
     let view = out.view();
     let filter = filter(&client, &args).await?;
     let (mut shown, mut entries, mut page_token) = (0, Vec::new(), String::new());
+    let (began, mut searched_to) = (Instant::now(), None);
     while shown < args.limit {
         let page_size = u32::try_from(args.limit - shown).unwrap_or(u32::MAX).min(500);
         let filter = Some(filter.clone());
@@ -167,17 +174,39 @@ async fn query(globals: &Globals, args: QueryArgs) -> Done {
         if page_token.is_empty() {
             break;
         }
+        if view.terminal && !args.json && began.elapsed() >= SEARCH_FOR {
+            searched_to = Time::parse(&answer.searched_to);
+            break;
+        }
     }
-    if shown == 0 {
+    if shown == 0 && searched_to.is_none() {
         note("no entry matches");
-    } else if view.terminal && !args.json {
+    }
+    if !entries.is_empty() {
         out.paged(&render(&entries, &view))?;
     }
     out.flush()?;
     if shown >= args.limit && !page_token.is_empty() && view.terminal {
         note(&format!("there may be more: --limit {} shows the next ones too", args.limit * 2));
     }
+    if let Some(at) = searched_to {
+        note(&goes_on(args.asc, at));
+    }
     Ok(())
+}
+
+/// How to search on. The instant itself is searched again: other entries may be of it.
+fn goes_on(ascending: bool, at: Time) -> String {
+    match ascending {
+        true => {
+            let at = at.rfc3339();
+            format!("searched up to {at} so far; --since {at} goes on from there")
+        }
+        false => {
+            let (at, from) = (at.rfc3339(), (at + Duration::from_millis(1)).rfc3339());
+            format!("searched back to {at} so far; --until {from} goes on from there")
+        }
+    }
 }
 
 async fn filter(client: &Client, args: &QueryArgs) -> Done<AuditFilter> {
@@ -283,6 +312,22 @@ fn plain(e: &AuditEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_that_is_not_at_its_end_says_how_it_goes_on() {
+        let at = Time::parse("2026-11-22T13:00:00.250Z").expect("valid");
+        let back = goes_on(false, at);
+        assert!(back.contains("back to 2026-11-22T13:00:00.250Z"), "{back}");
+        assert!(back.contains("--until 2026-11-22T13:00:00.251Z"), "{back}");
+        let on = goes_on(true, at);
+        assert!(on.contains("--since 2026-11-22T13:00:00.250Z"), "{on}");
+        for option in ["--until", "--since"] {
+            let text = format!("{back} {on}");
+            let words: Vec<&str> = text.split(' ').collect();
+            let place = words.iter().position(|word| *word == option).expect("named");
+            assert!(moment(words[place + 1]).is_ok(), "what is named can be typed");
+        }
+    }
 
     #[test]
     fn a_moment_is_a_time_or_how_long_ago() {

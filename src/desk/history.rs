@@ -15,8 +15,8 @@ use super::error::DeskError;
 use super::people::{Identity, Operator};
 use super::sign_ins::SignedIn;
 use super::visitor::{NotKnown, Visitor};
-use super::{Desk, sees};
-use crate::call::model::Request;
+use super::{Desk, asks};
+use crate::call::requirement::Requirement;
 use crate::call::time::Time;
 use crate::store::export::{self, Broken, Exporter, Whole};
 use crate::store::mail::{self, ListedMail, MailPlace, MailQuestion};
@@ -131,7 +131,7 @@ impl Desk {
         }
         let (asker, all) = (operator.clone(), operator.sees_all());
         let page = self.store.read(move |conn| {
-            let visible = |request: &Request| sees(&asker, request);
+            let visible = |requirement: &Requirement| asks(&asker, requirement);
             let mut reader = Reader::new(&asker.name, &visible);
             query::query(conn, &question, (!all).then_some(&mut reader))
         });
@@ -150,7 +150,7 @@ impl Desk {
     ) -> Result<(Vec<ListedMail>, Option<MailPlace>), DeskError> {
         let (asker, all) = (operator.clone(), operator.sees_all());
         let page = self.store.read(move |conn| {
-            let visible = |request: &Request| sees(&asker, request);
+            let visible = |requirement: &Requirement| asks(&asker, requirement);
             let mut reader = Reader::new(&asker.name, &visible);
             mail::list(conn, &question, (!all).then_some(&mut reader))
         });

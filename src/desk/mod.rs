@@ -49,6 +49,7 @@ use crate::call::handle::Handle;
 use crate::call::ids::RequestId;
 use crate::call::model::{Call, Outcome, Request, Status, Verdict};
 use crate::call::redact::mask_text;
+use crate::call::requirement::Requirement;
 use crate::call::time::Time;
 use crate::metrics::Metrics;
 use crate::store::change::{self, Change};
@@ -643,5 +644,10 @@ fn has_approved(operator: &Operator, request: &Request) -> bool {
 
 /// Whether a request is this person's business.
 pub fn sees(operator: &Operator, request: &Request) -> bool {
-    operator.sees_all() || (operator.can_decide() && request.requirement.asks(&operator.groups))
+    operator.sees_all() || asks(operator, &request.requirement)
+}
+
+/// Whether a request with this requirement is one that they may decide.
+fn asks(operator: &Operator, requirement: &Requirement) -> bool {
+    operator.can_decide() && requirement.asks(&operator.groups)
 }

@@ -129,6 +129,7 @@ impl HistoryService for HistoryDoor {
             entries: page.entries.into_iter().map(entry).collect(),
             next_page_token: page.next.map(|n| question.token(n)).unwrap_or_default(),
             examined: u32::try_from(page.examined).unwrap_or(u32::MAX),
+            searched_to: page.reached.map(Time::rfc3339).unwrap_or_default(),
         }))
     }
 

@@ -1,15 +1,17 @@
 //! Questions about the history: filters, pages, and a bound on what a page examines.
 //!
-//! One index drives: the most selective one among the filters given. Whatever it
-//! yields is looked at newest (or oldest) first, at most [`EXAMINED`] entries a
-//! page, and the other filters are applied to each. So a page costs the same at
-//! ten million entries as at ten thousand, and a filter that matches nothing
-//! answers short pages with tokens instead of scanning for seconds.
+//! Each filter has an index that lists the entries which fit it. The lists are walked
+//! together, newest (or oldest) first, in at most [`EXAMINED`] steps a page; entries
+//! that are in all of them are read. So a page costs the same at ten million entries
+//! as at ten thousand, and a filter that matches nothing answers short pages, each
+//! with how far back it looked and a token, instead of scanning for seconds.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+mod lists;
+
+use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest as _, Sha256};
 
+use self::lists::{Lists, Range, Step};
 use super::error::StoreError;
 use super::read::PAGE_BYTES;
 use super::reader::Reader;
@@ -20,9 +22,13 @@ use crate::call::json;
 use crate::call::model::{Category, Status};
 use crate::call::time::Time;
 
-/// How many entries one page looks at, at most. Reading one costs a few
-/// microseconds, so a page that matches nothing still answers within some 20 ms.
+/// How many entries one page looks at, at most, in the indexes or whole. One costs a
+/// few microseconds, so a page that matches nothing still answers within some 20 ms.
 pub const EXAMINED: usize = 2000;
+
+/// Bytes of payloads after which a page ends, those that do not fit included: one may
+/// have a quarter of a megabyte.
+const READ_BYTES: usize = 8 * 1024 * 1024;
 
 /// What to look for; everything given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,6 +107,8 @@ pub struct Page {
     pub entries: Vec<Told>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<u64>,
+    /// Where there is a next page: how far this one looked.
+    pub reached: Option<Time>,
     /// How many were looked at.
     pub examined: usize,
 }
@@ -139,50 +147,6 @@ impl Question {
     }
 }
 
-/// Where sequence numbers come from: a table, an index, and what it must equal.
-struct Driver<'a> {
-    from: &'static str,
-    equals: &'static str,
-    value: Box<dyn ToSql + 'a>,
-}
-
-fn driver(filter: &Filter) -> Driver<'_> {
-    fn on<'a>(from: &'static str, column: &'static str, value: impl ToSql + 'a) -> Driver<'a> {
-        Driver { from, equals: column, value: Box::new(value) }
-    }
-    macro_rules! try_columns {
-        ($($column:ident),+) => {
-            $(if let Some(value) = &filter.$column {
-                return on(
-                    concat!("audit_body INDEXED BY audit_by_", stringify!($column)),
-                    concat!(stringify!($column), " = ?1"),
-                    value,
-                );
-            })+
-        };
-    }
-    // Roughly from the most selective to the least.
-    if let Some(id) = filter.request {
-        return on("audit_body INDEXED BY audit_by_request", "request = ?1", *id.as_bytes());
-    }
-    if let Some(words) = filter.text.as_deref() {
-        let query = text_index::query(words);
-        return on("audit_text", "audit_text MATCH ?1", query);
-    }
-    try_columns!(session, operator, client, agent, tool, server);
-    if let Some(kind) = &filter.kind {
-        return on("audit INDEXED BY audit_by_kind", "kind = ?1", kind);
-    }
-    if let Some(status) = filter.status {
-        return on("audit_body INDEXED BY audit_by_status", "status = ?1", status.number());
-    }
-    if let Some(category) = filter.category {
-        return on("audit_body INDEXED BY audit_by_category", "category = ?1", category.number());
-    }
-    try_columns!(caller);
-    on("audit", "?1 IS NULL", Value::Null)
-}
-
 /// Answers a question for this reader; without one, for who sees everything.
 pub fn query(
     conn: &Connection,
@@ -190,32 +154,35 @@ pub fn query(
     mut reader: Option<&mut Reader<'_>>,
 ) -> Result<Page, StoreError> {
     let filter = &question.filter;
-    let (low, high) = bounds(conn, filter)?;
-    let (low, high) = match (question.after, question.ascending) {
-        (Some(after), true) => (low.max((after as i64).saturating_add(1)), high),
-        (Some(after), false) => (low, high.min((after as i64).saturating_sub(1))),
-        (None, _) => (low, high),
-    };
-    let driver = driver(filter);
-    let key = if driver.from == "audit_text" { "rowid" } else { "seq" };
-    let order = if question.ascending { "ASC" } else { "DESC" };
-    let sql = format!(
-        "SELECT {key} FROM {} WHERE {} AND {key} BETWEEN ?2 AND ?3 ORDER BY {key} {order} LIMIT ?4",
-        driver.from, driver.equals
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![driver.value, low, high, EXAMINED as i64])?;
-    let mut page = Page::default();
-    let (mut last, mut bytes) = (None, 0);
-    while let Some(row) = rows.next()? {
-        let sequence: i64 = row.get(0)?;
-        if page.entries.len() == question.most || bytes >= PAGE_BYTES {
-            page.next = last;
-            return Ok(page);
-        }
+    let mut range = bounds(conn, question)?;
+    match (question.after.map(|after| after as i64), question.ascending) {
+        (Some(after), true) => range.low = range.low.max(after.saturating_add(1)),
+        (Some(after), false) => range.high = range.high.min(after.saturating_sub(1)),
+        (None, _) => {}
+    }
+    let mut lists = Lists::of(filter, range);
+    let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
+    loop {
+        let passed = lists.passed();
+        let step = lists.step(conn)?;
+        let full = page.entries.len() == question.most || bytes >= PAGE_BYTES;
+        let enough = full || read >= READ_BYTES || page.examined == EXAMINED;
+        let sequence = match step {
+            Step::End => return Ok(page),
+            Step::Fits(sequence) if !enough => sequence,
+            Step::Passed if !enough => {
+                page.examined += 1;
+                continue;
+            }
+            Step::Fits(_) | Step::Passed | Step::Unknown => {
+                page.next = Some(passed);
+                page.reached = time_of(conn, passed)?;
+                return Ok(page);
+            }
+        };
         page.examined += 1;
-        last = Some(sequence as u64);
         let Some(told) = entry(conn, sequence)? else { continue };
+        read += told.payload.len();
         let fits = matches(filter, &told)
             && match &mut reader {
                 Some(reader) => reader.is_told(conn, told.request, addressee(&told).as_deref())?,
@@ -226,10 +193,14 @@ pub fn query(
             page.entries.push(told);
         }
     }
-    if page.examined == EXAMINED {
-        page.next = last;
-    }
-    Ok(page)
+}
+
+fn time_of(conn: &Connection, sequence: u64) -> Result<Option<Time>, StoreError> {
+    let at = conn
+        .prepare_cached("SELECT at FROM audit WHERE seq = ?")?
+        .query_row([sequence as i64], |row| row.get(0))
+        .optional()?;
+    Ok(at.map(Time))
 }
 
 /// To whom the mail went that an entry is about.
@@ -295,11 +266,12 @@ fn told_of(row: &Row<'_>) -> rusqlite::Result<Told> {
     })
 }
 
-/// First and last sequence number that a time range can touch.
+/// The sequence numbers that a time range can touch.
 ///
 /// Times rise with sequence numbers except after a clock was put back, so the
 /// latest time so far (`high`), which never falls, is what is searched.
-fn bounds(conn: &Connection, filter: &Filter) -> Result<(i64, i64), StoreError> {
+fn bounds(conn: &Connection, question: &Question) -> Result<Range, StoreError> {
+    let (filter, ascending) = (&question.filter, question.ascending);
     let newest: i64 = conn
         .prepare_cached("SELECT coalesce(max(seq), 0) FROM audit")?
         .query_row([], |row| row.get(0))?;
@@ -313,18 +285,16 @@ fn bounds(conn: &Connection, filter: &Filter) -> Result<(i64, i64), StoreError> 
         Some(since) => first_at_least(conn, since, newest)?.max(told_from),
         None => told_from,
     };
-    let high = match filter.until {
-        Some(until) => {
-            let behind: i64 = conn
-                .prepare_cached(
-                    "SELECT coalesce(max(seq), 0) FROM audit INDEXED BY audit_behind WHERE at < high",
-                )?
-                .query_row([], |row| row.get(0))?;
-            (first_at_least(conn, until, newest)? - 1).max(behind)
-        }
-        None => newest,
+    let Some(until) = filter.until else {
+        return Ok(Range { low, high: newest, settled: newest, ascending });
     };
-    Ok((low, high))
+    let settled = first_at_least(conn, until, newest)? - 1;
+    let behind: i64 = conn
+        .prepare_cached(
+            "SELECT coalesce(max(seq), 0) FROM audit INDEXED BY audit_behind WHERE at < high",
+        )?
+        .query_row([], |row| row.get(0))?;
+    Ok(Range { low, high: settled.max(behind), settled, ascending })
 }
 
 /// The first sequence number whose `high` is at least `time`; past the end if none.

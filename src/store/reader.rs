@@ -18,14 +18,15 @@ use rusqlite::Connection;
 use super::error::StoreError;
 use super::row;
 use crate::call::ids::RequestId;
-use crate::call::model::Request;
+use crate::call::requirement::Requirement;
 
 /// Somebody who asks for a page of the records.
 pub struct Reader<'a> {
     name: &'a str,
-    sees: &'a dyn Fn(&Request) -> bool,
-    /// Of requests that were met on this page.
-    met: HashMap<RequestId, bool>,
+    sees: &'a dyn Fn(&Requirement) -> bool,
+    /// Of requirements that were met on this page, as they are stored: there are few,
+    /// and many requests, of which nothing else need be read.
+    met: HashMap<String, bool>,
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -35,8 +36,8 @@ impl fmt::Debug for Reader<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// The person of this name, who may see these requests.
-    pub fn new(name: &'a str, sees: &'a dyn Fn(&Request) -> bool) -> Self {
+    /// The person of this name, who may see requests that ask so much.
+    pub fn new(name: &'a str, sees: &'a dyn Fn(&Requirement) -> bool) -> Self {
         Reader { name, sees, met: HashMap::new() }
     }
 
@@ -51,11 +52,12 @@ impl<'a> Reader<'a> {
             return Ok(true);
         }
         let Some(id) = about else { return Ok(false) };
-        if let Some(known) = self.met.get(&id) {
+        let Some(text) = row::requirement_as_stored(conn, id)? else { return Ok(false) };
+        if let Some(known) = self.met.get(&text) {
             return Ok(*known);
         }
-        let may = row::load(conn, id)?.is_some_and(|request| (self.sees)(&request));
-        self.met.insert(id, may);
+        let may = (self.sees)(&row::requirement_of(&text)?);
+        self.met.insert(text, may);
         Ok(may)
     }
 }

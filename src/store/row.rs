@@ -54,7 +54,20 @@ fn requirement_text(requirement: &Requirement) -> String {
     Json::Array(clauses.collect()).to_text()
 }
 
-fn requirement_of(text: &str) -> Result<Requirement, StoreError> {
+/// Who has to agree to a request, as it stands in its row.
+pub(super) fn requirement_as_stored(
+    conn: &Connection,
+    id: RequestId,
+) -> Result<Option<String>, StoreError> {
+    let text = conn
+        .prepare_cached("SELECT requirement FROM requests WHERE id = ?")?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(text)
+}
+
+/// Reads that.
+pub(super) fn requirement_of(text: &str) -> Result<Requirement, StoreError> {
     let Json::Array(items) = stored_json(text)? else { return Err(corrupt("requirement")) };
     let clause = |item: &Json| {
         let groups: BTreeSet<String> = strings(item.get("groups")?).map(str::to_owned).collect();

@@ -59,6 +59,11 @@ fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
 }
 
+/// The words of a text to look for.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    tokens(text)
+}
+
 /// The index's query for words that must all occur.
 pub fn query(words: &str) -> String {
     // Each is quoted, so nothing that somebody types is an operator.

@@ -8,6 +8,7 @@ mod entry;
 pub mod filter;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -31,9 +32,9 @@ use crate::store::chain::Chain;
 use crate::store::query::{Page, Question};
 use filter::{Asked, NAMES, ON_A_PAGE};
 
-/// How often a page is filled up when entries are looked at and do not fit; each
-/// time it looks at 2,000 at most.
-const LOOKS: usize = 5;
+/// A page on which few entries fit is filled up for so long, each time by some 2,000
+/// that are looked at: short enough that nobody waits, and the next page goes on.
+const FILL_FOR: Duration = Duration::from_millis(25);
 
 /// GET /history
 pub async fn page(
@@ -72,17 +73,18 @@ pub async fn page(
 /// A page of entries, filled up for a bounded while.
 async fn entries(pages: &Pages, who: &Who, question: &Question) -> Result<Page, Trouble> {
     let mut found = Page { next: question.after, ..Page::default() };
-    for _ in 0..LOOKS {
+    let began = Instant::now();
+    loop {
         let most = ON_A_PAGE - found.entries.len();
         let further = Question { after: found.next, most, ..question.clone() };
         let page = pages.desk.history(who.operator(), further).await?;
         found.entries.extend(page.entries);
-        found.next = page.next;
-        if found.next.is_none() || found.entries.len() >= ON_A_PAGE {
-            break;
+        (found.next, found.reached) = (page.next, page.reached);
+        let full = found.next.is_none() || found.entries.len() >= ON_A_PAGE;
+        if full || began.elapsed() >= FILL_FOR {
+            return Ok(found);
         }
     }
-    Ok(found)
 }
 
 fn list(asked: &Asked, found: &Page, who: &Who) -> Markup {
@@ -91,7 +93,11 @@ fn list(asked: &Asked, found: &Page, who: &Who) -> Markup {
             div.empty {
                 @if found.next.is_some() {
                     p { strong { "Nothing so far." } }
-                    p.hint { "Many entries were looked at, and none of them fits. There are more." }
+                    p.hint {
+                        "Many entries were looked at"
+                        @if let Some(at) = found.reached { ", " (searched(asked)) " " (words::at(&who.clock, at)) }
+                        ", and none of them fits. There are more."
+                    }
                 } @else {
                     p { strong { "No entry fits." } }
                     @if asked.question.after.is_some() { p { a href=(asked.path(None)) { "Back to the first page" } } }
@@ -100,6 +106,9 @@ fn list(asked: &Asked, found: &Page, who: &Who) -> Markup {
         } @else {
             ol.entries role="list" {
                 @for told in &found.entries { (entry::entry(told, &who.clock)) }
+            }
+            @if let Some(at) = found.reached.filter(|_| found.entries.len() < ON_A_PAGE) {
+                p.hint { "Looked for " (searched(asked)) " " (words::at(&who.clock, at)) ". There are more." }
             }
         }
         nav.pager aria-label="More of the history" {
@@ -111,6 +120,11 @@ fn list(asked: &Asked, found: &Page, who: &Who) -> Markup {
             }
         }
     }
+}
+
+/// Which way a page has looked, before the time up to which it has.
+fn searched(asked: &Asked) -> &'static str {
+    if asked.question.ascending { "up to" } else { "back to" }
 }
 
 fn filters(asked: &Asked) -> Markup {

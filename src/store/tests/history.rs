@@ -9,6 +9,7 @@ use crate::store::export::{Exporter, verify, verify_export};
 use crate::store::query::{Filter, Question, Told, query};
 use crate::store::read::{self, PendingAfter};
 use crate::store::reader::Reader;
+use crate::store::record::{NotHeld, Recorded, record_calls};
 use crate::store::text_index;
 
 fn lived_in() -> Plain {
@@ -178,6 +179,27 @@ fn arguments_as_deep_as_allowed_are_found_exported_and_verified() {
     assert!(verify_export(Cursor::new(&file), None).expect("io").is_ok());
 }
 
+/// What both ask for; where both name the same thing, the first.
+fn both(one: &Filter, other: &Filter) -> Filter {
+    let (one, other) = (one.clone(), other.clone());
+    Filter {
+        since: one.since.or(other.since),
+        until: one.until.or(other.until),
+        caller: one.caller.or(other.caller),
+        client: one.client.or(other.client),
+        agent: one.agent.or(other.agent),
+        session: one.session.or(other.session),
+        server: one.server.or(other.server),
+        tool: one.tool.or(other.tool),
+        category: one.category.or(other.category),
+        status: one.status.or(other.status),
+        operator: one.operator.or(other.operator),
+        text: one.text.or(other.text),
+        request: one.request.or(other.request),
+        kind: one.kind.or(other.kind),
+    }
+}
+
 #[test]
 fn each_filter_gives_what_looking_at_everything_gives() {
     let mut plain = lived_in();
@@ -204,7 +226,10 @@ fn each_filter_gives_what_looking_at_everything_gives() {
         Filter { until: Some(some.at), ..Filter::default() },
         Filter { since: Some(some.at), until: Some(Time(some.at.0 + 20_000)), ..Filter::default() },
     ];
-    for filter in filters {
+    // Each alone, and each with each.
+    let pairs = (0..filters.len()).flat_map(|n| (0..n).map(move |m| (n, m)));
+    let pairs: Vec<Filter> = pairs.map(|(n, m)| both(&filters[n], &filters[m])).collect();
+    for filter in filters.into_iter().chain(pairs) {
         let holds = |told: &&Told| {
             let same =
                 |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
@@ -275,6 +300,124 @@ fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
     let page =
         query(&plain.conn, &question, Some(&mut Reader::new("ann", &|_| true))).expect("page");
     assert!(page.entries.is_empty() && page.examined == 2000 && page.next.is_some());
+}
+
+/// Entries of calls that were allowed: what each is, by its number.
+fn allowed(plain: &mut Plain, count: u64, told: impl Fn(u64, &mut Call)) {
+    let calls: Vec<Recorded> = (0..count)
+        .map(|n| {
+            let mut call = call("c", "s", n);
+            told(n, &mut call);
+            let (verdict, reason) = (NotHeld::Allowed, String::new());
+            Recorded { call, verdict, reason, digest_only: false }
+        })
+        .collect();
+    plain.run(|tx| record_calls(tx, &calls)).expect("recorded");
+}
+
+#[test]
+fn whatever_is_rare_sets_the_pace_of_a_page() {
+    let mut plain = Plain::new();
+    allowed(&mut plain, 6000, |n, call| {
+        call.agent.name = "often".to_owned();
+        call.tool = if n % 2000 == 7 { "seldom" } else { "often" }.to_owned();
+        call.explanation = format!("always {}", if n % 2000 == 7 { "rarely" } else { "" });
+    });
+    index_all(&mut plain);
+    let word = |s: &str| Some(s.to_owned());
+    let frequent = Filter {
+        caller: word("proxy"),
+        kind: word("call_allowed"),
+        ..both(
+            &Filter { agent: word("often"), ..Filter::default() },
+            &Filter { text: word("always"), ..Filter::default() },
+        )
+    };
+    for rare in [
+        Filter { tool: word("seldom"), ..Filter::default() },
+        Filter { text: word("rarely"), ..Filter::default() },
+        Filter { text: word("always rarely"), ..Filter::default() },
+    ] {
+        for ascending in [false, true] {
+            let filter = both(&rare, &frequent);
+            let question = Question { filter, ascending, most: 50, after: None };
+            let page = query(&plain.conn, &question, None).expect("page");
+            let found: Vec<u64> = page.entries.iter().map(|told| told.sequence % 2000).collect();
+            assert_eq!((found, page.next), (vec![8; 3], None), "{rare:?}");
+            assert!(page.examined < 50, "{rare:?}: {}", page.examined);
+        }
+    }
+}
+
+#[test]
+fn filters_that_never_meet_end_each_page_and_say_how_far_it_looked() {
+    let mut plain = Plain::new();
+    allowed(&mut plain, 5000, |n, call| {
+        let (one, other) = if n % 2 == 0 { ("left", "tail") } else { ("right", "head") };
+        (call.agent.name, call.tool) = (one.to_owned(), other.to_owned());
+        call.explanation = format!("{one} shoe");
+    });
+    index_all(&mut plain);
+    let word = |s: &str| Some(s.to_owned());
+    for filter in [
+        Filter { agent: word("left"), tool: word("head"), ..Filter::default() },
+        Filter { text: word("left right"), ..Filter::default() },
+        Filter { text: word("shoe left"), tool: word("head"), ..Filter::default() },
+    ] {
+        for ascending in [false, true] {
+            let mut question =
+                Question { filter: filter.clone(), ascending, most: 50, after: None };
+            let mut pages = 0;
+            loop {
+                let page = query(&plain.conn, &question, None).expect("page");
+                assert!(page.entries.is_empty() && page.examined <= 2000, "{filter:?}");
+                pages += 1;
+                assert_eq!(page.next.is_some(), page.reached.is_some());
+                let Some(next) = page.next else { break };
+                if let Some(before) = question.after {
+                    assert!(if ascending { next > before } else { next < before }, "{filter:?}");
+                }
+                question.after = Some(next);
+            }
+            assert!((2..20).contains(&pages), "{filter:?}: {pages}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_behind_its_time_does_not_make_what_is_before_a_time_far_away() {
+    let mut plain = Plain::new();
+    allowed(&mut plain, 50, |_, _| {});
+    let then = plain.now + MINUTES(1);
+    plain.pass(MINUTES(2));
+    allowed(&mut plain, 9000, |_, _| {});
+    // A clock that is slewed goes back by so little every now and then.
+    plain.now = Time(plain.now.0 - 1);
+    allowed(&mut plain, 10, |_, _| {});
+    plain.now = Time(then.0 - 5);
+    allowed(&mut plain, 1, |_, _| {});
+    for (ascending, expected) in [(false, (9061, 1)), (true, (1, 9061))] {
+        let filter = Filter { until: Some(then), ..Filter::default() };
+        let question = Question { filter, ascending, most: 100, after: None };
+        let page = query(&plain.conn, &question, None).expect("page");
+        let told: Vec<u64> = page.entries.iter().map(|told| told.sequence).collect();
+        assert_eq!((told.len(), page.next), (51, None));
+        assert_eq!((told[0], told[50]), expected);
+        assert!(page.examined < 100, "{}", page.examined);
+    }
+}
+
+#[test]
+fn large_entries_that_do_not_fit_end_a_page_by_their_bytes() {
+    let mut plain = Plain::new();
+    allowed(&mut plain, 60, |_, call| {
+        call.arguments = format!(r#"{{"a":"{}"}}"#, "x".repeat(250 * 1024));
+    });
+    let question = Question { most: 50, ..Question::default() };
+    let page =
+        query(&plain.conn, &question, Some(&mut Reader::new("ann", &|_| true))).expect("page");
+    assert!(page.entries.is_empty() && page.next.is_some(), "calls that nobody held");
+    assert!((20..40).contains(&page.examined), "{}", page.examined);
 }
 
 #[test]
