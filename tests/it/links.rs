@@ -139,7 +139,9 @@ fn hidden(page: &Page) -> Vec<(String, String)> {
 /// What the approve or deny form of a page brings back, with what a person types.
 fn form(page: &Page, verdict: &str) -> Vec<(String, String)> {
     let mut fields = hidden(page);
-    let typed = [("verdict", verdict), ("reason", "by the mail"), ("typed", "write")];
+    let asked = page.body.split_once("<span class=\"word\">");
+    let word = asked.and_then(|(_, word)| word.split('<').next()).unwrap_or_default();
+    let typed = [("verdict", verdict), ("reason", "by the mail"), ("typed", word)];
     fields.extend(typed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     fields
 }

@@ -711,7 +711,7 @@ async fn approvals_of_who_may_not_decide_any_more_are_not_told_as_counted() {
     let asked = submit(&mut clients.caller_named("proxy"), "1", write("{}")).await;
     approve(&mut clients.operator_named("alice"), &asked.id, &asked.digest).await.expect("one");
     let bob = Browser::signed_in(&home, "bob").await;
-    let said = |so_far: u32| format!("needs <strong>2 people</strong>, {so_far} so far");
+    let said = |so_far: u32| format!("needs 2 people, {so_far} so far");
     bob.get(&path_of(&asked.id)).await.says(200, &[&said(1), "1 of 2 approvals"]);
     let text = std::fs::read_to_string(home.state.join("holdpoint.toml")).expect("read");
     let looks_only = "name = \"alice\"\nroles = [\"auditor\"]";

@@ -67,7 +67,7 @@ async fn a_few(store: &Store, pattern: &Submit, took: &mut Took) {
     }
 }
 
-async fn approve(store: &Store, id: RequestId, shown: String) -> Result<Request, StoreError> {
+async fn approve(store: &Store, id: RequestId, shown: String) -> Result<Arc<Request>, StoreError> {
     let input = Decide {
         id,
         operator: call::OPERATOR.to_owned(),
