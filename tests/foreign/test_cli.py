@@ -362,9 +362,9 @@ def test_on_a_terminal_the_whole_call_is_shown_and_asked(house):
 
 
 def test_the_latest_to_decide_is_the_newest_that_still_waits(house):
-    first = ask(house, "--category", "write")
+    first = ask(house, "--category", "write", "--risk", "low")
     waits = house.held()[0]
-    second = ask(house, "--category", "write")
+    second = ask(house, "--category", "write", "--risk", "low")
     newest = next(one for one in house.held(2) if one["id"] != waits["id"])
     house.run("deny", newest["id"], "--digest", newest["digest"], "--reason", "no")
     assert ended(second).code == 10

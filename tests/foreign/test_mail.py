@@ -75,7 +75,7 @@ def test_the_mail_says_what_happens_first_and_its_command_works_as_printed(house
         assert "the rent is due" in text and "left" in text
         assert request["id"] in text and request["digest"][:16] in text
     assert list(map(len, plain.splitlines())) and max(map(len, plain.splitlines())) < 200
-    order = [plain.index(word) for word in ("transfer", "WHO ASKS", "ARGUMENTS", "AGENT'S", "HELD", "TIME LEFT", "DECIDE")]
+    order = [plain.index(word) for word in ("transfer", "ARGUMENTS", "AGENT'S", "WHO ASKS", "HELD", "TIME LEFT", "DECIDE")]
     assert order == sorted(order)
 
     typed = commands(plain, "approve")

@@ -69,6 +69,10 @@ def test_the_unsubscribe_page_turns_summaries_off_and_on(stand, window):
     one.page.get_by_role("button", name="Send me no summaries").click()
     one.page.get_by_role("heading", name="Summaries are off").wait_for()
     one.check("unsubscribe-dark-off")
+    # A link turns one way only: it is passed on with each mail that is forwarded.
+    one.page.get_by_role("link", name="Sign in").click()
+    one.page.get_by_label("Your operator token").fill(stand.tokens["ben"])
+    one.page.get_by_role("button", name="Sign in").click()
     one.page.get_by_role("button", name="Send summaries again").click()
     one.page.get_by_role("heading", name="Summaries", exact=True).wait_for()
     for one in asking:

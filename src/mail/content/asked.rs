@@ -123,14 +123,15 @@ fn marks(request: &Request, says: &Says) -> Vec<Mark> {
     called.into_iter().chain(marks).collect()
 }
 
-/// `Asked by agent claude-code for jane@example.com; caller gateway-eu.`
+/// `Asked by agent claude-code for jane@example.com; caller gateway-eu. Only the caller
+/// is proven.`
 fn asked_by(request: &Request) -> SafeText {
     let agent = &request.call.agent;
     let says_agent = !(agent.name.is_empty() && agent.version.is_empty());
     let (asked, end) = match (says_agent, agent.on_behalf_of.is_empty()) {
         (_, true) => ("Asked by ", ", for nobody named."),
-        (true, false) => ("Asked by ", "."),
-        (false, false) => ("Asked ", "."),
+        (true, false) => ("Asked by ", ". Only the caller is proven."),
+        (false, false) => ("Asked ", ". Only the caller is proven."),
     };
     joined(&[&ours(asked), &who(request), &ours(end)])
 }

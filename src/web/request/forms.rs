@@ -56,7 +56,12 @@ fn approve(context: &Context<'_>) -> Markup {
     let next = context.served.upto + 1;
     html! {
         section.card aria-labelledby="to-approve" {
-            h2 #to-approve { "Approve: let it run, once" }
+            h2 #to-approve {
+                @match several(context) {
+                    None => "Approve: let it run, once",
+                    Some(most) => { "Approve: yours is one of " (most) ", then it runs, once" }
+                }
+            }
             @if context.of == 0 {
                 p { "Its arguments cannot be shown, so it cannot be approved." }
             } @else if !context.is_whole() {
@@ -67,6 +72,12 @@ fn approve(context: &Context<'_>) -> Markup {
             }
         }
     }
+}
+
+/// How many people have to agree, where one is not enough.
+fn several(context: &Context<'_>) -> Option<u32> {
+    let clauses = &context.request.requirement.clauses;
+    clauses.iter().map(|clause| clause.approvals).max().filter(|most| *most > 1)
 }
 
 fn approve_form(context: &Context<'_>) -> Markup {
