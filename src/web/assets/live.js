@@ -95,6 +95,7 @@ const lookAgain = () => { if (live()?.dataset.again !== undefined) setTimeout(re
 const others = "BroadcastChannel" in window ? new BroadcastChannel("holdpoint") : null;
 let lost = false;
 const hear = (what, ids) => {
+  if (gone) return;
   const part = live()?.dataset.live;
   if (what === "looked") { wake(); return; }
   if (what === "lost") {
