@@ -20,6 +20,7 @@ use crate::call::model::Request;
 use crate::call::present;
 use crate::call::safe_text::SafeText;
 use crate::policy::judging::Danger;
+use crate::policy::judging::Says;
 
 pub(super) use crate::call::clock::Clock;
 pub(super) use follow_up::{approvers, denier};
@@ -174,7 +175,7 @@ fn joined(pieces: &[&SafeText]) -> SafeText {
 
 /// What will happen, in one sentence.
 fn sentence(request: &Request) -> SafeText {
-    present::sentence_of(&request.call)
+    present::sentence_of(&request.call, Says::of(&request.call).belies())
 }
 
 /// `delete_broker on amazon-mq`

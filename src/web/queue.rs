@@ -209,7 +209,7 @@ fn line(group: &[Request], who: &Who) -> Markup {
             span.grow {}
             (words::left(&who.clock, first.deadline))
         }
-        a.what href=(path) { (words::unbroken(&present::sentence_of(&first.call))) }
+        a.what href=(path) { (words::unbroken(&present::sentence_of(&first.call, says.belies()))) }
         p.who { (asker(first)) }
         @if group.len() > 1 {
             p.same { (words::count(group.len(), "identical call")) ": "

@@ -68,7 +68,7 @@ CALLS = [
         "args": BELOW_THE_FOLD,
         "category": "write",
         "risk": "medium",
-        "seen": ["write_rows", "warehouse", "medium risk", "looks destructive by its argument then: DROP TABLE"],
+        "seen": ["write_rows", "warehouse", "called write, looks destructive, medium risk", "looks destructive by its argument then: DROP TABLE"],
     },
     {
         "name": "7-deploy",

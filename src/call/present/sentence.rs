@@ -4,7 +4,7 @@ use super::value::{inline, is_literal, is_masked, item_text, quoted};
 use super::{ours, s};
 use crate::call::amounts;
 use crate::call::json::{self, Json};
-use crate::call::model::Call;
+use crate::call::model::{Call, Category};
 use crate::call::safe_text::SafeText;
 
 /// The width to stay within: the subject of a mail, a line of a wide terminal.
@@ -71,12 +71,13 @@ const TELLING: &[&str] = &[
     "title",
 ];
 
-/// [`sentence`] for a call as the store keeps it. Arguments that cannot be read back
-/// are left out of it.
-pub fn sentence_of(call: &Call) -> SafeText {
+/// [`sentence`] for a call as the store keeps it, which may look worse than it is
+/// called. Arguments that cannot be read back are left out of it.
+pub fn sentence_of(call: &Call, looks: Option<Category>) -> SafeText {
     let arguments = json::parse_envelope(call.arguments.as_bytes());
     let arguments = arguments.unwrap_or(Json::Object(Vec::new()));
-    sentence(call.category.word(), call.risk.word(), &call.server, &call.tool, &arguments)
+    let class = class(call.category.word(), call.risk.word(), looks);
+    ending(&class, &call.server, &call.tool, &arguments)
 }
 
 /// What will happen, in one sentence of about 150 columns at most: `Run
@@ -86,16 +87,18 @@ pub fn sentence_of(call: &Call) -> SafeText {
 /// others are counted when there is no room for them. It claims nothing of what
 /// the tool does: only its name, what it is given, and how the policy classes it.
 pub fn sentence(category: &str, risk: &str, server: &str, tool: &str, masked: &Json) -> SafeText {
+    ending(&class(category, risk, None), server, tool, masked)
+}
+
+/// The sentence that ends with these words.
+fn ending(class: &SafeText, server: &str, tool: &str, masked: &Json) -> SafeText {
     let mut text = ours("Run ");
     text.push(&word(tool, NAME_COLUMNS));
     text.push_ours(" on ");
     text.push(&word(server, NAME_COLUMNS));
-
-    let class = class(category, risk);
-
     let room = COLUMNS.saturating_sub(text.columns() + class.columns());
     text.push(&given(masked, room));
-    text.push(&class);
+    text.push(class);
     text
 }
 
@@ -113,14 +116,18 @@ pub fn unstated(category: &str, risk: &str) -> Option<&'static str> {
 const UNSAID: &str = "unspecified";
 
 /// How the policy classes it, or that it does not.
-fn class(category: &str, risk: &str) -> SafeText {
+fn class(category: &str, risk: &str, looks: Option<Category>) -> SafeText {
     let mut class = ours(" — ");
     match (category == UNSAID, risk == UNSAID) {
         (true, true) => class.push_ours("category and risk not stated"),
         (true, false) => class.push_ours("category not stated, "),
         (false, _) => {
+            class.push_ours(if looks.is_some() { "called " } else { "" });
             class.push(&word(category, NAME_COLUMNS));
             class.push_ours(", ");
+            if let Some(looks) = looks {
+                class.push(&SafeText::line(&format!("looks {looks}, ")));
+            }
         }
     }
     match (category == UNSAID, risk == UNSAID) {

@@ -149,8 +149,8 @@ pub async fn render(
         said,
     };
     let unusual = unusual::unusual(&context).await?;
-    let title = present::sentence_of(&request.call);
     let says = Says::of(&request.call);
+    let title = present::sentence_of(&request.call, says.belies());
     let body = html! {
         // What follows changes needs a sign-in.
         @let follows = (!viewer.by_link()).then_some(request.id);
