@@ -13,9 +13,9 @@ use crate::web::words;
 pub fn agents_words(request: &Request) -> Markup {
     let said = &request.call.explanation;
     html! {
-        section aria-labelledby="said" {
-            h2 #said { "The agent's own words" }
-            @if said.is_empty() { p.hint { "It gave none." } } @else {
+        @if said.is_empty() { p.hint { "The agent gave no words of its own." } } @else {
+            section aria-labelledby="said" {
+                h2 #said { "The agent's own words" }
                 p.hint { "They explain, they prove nothing." }
                 (quote(said))
             }

@@ -35,8 +35,8 @@ pub fn forms(context: &Context<'_>) -> Markup {
                     @else if context.of > 0 && !context.is_whole() {
                         @let next = context.served.upto + 1;
                         a href=(context.path(next)) { "Read on (" (next) " of " (context.of) ")" }
-                    } @else { a href="#to-approve" { "Approve" } }
-                    a href="#to-deny" { "Deny" }
+                    } @else { a.to-approve href="#to-approve" { "Approve…" } }
+                    a.to-deny href="#to-deny" { "Deny…" }
                 }
                 div.decide {
                 @if own == Some(Verdict::Approve) {
