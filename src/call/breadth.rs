@@ -24,6 +24,7 @@ const EVERYTHING: &[&str] = &[
     "/**",
     "**/*",
     "*:*",
+    "*/*",
     "./*",
     "0.0.0.0/0",
     "::/0",
@@ -41,6 +42,9 @@ const FILTERS: &[&str] = &[
     "predicate",
     "match",
 ];
+
+/// Texts of filters that filter nothing, without spaces.
+const FILTERS_NOTHING: &[&str] = &["", "{}", "[]", "[{}]", "1=1", "1", "true"];
 
 /// Columns of a pattern. What is longer is a text that has a `*` in it.
 const PATTERN: usize = 120;
@@ -114,10 +118,13 @@ fn is_everything(steps: &[Step<'_>], value: &Json) -> bool {
             if EVERYTHING.iter().any(|all| text.eq_ignore_ascii_case(all)) {
                 return true;
             }
-            text.is_empty()
+            text.len() <= PATTERN
+                && FILTERS_NOTHING.contains(&text.replace(' ', "").to_ascii_lowercase().as_str())
         }
         Json::Object(members) => members.is_empty(),
-        Json::Array(items) => items.is_empty(),
+        Json::Array(items) => {
+            items.iter().all(|item| item.as_object().is_some_and(<[_]>::is_empty))
+        }
         Json::Bool(set) => return *set && words::of(place::name(steps)).iter().any(|w| w == "all"),
         Json::Null => true,
         Json::Number(_) => false,

@@ -7,7 +7,6 @@
 pub mod amounts;
 pub mod breadth;
 pub mod canonical;
-pub mod care;
 pub mod clock;
 pub mod definition;
 pub mod difference;

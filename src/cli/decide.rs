@@ -17,11 +17,11 @@ use super::page::{self, Wanted};
 use super::records;
 use super::state::Globals;
 use super::text::{safe, short};
-use crate::call::care::{Known, ToType};
 use crate::call::ids::RequestId;
 use crate::call::json;
 use crate::call::model::{Category, Risk, Status, Verdict};
 use crate::client::{certainly_not_done, worth_retrying};
+use crate::policy::judging::care::{Known, ToType};
 use crate::proto;
 
 /// Flags of `approve` and `deny`.

@@ -40,7 +40,8 @@ pub fn page(who: &Who, here: Here, title: &SafeText, body: &Markup) -> Html<Stri
     whole(
         title,
         &html! {
-            header.top {
+            // Whose page it is, which the script asks.
+            header.top data-who=(name) {
                 a.brand href="/" { "Holdpoint" }
                 nav aria-label="Pages" {
                     (link("/", "Queue", Here::Queue))

@@ -23,6 +23,9 @@ use crate::doors::Peer;
 /// What the script's own requests have: they are no sign that somebody is there.
 const BY_SCRIPT: &str = "x-holdpoint-live";
 
+/// What an open page follows.
+const STREAM: &str = "/live";
+
 /// Somebody who is signed in, as a page's argument. Others are sent to sign in.
 #[derive(Debug, Clone)]
 pub struct Who {
@@ -60,14 +63,15 @@ impl FromRequestParts<Arc<Pages>> for Who {
                 if let Some(peer) = parts.extensions.get::<Peer>() {
                     peer.known(&signed_in.visitor);
                 }
-                let by_script =
-                    parts.headers.contains_key(BY_SCRIPT) || parts.uri.path() == "/live";
+                let by_script = parts.headers.contains_key(BY_SCRIPT) || parts.uri.path() == STREAM;
                 let in_person = !by_script && parts.method != Method::HEAD;
                 if in_person {
                     pages.desk.sign_in_used(&signed_in);
                 }
                 Ok(Who { in_person, ..pages.who(signed_in) })
             }
+            // By which a browser ends a stream, and asks for it no more.
+            None if parts.uri.path() == STREAM => Err(StatusCode::NO_CONTENT.into_response()),
             None if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let next = parts.uri.path_and_query().map_or("/", |path| path.as_str());
                 Err(on_to(&super::sign_in::path_to(next)))

@@ -477,7 +477,7 @@ async fn what_is_open_ends_with_its_sign_in() {
         assert!(stream.status == 200 || stream.status == 303, "{stream:?}");
     }
     submit(&mut home.clients().caller_named("proxy"), "1", call("write", "{}")).await;
-    assert_eq!(browser.get("/live").await.status, 303);
+    assert_eq!(browser.get("/live").await.status, 204);
 }
 
 /// The end of an answer in pieces.

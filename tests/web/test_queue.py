@@ -139,15 +139,42 @@ def test_another_tab_of_who_signed_out_shows_nothing_more(stand, window):
     stand.waiting()
     one = window("ana")
     one.expected |= {"ERR_", "MIME type", "EventSource"}
-    other = one.context.new_page()
+    other, past = one.context.new_page(), one.context.new_page()
     other.goto("/")
     other.get_by_role("link", name="write_key").wait_for()
+    past.goto("/history")
+    past.get_by_text("write_key").first.wait_for()
     one.page.locator("header summary").click()
     one.page.get_by_role("button", name="Sign out everywhere").click()
     one.page.wait_for_url("**/sign-in*")
     other.get_by_text("You are signed out here").wait_for()
-    assert other.get_by_role("link", name="write_key").count() == 0
-    assert other.title() == "Signed out · Holdpoint"
+    past.get_by_text("You are signed out here").wait_for()
+    for page in (other, past):
+        assert "write_key" not in page.content() and page.title() == "Holdpoint"
+        assert page.get_by_text("ana", exact=True).count() == 0
+    # A tab that shows nothing any more leaves the stream to those that do.
+    one.sign_in("ana")
+    asked = stand.ask("write_other", caller="proxy")
+    one.page.get_by_role("link", name="write_other").wait_for()
+    asking.kill()
+    asked.kill()
+
+
+def test_a_tab_of_who_was_signed_in_before_shows_nothing_to_the_next(stand, window):
+    asking = stand.ask("write_key", caller="proxy")
+    stand.waiting()
+    one = window()
+    one.expected |= {"ERR_", "MIME type", "EventSource"}
+    early = one.context.new_page()
+    early.goto("/sign-in")
+    one.sign_in("ana")
+    one.page.get_by_role("link", name="write_key").wait_for()
+    # A form that was there before anybody signed in.
+    early.get_by_label("Your operator token").fill(stand.tokens["ben"])
+    early.get_by_role("button", name="Sign in").click()
+    early.get_by_role("heading", name="What waits for you").wait_for()
+    one.page.get_by_text("Somebody else is signed in here now").wait_for()
+    assert "write_key" not in one.page.content()
     asking.kill()
 
 

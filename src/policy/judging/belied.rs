@@ -79,6 +79,17 @@ impl Says {
         }
     }
 
+    /// Of arguments alone, of a call that is called so.
+    pub fn of_arguments(arguments: &Json, called: Option<Category>) -> Says {
+        Says::by(arguments, called.and_then(grave))
+    }
+
+    /// Whether one key must not be enough: it is worse than it is called, or nobody looked
+    /// at all of it.
+    pub fn asks_for_care(&self) -> bool {
+        self.belies.is_some() || self.unlooked
+    }
+
     fn by(arguments: &Json, stated: Option<u8>) -> Says {
         let mut says = Says::default();
         let (mut values, mut bytes, mut worst) = (0, 0, None);

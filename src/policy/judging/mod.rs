@@ -29,6 +29,7 @@
 
 mod arguments;
 mod belied;
+pub mod care;
 mod command;
 mod keys;
 mod lexicon;

@@ -47,16 +47,26 @@ const refocus = () => {
   if (at) live()?.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
 };
 
-// Nothing of what was shown stays for the next person at this screen.
+// Whose page this is; nobody's that of a link.
+const whose = (page) => page.querySelector("header.top")?.dataset.who;
+
+// Nothing of what was shown stays for the next person at this screen, but what somebody
+// was writing.
 let gone = false;
-const signedOut = () => {
+const clear = (why) => {
+  if (gone) return;
   gone = true;
-  const before = live(), now = document.createElement("div");
+  stopListening();
+  const before = document.getElementById("main"), now = document.createElement("div");
   keepWritten(before, now);
-  before.replaceWith(now);
-  document.title = "Signed out · Holdpoint";
-  say("You are signed out here. Load the page again to sign in.");
+  before.replaceChildren(now);
+  for (const part of document.querySelectorAll("header.top nav, header.top .me, dialog")) part.remove();
+  document.title = "Holdpoint";
+  say(why);
 };
+const SIGNED_OUT = "You are signed out here. Load the page again to sign in.";
+const SOMEBODY_ELSE = "Somebody else is signed in here now. Load the page again.";
+const NOT_SHOWN = "This page is not shown any more. Load it again.";
 
 // The page as it is now, put in the place of what has changed. A form stays as it is
 // while its request waits: nothing moves under a finger.
@@ -67,9 +77,15 @@ const refresh = async () => {
   fetching = true;
   try {
     const answer = await fetch(location.href, { headers: { "x-holdpoint-live": "1" }, redirect: "manual" });
-    if (answer.type === "opaqueredirect") { signedOut(); return; }
+    if (answer.type === "opaqueredirect") {
+      // Who came by a link has signed in meanwhile, and is led on.
+      if (whose(document) === undefined) location.reload(); else clear(SIGNED_OUT);
+      return;
+    }
+    if ([401, 403, 404, 410].includes(answer.status)) { clear(NOT_SHOWN); return; }
     if (!answer.ok) { say("This page cannot be brought up to date. Load it again."); return; }
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (whose(next) !== whose(document)) { clear(SOMEBODY_ELSE); return; }
     const now = next.getElementById("live"), before = live();
     if (!now || !before) return;
     const state = (part) => part.dataset.state ?? "";
@@ -94,8 +110,19 @@ const lookAgain = () => { if (live()?.dataset.again !== undefined) setTimeout(re
 // the next decision needs one. The tab that has the lock listens and tells the others.
 const others = "BroadcastChannel" in window ? new BroadcastChannel("holdpoint") : null;
 let lost = false;
+const CONNECTED = "Connected again; this page is up to date.";
+const connected = () => {
+  if (lost || gone) return;
+  say(CONNECTED);
+  const unsay = () => { if (document.getElementById("connection").textContent === CONNECTED) say(""); };
+  setTimeout(unsay, 4000);
+};
 const hear = (what, ids) => {
   if (gone) return;
+  if (what === "who") {
+    if (whose(document) !== undefined && whose(document) !== ids) clear(ids === "" ? SIGNED_OUT : SOMEBODY_ELSE);
+    return;
+  }
   const part = live()?.dataset.live;
   if (what === "looked") { wake(); return; }
   if (what === "lost") {
@@ -105,7 +132,7 @@ const hear = (what, ids) => {
     lost = true;
     say("You have Holdpoint open in many places, so this page rests. It follows again in a minute, or when you come back to it.");
   } else if (what === "here") {
-    if (lost) { say("Connected again; this page is up to date."); setTimeout(() => say(""), 4000); refresh(); }
+    if (lost) refresh().then(connected);
     lost = false;
   } else if (part === "queue" || ids === "many" || ids.split(" ").includes(part)) refresh();
 };
@@ -122,8 +149,12 @@ const wake = () => {
 };
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tell("looked"); });
 
+let stream = null, release = () => {};
+const stopListening = () => { stream?.close(); release(); };
+
 const listen = () => {
-  const stream = new EventSource("/live");
+  if (gone) return;
+  stream = new EventSource("/live");
   // What happened between the page and the stream is fetched.
   stream.addEventListener("here", () => { tell("here"); refresh(); });
   stream.addEventListener("changed", (event) => tell("changed", event.data));
@@ -143,16 +174,26 @@ const listen = () => {
   addEventListener("pagehide", () => stream.close());
 };
 
+// Each page that is opened says whose it is, and the form to sign in that it is nobody's:
+// pages of somebody else, in other tabs, are not shown any longer.
+const introduce = () => {
+  if (!others) return;
+  const name = document.getElementById("token") ? "" : whose(document);
+  if (name !== undefined) others.postMessage(["who", name]);
+  others.addEventListener("message", (event) => hear(...event.data));
+};
+
 const follow = () => {
   if (!others || !navigator.locks) { listen(); return; }
-  others.addEventListener("message", (event) => hear(...event.data));
   refresh();
   const opened = performance.now();
-  // Held until the tab goes. What happened while nobody listened is fetched.
+  // Held until the tab goes, or shows nothing any more. What happened while nobody
+  // listened is fetched.
   navigator.locks.request("holdpoint-live", () => {
+    if (gone) return null;
     listen();
     if (performance.now() - opened > 1000) tell("changed", "many");
-    return new Promise(() => {});
+    return new Promise((resolve) => { release = resolve; });
   });
 };
 
@@ -185,5 +226,6 @@ addEventListener("keydown", (event) => {
 
 document.getElementById("keys")?.addEventListener("close", refocus);
 setInterval(countDown, 1000);
+introduce();
 if (live()?.dataset.live) follow();
 lookAgain();

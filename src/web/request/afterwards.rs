@@ -7,9 +7,9 @@ use maud::{Markup, html};
 
 use super::forms;
 use super::view::{Context, is_under_way};
-use crate::call::care::is_grave;
 use crate::call::model::{Decision, Outcome, Status, Strength, Use, Verdict};
 use crate::call::safe_text::SafeText;
+use crate::policy::judging::care::is_grave;
 use crate::store::decide::how_it_ended_at;
 use crate::web::words;
 

@@ -5,10 +5,10 @@ use maud::{Markup, html};
 
 use super::served::PROOF;
 use super::view::Context;
-use crate::call::care::ToType;
 use crate::call::model::Verdict;
 use crate::call::safe_text::SafeText;
 use crate::desk::intake::REASON;
+use crate::policy::judging::care::ToType;
 
 /// The name of the field in which a word is typed.
 pub const TYPED: &str = "typed";

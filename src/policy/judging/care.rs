@@ -7,16 +7,18 @@
 //! | risk that is high, critical or not stated | 1. the one argument that names what is acted on |
 //! | a command of which a part is hidden | 2. the one argument that says what is done |
 //! | arguments that take in everything: see [`breadth`] | 3. the tool's name; else the request's short id |
+//! | arguments that say worse than the call is called, or that are too many to look at | |
 //!
 //! Promises: the word is decided from the masked call alone, so it is the same at every
 //! door; it is 30 characters at most that every phone's keyboard has. Must
 //! never: ask for anything that is hidden, even in part.
 
-use super::breadth;
-use super::json::{self, Json};
-use super::model::{Call, Category, Request, Risk};
-use super::safe_text::SafeText;
-use super::words;
+use super::belied::Says;
+use crate::call::breadth;
+use crate::call::json::{self, Json};
+use crate::call::model::{Call, Category, Request, Risk};
+use crate::call::safe_text::SafeText;
+use crate::call::words;
 
 /// The longest and the shortest word that is asked for: what is longer is mistyped, and
 /// what is shorter is typed without a thought.
@@ -26,8 +28,11 @@ const SHORTEST: usize = 3;
 /// Last words of names of arguments that name one thing.
 const NAMING: &[&str] = &[
     "id",
+    "identifier",
     "name",
     "key",
+    "uri",
+    "url",
     "path",
     "file",
     "filename",
@@ -72,6 +77,13 @@ const NAMING: &[&str] = &[
     "organization",
 ];
 
+/// Words that soothe, or are our own: an agent would like them to be typed.
+const NEVER: &[&str] = &[
+    "approve", "approved", "cancel", "deny", "denied", "dry-run", "dry_run", "dryrun", "fake",
+    "harmless", "no", "none", "nothing", "noop", "no-op", "ok", "safe", "sandbox", "skip", "test",
+    "yes",
+];
+
 /// Last words of names of arguments that say what is done.
 const DOING: &[&str] = &["command", "cmd", "action", "operation"];
 
@@ -102,7 +114,12 @@ impl Known<'_> {
             _ => true,
         };
         let risks = !matches!(self.risk, Some(Risk::Low | Risk::Medium));
-        does || risks || self.arguments.is_none_or(breadth::takes_in_everything)
+        does || risks || self.arguments.is_none_or(|arguments| self.is_worse(arguments))
+    }
+
+    fn is_worse(&self, arguments: &Json) -> bool {
+        breadth::takes_in_everything(arguments)
+            || Says::of_arguments(arguments, self.category).asks_for_care()
     }
 }
 
@@ -170,23 +187,35 @@ impl ToType {
 }
 
 /// The one argument that names what is acted on: of several the one that is called as
-/// the tool calls it (`broker_id` of `delete_broker`).
+/// the tool calls it (`broker_id` of `delete_broker`). Where that one cannot be typed, no
+/// other stands for it.
 fn the_target(tool: &str, members: &[(String, Json)]) -> Option<ToType> {
-    let noun = words_of(tool).pop();
+    let noun = words_of(tool).pop().map(singular);
     let as_the_tool = |name: &str| {
         let words = words_of(name);
         let nouns = match words.split_last() {
             Some((last, before)) if !before.is_empty() && is_label(last) => before,
             _ => words.as_slice(),
         };
-        nouns.last().is_some() && nouns.last() == noun.as_ref()
+        nouns.last().is_some() && nouns.last().cloned().map(singular) == noun
     };
-    only(members, as_the_tool).or_else(|| only(members, |name| last_of(name, NAMING)))
+    match members.iter().any(|(name, _)| as_the_tool(name)) {
+        true => only(members, as_the_tool),
+        false => only(members, |name| last_of(name, NAMING)),
+    }
 }
 
 /// `broker_id`, `brokerName`: it is the broker that is named.
 fn is_label(word: &str) -> bool {
-    matches!(word, "id" | "name" | "key" | "arn")
+    matches!(word, "id" | "identifier" | "name" | "key" | "arn" | "uri" | "url")
+}
+
+/// `databases` is of what `database` is of.
+fn singular(word: String) -> String {
+    match word.strip_suffix('s') {
+        Some(one) if one.len() >= SHORTEST => one.to_owned(),
+        _ => word,
+    }
 }
 
 /// The word of the only member whose name is like that, if it can be typed.
@@ -198,7 +227,9 @@ fn only(members: &[(String, Json)], is_like: impl Fn(&str) -> bool) -> Option<To
         Json::Number(number) => number.as_str(),
         _ => return None,
     };
-    (typable(name) && typable(word)).then(|| ToType::new(&format!("its {name}"), word))
+    let soothes = NEVER.iter().any(|never| never.eq_ignore_ascii_case(word));
+    let asked = typable(name) && typable(word) && !soothes;
+    asked.then(|| ToType::new(&format!("its {name}"), word))
 }
 
 /// Whether a phone's keyboard has all of it, and it is neither long nor too short.
@@ -209,7 +240,8 @@ fn typable(word: &str) -> bool {
 }
 
 fn last_of(name: &str, known: &[&str]) -> bool {
-    words_of(name).last().is_some_and(|last| known.contains(&last.as_str()))
+    let is_known = |word: &str| known.contains(&word);
+    words_of(name).pop().is_some_and(|last| is_known(&last) || is_known(&singular(last)))
 }
 
 fn words_of(name: &str) -> Vec<String> {
@@ -267,6 +299,14 @@ mod tests {
             (r#"{"users":["a","all"]}"#, true),
             (r#"{"filter":{}}"#, true),
             (r#"{"path":"customers/*"}"#, false),
+            (r#"{"where":"1=1"}"#, true),
+            (r#"{"filter":"{}"}"#, true),
+            (r#"{"filter":[{}]}"#, true),
+            (r#"{"keys":["*/*"]}"#, true),
+            // What says worse than the call is called.
+            (r#"{"sql":"DROP TABLE orders"}"#, true),
+            (r#"{"command":"rm -rf /srv"}"#, true),
+            (r#"{"sql":"UPDATE a SET b = 1 WHERE c = 2"}"#, false),
         ] {
             let parsed = json::parse(arguments.as_bytes()).expect("JSON");
             let known = Known { arguments: Some(&parsed), ..PLAIN };
@@ -292,6 +332,21 @@ mod tests {
             ("purge", r#"{"queue":"orders","exchange":"events"}"#, "the tool's name: purge"),
             ("run_update", r#"{"command":"FLUSHALL","mode":"refresh"}"#, "its command: FLUSHALL"),
             ("delete_rows", r#"{"rows":[1,2]}"#, "the tool's name: delete_rows"),
+            (
+                "delete_db_instance",
+                r#"{"DBInstanceIdentifier":"prod-main","user":"scratch"}"#,
+                "its DBInstanceIdentifier: prod-main",
+            ),
+            // What is acted on cannot be typed, and nothing else stands for it.
+            (
+                "delete_database",
+                r#"{"databases":["prod-main"],"name":"scratch-1"}"#,
+                "the tool's name: delete_database",
+            ),
+            ("erase", r#"{"tables":["orders"],"target":"scratch"}"#, "the tool's name: erase"),
+            // Words that an agent would like to be typed.
+            ("erase", r#"{"target":"deny"}"#, "the tool's name: erase"),
+            ("erase", r#"{"user":"Dry-Run"}"#, "the tool's name: erase"),
         ] {
             assert_eq!(typed(tool, arguments), word, "{tool} {arguments}");
         }
