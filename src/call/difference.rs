@@ -3,8 +3,8 @@
 //!
 //! Promises: every place where the shown arguments mean something else is told or
 //! counted; the order of members and the spelling of numbers mean nothing. What is
-//! hidden in both cannot be compared, and is counted apart. Must never: call two
-//! arguments the same that are only hidden alike.
+//! hidden in both, a value or a member's name, cannot be compared: it is counted apart,
+//! with its place. Must never: call two arguments the same that are only hidden alike.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,6 +16,9 @@ use super::warnings::cut_line;
 
 /// Changes that are told; more are counted. Beyond, the calls are not alike.
 const TOLD: usize = 40;
+
+/// Places of what is hidden on both sides that are told; more are counted.
+const HIDDEN_TOLD: usize = 5;
 
 /// Characters of a text that is shown whole, or of what differs in it.
 const WHOLE: usize = 160;
@@ -30,8 +33,11 @@ pub struct Difference {
     pub changes: Vec<Change>,
     /// How many places there are beside those.
     pub more: usize,
-    /// How many values are hidden on both sides, alike as far as one sees.
+    /// At how many places a value or its name is hidden on both sides, alike as far as
+    /// one sees.
     pub hidden: usize,
+    /// Where the first of those stand.
+    pub hidden_at: Vec<SafeText>,
 }
 
 /// One place.
@@ -87,9 +93,7 @@ impl<'a> Walk<'a> {
             (Some(Json::Object(before)), Some(Json::Object(now))) => self.members(before, now),
             (Some(Json::Array(before)), Some(Json::Array(now))) => self.items(before, now),
             _ if self.looks.get() == 0 => {}
-            (Some(before), Some(now)) if is_same(before, now, self.looks) => {
-                self.found.hidden += usize::from(hides(now));
-            }
+            (Some(before), Some(now)) if is_same(before, now, self.looks) => self.alike(now),
             (before, now) => self.tell(before, now),
         }
     }
@@ -103,7 +107,11 @@ impl<'a> Walk<'a> {
     fn members(&mut self, before: &'a [(String, Json)], now: &'a [(String, Json)]) {
         let mut left: HashMap<&str, &Json> = by_name(before);
         for (name, value) in now {
-            self.at(Step::Member(name), left.remove(name.as_str()), Some(value));
+            let other = left.remove(name.as_str());
+            if other.is_some() {
+                self.name(name);
+            }
+            self.at(Step::Member(name), other, Some(value));
         }
         for (name, value) in before.iter().filter(|(name, _)| left.contains_key(name.as_str())) {
             self.at(Step::Member(name), Some(value), None);
@@ -124,8 +132,57 @@ impl<'a> Walk<'a> {
             let of = |items: &'a [Json], end: usize| items.get(n).filter(|_| n < end);
             self.at(Step::Item(n), of(before, end_before), of(now, end_now));
         }
-        let alike = now[..head].iter().chain(&now[end_now..]);
-        self.found.hidden += alike.map(hidden_in).sum::<usize>();
+        let alike = now.iter().enumerate().filter(|(n, _)| *n < head || *n >= end_now);
+        for (n, item) in alike {
+            self.path.push(Step::Item(n));
+            self.alike(item);
+            self.path.pop();
+        }
+    }
+
+    /// Notes what is hidden in a value that looks the same on both sides.
+    fn alike(&mut self, value: &'a Json) {
+        match value {
+            Json::Array(items) => {
+                for (n, item) in items.iter().enumerate() {
+                    self.path.push(Step::Item(n));
+                    self.alike(item);
+                    self.path.pop();
+                }
+            }
+            Json::Object(members) => {
+                for (name, value) in members {
+                    self.name(name);
+                    self.path.push(Step::Member(name));
+                    self.alike(value);
+                    self.path.pop();
+                }
+            }
+            value if hides(value) && !self.is_named_hidden() => self.hidden(),
+            _ => {}
+        }
+    }
+
+    /// Notes a name that both have if it is hidden: they may be two names.
+    fn name(&mut self, name: &'a str) {
+        if is_hidden(name) {
+            self.path.push(Step::Member(name));
+            self.hidden();
+            self.path.pop();
+        }
+    }
+
+    /// Whether this place is noted already, for its name.
+    fn is_named_hidden(&self) -> bool {
+        matches!(self.path.last(), Some(Step::Member(name)) if is_hidden(name))
+    }
+
+    /// Notes that something of this place is hidden on both sides.
+    fn hidden(&mut self) {
+        self.found.hidden += 1;
+        if self.found.hidden_at.len() < HIDDEN_TOLD {
+            self.found.hidden_at.push(place::told(&self.path));
+        }
     }
 
     fn tell(&mut self, before: Option<&Json>, now: Option<&Json>) {
@@ -148,7 +205,7 @@ fn by_name(members: &[(String, Json)]) -> HashMap<&str, &Json> {
     members.iter().map(|(name, value)| (name.as_str(), value)).collect()
 }
 
-/// Whether both mean the same; false once there are no looks left.
+/// Whether both mean the same as far as one sees; false once there are no looks left.
 fn is_same(a: &Json, b: &Json, looks: &Cell<usize>) -> bool {
     let size = match a {
         Json::String(text) => text.len(),
@@ -175,17 +232,25 @@ fn is_same(a: &Json, b: &Json, looks: &Cell<usize>) -> bool {
     }
 }
 
-/// Whether a value is hidden, wholly or in part: only our markers have guillemets.
-pub(super) fn hides(value: &Json) -> bool {
-    value.as_str().is_some_and(|text| text.contains("«hidden: "))
+/// Whether a text or name is hidden, wholly or in part: only our markers have
+/// guillemets.
+fn is_hidden(text: &str) -> bool {
+    text.contains("«hidden: ")
 }
 
-/// How many values in it are.
-pub(super) fn hidden_in(value: &Json) -> usize {
+/// Whether a value that holds no others is.
+fn hides(value: &Json) -> bool {
+    value.as_str().is_some_and(is_hidden)
+}
+
+/// Whether a value is, or anything in it, names too.
+pub(super) fn holds_hidden(value: &Json) -> bool {
     match value {
-        Json::Array(items) => items.iter().map(hidden_in).sum(),
-        Json::Object(members) => members.iter().map(|(_, value)| hidden_in(value)).sum(),
-        value => usize::from(hides(value)),
+        Json::Array(items) => items.iter().any(holds_hidden),
+        Json::Object(members) => {
+            members.iter().any(|(name, value)| is_hidden(name) || holds_hidden(value))
+        }
+        value => hides(value),
     }
 }
 
@@ -319,6 +384,51 @@ mod tests {
         let now = masked(r#"{"password":"another","list":[{"token":"hgfedcba"}],"a":1}"#);
         let found = difference(&before, &now).expect("little");
         assert_eq!((found.changes.len(), found.hidden), (0, 2));
+        assert_eq!(places(&found), ["password", "list › item 1 › token"]);
+    }
+
+    fn places(found: &Difference) -> Vec<&str> {
+        found.hidden_at.iter().map(SafeText::as_str).collect()
+    }
+
+    #[test]
+    fn names_hidden_on_both_sides_are_not_called_the_same_and_their_places_are_told() {
+        let of = |a: &str, value: &str| {
+            let key = format!("ghp_{}", a.repeat(36));
+            let text = format!(r#"{{"map":{{"{key}":"{value}"}},"list":[1,[{{"{key}":2}}],3]}}"#);
+            mask(&json(&text)).value
+        };
+        let (map, item) = (
+            "map › «hidden: text of 40 characters»",
+            "list › item 2 › item 1 › «hidden: text of 40 characters»",
+        );
+        let found = difference(&of("A", "admin"), &of("B", "admin")).expect("little");
+        assert_eq!((found.changes.len(), found.hidden), (0, 2));
+        assert_eq!(places(&found), [map, item]);
+        // One place is told once, whatever of it is hidden.
+        let both = mask(&json(&format!(r#"{{"ghp_{0}":"ghp_{0}"}}"#, "A".repeat(36)))).value;
+        assert_eq!(difference(&both, &both).expect("little").hidden, 1);
+        // What stands under them is compared, which says no more of the names.
+        let found = difference(&of("A", "admin"), &of("B", "guest")).expect("little");
+        assert_eq!((found.changes.len(), found.hidden), (1, 2));
+        assert_eq!(found.changes[0].path.as_str(), map);
+    }
+
+    #[test]
+    fn a_name_hidden_on_one_side_alone_is_a_difference() {
+        let of =
+            |length: usize| mask(&json(&format!(r#"{{"ghp_{}":1}}"#, "A".repeat(length)))).value;
+        let found = difference(&of(36), &of(40)).expect("little");
+        assert_eq!((found.changes.len(), found.hidden), (2, 0));
+    }
+
+    #[test]
+    fn of_much_that_is_hidden_the_first_places_are_told_and_all_are_counted() {
+        let all = (0..1000).map(|n| format!(r#"{{"password":"{n} correct"}}"#));
+        let all = format!("[{}]", all.collect::<Vec<_>>().join(","));
+        let masked = mask(&json(&all)).value;
+        let found = difference(&masked, &masked).expect("little");
+        assert_eq!((found.hidden, found.hidden_at.len()), (1000, HIDDEN_TOLD));
     }
 
     #[test]
