@@ -3,8 +3,8 @@
 //!
 //! Promises: every place where the shown arguments mean something else is told or
 //! counted; the order of members and the spelling of numbers mean nothing. What is
-//! hidden in both cannot be compared, and is counted apart. Must never: call two
-//! arguments the same that are only hidden alike.
+//! hidden in both, a value or a member's name, cannot be compared: it is counted apart,
+//! with its place. Must never: call two arguments the same that are only hidden alike.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,6 +16,9 @@ use super::warnings::cut_line;
 
 /// Changes that are told; more are counted. Beyond, the calls are not alike.
 const TOLD: usize = 40;
+
+/// Places of what is hidden on both sides that are told; more are counted.
+const HIDDEN_TOLD: usize = 5;
 
 /// Characters of a text that is shown whole, or of what differs in it.
 const WHOLE: usize = 160;
@@ -30,8 +33,11 @@ pub struct Difference {
     pub changes: Vec<Change>,
     /// How many places there are beside those.
     pub more: usize,
-    /// How many values are hidden on both sides, alike as far as one sees.
+    /// At how many places a value or its name is hidden on both sides, alike as far as
+    /// one sees.
     pub hidden: usize,
+    /// Where the first of those stand.
+    pub hidden_at: Vec<SafeText>,
 }
 
 /// One place.
@@ -87,9 +93,7 @@ impl<'a> Walk<'a> {
             (Some(Json::Object(before)), Some(Json::Object(now))) => self.members(before, now),
             (Some(Json::Array(before)), Some(Json::Array(now))) => self.items(before, now),
             _ if self.looks.get() == 0 => {}
-            (Some(before), Some(now)) if is_same(before, now, self.looks) => {
-                self.found.hidden += usize::from(hides(now));
-            }
+            (Some(before), Some(now)) if is_same(before, now, self.looks) => self.alike(now),
             (before, now) => self.tell(before, now),
         }
     }
@@ -103,7 +107,11 @@ impl<'a> Walk<'a> {
     fn members(&mut self, before: &'a [(String, Json)], now: &'a [(String, Json)]) {
         let mut left: HashMap<&str, &Json> = by_name(before);
         for (name, value) in now {
-            self.at(Step::Member(name), left.remove(name.as_str()), Some(value));
+            let other = left.remove(name.as_str());
+            if other.is_some() {
+                self.name(name);
+            }
+            self.at(Step::Member(name), other, Some(value));
         }
         for (name, value) in before.iter().filter(|(name, _)| left.contains_key(name.as_str())) {
             self.at(Step::Member(name), Some(value), None);
@@ -124,8 +132,57 @@ impl<'a> Walk<'a> {
             let of = |items: &'a [Json], end: usize| items.get(n).filter(|_| n < end);
             self.at(Step::Item(n), of(before, end_before), of(now, end_now));
         }
-        let alike = now[..head].iter().chain(&now[end_now..]);
-        self.found.hidden += alike.map(hidden_in).sum::<usize>();
+        let alike = now.iter().enumerate().filter(|(n, _)| *n < head || *n >= end_now);
+        for (n, item) in alike {
+            self.path.push(Step::Item(n));
+            self.alike(item);
+            self.path.pop();
+        }
+    }
+
+    /// Notes what is hidden in a value that looks the same on both sides.
+    fn alike(&mut self, value: &'a Json) {
+        match value {
+            Json::Array(items) => {
+                for (n, item) in items.iter().enumerate() {
+                    self.path.push(Step::Item(n));
+                    self.alike(item);
+                    self.path.pop();
+                }
+            }
+            Json::Object(members) => {
+                for (name, value) in members {
+                    self.name(name);
+                    self.path.push(Step::Member(name));
+                    self.alike(value);
+                    self.path.pop();
+                }
+            }
+            value if hides(value) && !self.is_named_hidden() => self.hidden(),
+            _ => {}
+        }
+    }
+
+    /// Notes a name that both have if it is hidden: they may be two names.
+    fn name(&mut self, name: &'a str) {
+        if is_hidden(name) {
+            self.path.push(Step::Member(name));
+            self.hidden();
+            self.path.pop();
+        }
+    }
+
+    /// Whether this place is noted already, for its name.
+    fn is_named_hidden(&self) -> bool {
+        matches!(self.path.last(), Some(Step::Member(name)) if is_hidden(name))
+    }
+
+    /// Notes that something of this place is hidden on both sides.
+    fn hidden(&mut self) {
+        self.found.hidden += 1;
+        if self.found.hidden_at.len() < HIDDEN_TOLD {
+            self.found.hidden_at.push(place::told(&self.path));
+        }
     }
 
     fn tell(&mut self, before: Option<&Json>, now: Option<&Json>) {
@@ -148,7 +205,7 @@ fn by_name(members: &[(String, Json)]) -> HashMap<&str, &Json> {
     members.iter().map(|(name, value)| (name.as_str(), value)).collect()
 }
 
-/// Whether both mean the same; false once there are no looks left.
+/// Whether both mean the same as far as one sees; false once there are no looks left.
 fn is_same(a: &Json, b: &Json, looks: &Cell<usize>) -> bool {
     let size = match a {
         Json::String(text) => text.len(),
@@ -175,17 +232,25 @@ fn is_same(a: &Json, b: &Json, looks: &Cell<usize>) -> bool {
     }
 }
 
-/// Whether a value is hidden, wholly or in part: only our markers have guillemets.
-pub(super) fn hides(value: &Json) -> bool {
-    value.as_str().is_some_and(|text| text.contains("«hidden: "))
+/// Whether a text or name is hidden, wholly or in part: only our markers have
+/// guillemets.
+fn is_hidden(text: &str) -> bool {
+    text.contains("«hidden: ")
 }
 
-/// How many values in it are.
-pub(super) fn hidden_in(value: &Json) -> usize {
+/// Whether a value that holds no others is.
+fn hides(value: &Json) -> bool {
+    value.as_str().is_some_and(is_hidden)
+}
+
+/// Whether a value is, or anything in it, names too.
+pub(super) fn holds_hidden(value: &Json) -> bool {
     match value {
-        Json::Array(items) => items.iter().map(hidden_in).sum(),
-        Json::Object(members) => members.iter().map(|(_, value)| hidden_in(value)).sum(),
-        value => usize::from(hides(value)),
+        Json::Array(items) => items.iter().any(holds_hidden),
+        Json::Object(members) => {
+            members.iter().any(|(name, value)| is_hidden(name) || holds_hidden(value))
+        }
+        value => hides(value),
     }
 }
 
@@ -248,95 +313,4 @@ fn ours(words: &'static str) -> SafeText {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::call::json::parse;
-    use crate::call::json::tests::any_json;
-    use crate::call::redact::mask;
-
-    fn json(text: &str) -> Json {
-        parse(text.as_bytes()).expect(text)
-    }
-
-    fn told(before: &str, now: &str) -> Vec<String> {
-        let side = |side: &Option<Side>| match side {
-            Some(Side { head, part, tail }) => format!("{head}[{part}]{tail}"),
-            None => "-".to_owned(),
-        };
-        let found = difference(&json(before), &json(now)).expect("little");
-        let changes = found.changes.iter();
-        changes.map(|c| format!("{}: {} > {}", c.path, side(&c.before), side(&c.now))).collect()
-    }
-
-    #[test]
-    fn what_differs_is_told_with_its_place() {
-        assert_eq!(told(r#"{"a":1,"b":[1,2]}"#, r#"{"b":[1.0,2],"a":1e0}"#), [""; 0]);
-        assert_eq!(
-            told(
-                r#"{"key":"user:1","n":{"max":1,"old":null},"list":["a","c"]}"#,
-                r#"{"key":"user:2","n":{"max":"1"},"list":["a","b","c"],"force":true}"#
-            ),
-            [
-                "key: user:[1] > user:[2]",
-                "n › max: [1] > [\"1\"]",
-                "n › old: [null] > -",
-                "list › item 2: - > [\"b\"]",
-                "force: - > [true]",
-            ]
-        );
-        assert_eq!(told(r#"{"a":""}"#, r#"{"a":"x"}"#), ["a: [\"\"] > [x]"]);
-    }
-
-    #[test]
-    fn a_small_change_in_a_long_text_is_shown_with_what_is_around_it() {
-        let long =
-            |middle: &str| format!(r#"{{"sql":"{}{middle}{}"}}"#, "a".repeat(500), "b".repeat(500));
-        let told = told(&long("x"), &long("y; drop"));
-        let (a, b) = ("a".repeat(AROUND), "b".repeat(AROUND));
-        assert_eq!(told, [format!("sql: …{a}[x]{b}… > …{a}[y; drop]{b}…")]);
-    }
-
-    #[test]
-    fn what_is_large_and_nested_deeply_is_given_up_on() {
-        let of = |last: u32, depth: usize, items: usize| {
-            let inner = format!("[{}{last}]", "1,".repeat(items));
-            json(&format!(r#"{{"a":{}{inner}{}}}"#, "[".repeat(depth), "]".repeat(depth)))
-        };
-        let found = difference(&of(2, 1, 20_000), &of(3, 1, 20_000)).expect("one level");
-        assert_eq!(found.changes.len(), 1);
-        assert_eq!(difference(&of(2, 50, 20_000), &of(3, 50, 20_000)), None);
-        // However long one value is.
-        let long = |end: &str| json(&format!(r#"{{"a":"{}{end}"}}"#, "a".repeat(1 << 20)));
-        assert!(difference(&long("x"), &long("y")).is_some());
-    }
-
-    #[test]
-    fn what_is_hidden_on_both_sides_is_not_called_the_same() {
-        let masked = |text: &str| mask(&json(text)).value;
-        let before = masked(r#"{"password":"correct","list":[{"token":"abcdefgh"}],"a":1}"#);
-        let now = masked(r#"{"password":"another","list":[{"token":"hgfedcba"}],"a":1}"#);
-        let found = difference(&before, &now).expect("little");
-        assert_eq!((found.changes.len(), found.hidden), (0, 2));
-    }
-
-    #[test]
-    fn more_changes_than_anybody_reads_are_counted() {
-        let of = |value: &str| {
-            let members = (0..1000).map(|n| (n.to_string(), Json::from(value)));
-            Json::object(members)
-        };
-        let found = difference(&of("a"), &of("b")).expect("little");
-        assert_eq!((found.changes.len(), found.more), (TOLD, 1000 - TOLD));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_differs_exactly_where_both_mean_the_same(a in any_json(), b in any_json()) {
-            let same = a.canonical() == b.canonical();
-            prop_assert_eq!(difference(&a, &b).expect("little").changes.is_empty(), same);
-            prop_assert!(difference(&a, &a).expect("little").changes.is_empty());
-        }
-    }
-}
+mod tests;

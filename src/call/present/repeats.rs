@@ -2,9 +2,9 @@
 //!
 //! Promises: only neighbours that are equal to the last letter are folded, so that who
 //! reads the first has read them all; their number is told. Must never: fold what is
-//! hidden in any part, since that only looks the same.
+//! hidden in any part, be it a member's name, since that only looks the same.
 
-use crate::call::difference::hidden_in;
+use crate::call::difference::holds_hidden;
 use crate::call::json::Json;
 use crate::call::safe_text::SafeText;
 
@@ -42,7 +42,7 @@ pub(super) fn parts<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<Part<'_,
 
 /// Whether two items are the same, and nothing in them is hidden.
 pub(super) fn same_items(a: &Json, b: &Json) -> bool {
-    a == b && hidden_in(a) == 0
+    a == b && !holds_hidden(a)
 }
 
 /// The same of lines of a text.

@@ -222,6 +222,19 @@ fn what_is_hidden_alike_is_not_folded_and_a_fold_cannot_be_forged() {
 }
 
 #[test]
+fn items_whose_names_are_hidden_alike_are_not_folded_however_deep_the_names_stand() {
+    for (before, after) in [("", ""), (r#"{"map":"#, "}"), (r#"{"a":[["b c",{"map":"#, "}]]}")] {
+        let items = ["A", "B", "C", "D", "E", "F"]
+            .map(|letter| format!(r#"{before}{{"ghp_{}":"admin"}}{after}"#, letter.repeat(36)));
+        let masked = mask(&json(&format!(r#"{{"grants":[{}]}}"#, items.join(","))));
+        assert_eq!(masked.hidden, 6);
+        let shown = lines(&masked.value, &ROOMY).join("\n");
+        assert!(!shown.contains("more like it"), "{shown}");
+        assert_eq!(shown.matches("«hidden").count(), 6, "{shown}");
+    }
+}
+
+#[test]
 fn what_is_folded_is_not_cut_and_what_is_cut_is_counted_whole() {
     let same = r#"{"a":[1,2,3],"b":"c d"}"#;
     let other = r#"{"a":[1,2,3],"b":"e f"}"#;

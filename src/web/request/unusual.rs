@@ -1,4 +1,7 @@
 //! What is unlike earlier calls of the same client, told before what is usual.
+//!
+//! Promises: what is called the same has the same digest. Must never: call the same
+//! what only looks it, as all that is hidden does.
 
 use maud::{Markup, html};
 
@@ -6,7 +9,7 @@ use super::afterwards::span;
 use super::view::Context;
 use crate::call::difference::{Change, Difference, Side, difference};
 use crate::call::json;
-use crate::call::model::{Outcome, Request, Status, Use, Verdict};
+use crate::call::model::{Call, Outcome, Request, Status, Use, Verdict};
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
 use crate::desk::sees;
@@ -117,31 +120,72 @@ fn reference(context: &Context<'_>, other: &Request) -> Markup {
 
 /// Where it differs from the last one that somebody approved.
 fn compared(context: &Context<'_>, other: &Request) -> Markup {
-    let parse = |request: &Request| json::parse_envelope(request.call.arguments.as_bytes());
-    let (Ok(before), Ok(now)) = (parse(other), parse(context.request)) else {
+    let Some(likeness) = Likeness::of(&other.call, &context.request.call) else {
         return Markup::default();
     };
-    let found = difference(&before, &now);
-    let too_much = found.is_none();
-    let found = found.unwrap_or_default();
     let by = other.decisions.iter().rev().find(|d| d.verdict == Verdict::Approve);
     let at: Time = by.map_or(other.created, |decision| decision.at);
     html! {
         p {
-            @if too_much { strong { "Too large to be compared" } " with" }
-            @else if found.changes.is_empty() { "The same arguments as" }
-            @else {
-                strong { (words::count(found.changes.len() + found.more, "difference")) } " from"
-            }
+            (likeness.head())
             " the last one that was approved " (reference(context, other)) ", "
             @if let Some(by) = by { "by " (SafeText::line(&by.operator)) " " }
             (words::at(&context.viewer.clock, at))
-            @if found.hidden > 0 {
-                "; " (words::count(found.hidden, "value")) " hidden in both, which may differ"
-            }
-            "."
+            (likeness.hidden()) "."
         }
-        @if !found.changes.is_empty() { (table(&found)) }
+        @if let Likeness::Other(found) = &likeness && !found.changes.is_empty() { (table(found)) }
+    }
+}
+
+/// What can be said of two calls' arguments.
+enum Likeness {
+    /// The digests are the same: so is what is hidden.
+    Same,
+    /// The digests differ, and this is what shows of it.
+    Other(Difference),
+    /// The digests differ; to find where is too much work.
+    TooLarge,
+}
+
+impl Likeness {
+    /// `None`: what was kept of one cannot be read.
+    fn of(before: &Call, now: &Call) -> Option<Likeness> {
+        if before.digest == now.digest {
+            return Some(Likeness::Same);
+        }
+        let parse = |call: &Call| json::parse_envelope(call.arguments.as_bytes()).ok();
+        let found = difference(&parse(before)?, &parse(now)?);
+        Some(found.map_or(Likeness::TooLarge, Likeness::Other))
+    }
+
+    fn head(&self) -> Markup {
+        html! {
+            @match self {
+                Likeness::Same => "The same arguments as",
+                Likeness::TooLarge => { strong { "Too large to be compared" } " with" },
+                Likeness::Other(found) if found.changes.is_empty() => {
+                    strong { "No difference shows in the arguments, yet they are not the same" } " as"
+                },
+                Likeness::Other(found) => {
+                    strong { (words::count(found.changes.len() + found.more, "difference")) }
+                    " from"
+                },
+            }
+        }
+    }
+
+    /// What is hidden in both, and where.
+    fn hidden(&self) -> Markup {
+        let Likeness::Other(found) = self else { return Markup::default() };
+        html! {
+            @if found.hidden > 0 {
+                "; " (words::count(found.hidden, "part")) " hidden in both, which may differ: "
+                @for (n, place) in found.hidden_at.iter().enumerate() {
+                    @if n > 0 { ", " } span.mono { (place) }
+                }
+                @if found.hidden > found.hidden_at.len() { ", and more" }
+            }
+        }
     }
 }
 
@@ -171,5 +215,52 @@ fn side(side: Option<&Side>) -> Markup {
             None => span.note { "(nothing)" },
             Some(Side { head, part, tail }) => { (head) b { (part) } (tail) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::digest::Covered;
+
+    use crate::call::redact::mask;
+    use crate::store::tests::call;
+
+    fn asked(arguments: &str) -> Call {
+        let arguments = json::parse(arguments.as_bytes()).expect("JSON");
+        let covered = Covered {
+            server: "s",
+            tool: "t",
+            arguments: &arguments,
+            input_responses: None,
+            request_state: None,
+        };
+        let digest = covered.digest();
+        Call { arguments: mask(&arguments).value.to_text(), digest, ..call("c", "s", 1) }
+    }
+
+    fn told(before: &str, now: &str) -> String {
+        let likeness = Likeness::of(&asked(before), &asked(now)).expect("JSON");
+        likeness.head().into_string() + &likeness.hidden().into_string()
+    }
+
+    #[test]
+    fn only_what_has_the_same_digest_is_called_the_same() {
+        let named = |letter: &str| format!(r#"{{"map":{{"ghp_{}":"admin"}}}}"#, letter.repeat(36));
+        let secret = |value: &str| format!(r#"{{"password":"{value}"}}"#);
+        for (before, now, place) in [
+            (named("A"), named("B"), "map › «hidden: text of 40 characters»"),
+            (secret("correct"), secret("another"), "password"),
+        ] {
+            let other = told(&before, &now);
+            assert!(!other.contains("The same"), "{other}");
+            assert!(other.contains("yet they are not the same"), "{other}");
+            assert!(other.contains("1 part hidden in both, which may differ"), "{other}");
+            assert!(other.contains(place), "{other}");
+            assert_eq!(told(&before, &before), "The same arguments as");
+        }
+        // Masking writes both in one way.
+        let other = told(r#"{"a":"«b»"}"#, r#"{"a":"<<b>>"}"#);
+        assert!(other.contains("yet they are not the same"), "{other}");
     }
 }
