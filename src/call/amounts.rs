@@ -87,8 +87,9 @@ fn unitless(name: &str, value: &Json, unit_stated: bool) -> Option<SafeText> {
 }
 
 /// Amounts of money of which nothing says in what they are: `amount: 1200000 (1 200 000)`.
-pub fn without_unit(masked: &Json) -> Vec<SafeText> {
-    let mut found = Vec::new();
+/// The first `most` of them, and how many there are beside.
+pub fn without_unit(masked: &Json, most: usize) -> (Vec<SafeText>, usize) {
+    let (mut found, mut more) = (Vec::new(), 0);
     let mut stated: Vec<usize> = Vec::new();
     place::walk(masked, |steps, value| {
         stated.retain(|depth| *depth < steps.len());
@@ -100,11 +101,14 @@ pub fn without_unit(masked: &Json) -> Vec<SafeText> {
         if let Some(Step::Member(name)) = steps.last()
             && unitless(name, value, !stated.is_empty()).is_some()
         {
-            found.push(told(steps, name, value));
+            match found.len() < most {
+                true => found.push(told(steps, name, value)),
+                false => more += 1,
+            }
         }
         true
     });
-    found
+    (found, more)
 }
 
 fn told(steps: &[Step<'_>], name: &str, value: &Json) -> SafeText {
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn a_unit_beside_or_above_an_amount_is_its_own() {
         let of = |text: &str| {
-            let found = without_unit(&parse(text.as_bytes()).expect("JSON"));
+            let (found, _) = without_unit(&parse(text.as_bytes()).expect("JSON"), usize::MAX);
             found.iter().map(SafeText::to_string).collect::<Vec<_>>()
         };
         assert_eq!(of(r#"{"amount":1200000}"#), ["amount: 1200000 (1 200 000)"]);

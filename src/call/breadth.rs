@@ -75,21 +75,30 @@ impl Broad {
     }
 }
 
-/// All of them, those first that take in everything.
-pub fn broad(masked: &Json) -> Vec<Broad> {
-    let mut found = Vec::new();
+/// The first `most` of them, those before the others that take in everything, and how
+/// many there are beside. Only what is given is told: a place may be long.
+pub fn broad(masked: &Json, most: usize) -> (Vec<Broad>, usize) {
+    let (mut all, mut patterns, mut found) = (Vec::new(), Vec::new(), 0);
     place::walk(masked, |steps, value| {
         let everything = is_everything(steps, value);
         if everything || value.as_str().is_some_and(is_pattern) {
-            let mut told = place::told(steps);
-            told.push_ours(": ");
-            told.push(&fitting(&shown(value), SHOWN));
-            found.push(Broad { told, everything });
+            found += 1;
+            let kept = if everything { &mut all } else { &mut patterns };
+            if kept.len() < most {
+                kept.push((steps.to_vec(), value, everything));
+            }
         }
         true
     });
-    found.sort_by_key(|broad| !broad.everything);
-    found
+    let told = |(steps, value, everything): (Vec<Step<'_>>, &Json, bool)| {
+        let mut told = place::told(&steps);
+        told.push_ours(": ");
+        told.push(&fitting(&shown(value), SHOWN));
+        Broad { told, everything }
+    };
+    let broad: Vec<Broad> = all.into_iter().chain(patterns).take(most).map(told).collect();
+    let more = found - broad.len();
+    (broad, more)
 }
 
 /// Whether any argument takes in everything.
@@ -125,7 +134,10 @@ fn is_everything(steps: &[Step<'_>], value: &Json) -> bool {
         Json::Array(items) => {
             items.iter().all(|item| item.as_object().is_some_and(<[_]>::is_empty))
         }
-        Json::Bool(set) => return *set && words::of(place::name(steps)).iter().any(|w| w == "all"),
+        Json::Bool(set) => {
+            let name = words::start(place::name(steps), words::LONGEST);
+            return *set && words::of(name).iter().any(|w| w == "all");
+        }
         Json::Null => true,
         Json::Number(_) => false,
     };
@@ -158,7 +170,7 @@ mod tests {
     use crate::call::json::parse;
 
     fn told(text: &str) -> Vec<(String, bool)> {
-        let found = broad(&parse(text.as_bytes()).expect(text));
+        let (found, _) = broad(&parse(text.as_bytes()).expect(text), usize::MAX);
         found.into_iter().map(|broad| (broad.told.to_string(), broad.everything)).collect()
     }
 
@@ -179,6 +191,17 @@ mod tests {
         }
         let patterns = told(r#"{"path":"customers/*","key":"user:*","all":"*"}"#);
         assert_eq!(patterns.iter().map(|(_, all)| *all).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn only_those_that_are_shown_are_told_and_the_rest_is_counted() {
+        for n in [100, 400] {
+            let items = r#""a*","*","#.repeat(n);
+            let json = parse(format!(r#"{{"a":[{items}1]}}"#).as_bytes()).expect("JSON");
+            let (found, more) = broad(&json, 2);
+            let told: Vec<_> = found.iter().map(|broad| broad.told.as_str()).collect();
+            assert_eq!((told, more), (vec!["a › item 2: *", "a › item 4: *"], 2 * n - 2));
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! Promises: a place reads the same wherever it is told; a name in it that is not a
 //! plain one stands in quotes, so that none passes for several steps or for our words.
+//! To tell a place costs the same for each step, however long a name is; still, who
+//! finds many tells only those that are shown.
 
 use super::json::Json;
-use super::present::name_text;
+use super::present::name_start;
 use super::safe_text::SafeText;
 
 /// Columns of one step.
@@ -25,7 +27,7 @@ pub fn told(steps: &[Step<'_>]) -> SafeText {
     for (n, step) in steps.iter().enumerate() {
         place.push_ours(if n > 0 { " › " } else { "" });
         place.push(&match step {
-            Step::Member(name) => name_text(name, COLUMNS).0,
+            Step::Member(name) => name_start(name, COLUMNS),
             Step::Item(n) => SafeText::line(&format!("item {}", n + 1)),
         });
     }

@@ -22,8 +22,8 @@ use super::amounts;
 use super::json::{Json, MAX_DEPTH};
 use super::safe_text::SafeText;
 use repeats::{Part, more_like_it, parts, same_items, same_lines};
-pub(super) use value::name_text;
 use value::{inline, scalar};
+pub(super) use value::{name_start, name_text};
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -74,24 +74,25 @@ pub fn hidden(values: u32) -> Option<String> {
 /// amount of nobody knows what.
 fn of_arguments(call: &Call) -> Vec<SafeText> {
     let Ok(masked) = json::parse_envelope(call.arguments.as_bytes()) else { return Vec::new() };
-    let broad = breadth::broad(&masked).iter().map(breadth::Broad::warning).collect();
-    let unitless = amounts::without_unit(&masked).into_iter().map(|amount| {
+    let (broad, more_broad) = breadth::broad(&masked, FEW);
+    let broad = broad.iter().map(breadth::Broad::warning).collect();
+    let (unitless, more_unitless) = amounts::without_unit(&masked, FEW);
+    let unitless = unitless.into_iter().map(|amount| {
         let mut warning = SafeText::default();
         warning.push_ours("no unit stated for its argument ");
         warning.push(&amount);
         warning
     });
-    first_of(broad).into_iter().chain(first_of(unitless.collect())).collect()
+    let unitless = and_more(unitless.collect(), more_unitless);
+    and_more(broad, more_broad).into_iter().chain(unitless).collect()
 }
 
-/// The first few of them and how many there are beside.
-fn first_of(mut all: Vec<SafeText>) -> Vec<SafeText> {
-    let more = all.len().saturating_sub(FEW);
-    all.truncate(FEW);
-    if let (Some(last), 1..) = (all.last_mut(), more) {
+/// The first few of them, and with the last how many there are beside.
+fn and_more(mut few: Vec<SafeText>, more: usize) -> Vec<SafeText> {
+    if let (Some(last), 1..) = (few.last_mut(), more) {
         last.push(&line(format!(" … and {more} more like this")));
     }
-    all
+    few
 }
 
 fn may_have_run(request: &Request) -> Option<SafeText> {

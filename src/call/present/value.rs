@@ -3,6 +3,7 @@
 use super::{cut_marker, ours};
 use crate::call::json::{Json, Number};
 use crate::call::safe_text::SafeText;
+use crate::call::words;
 
 /// A member's name, in quotes unless it is a plain one, and whether it was cut.
 pub(in crate::call) fn name_text(name: &str, max_columns: usize) -> (SafeText, bool) {
@@ -13,6 +14,24 @@ pub(in crate::call) fn name_text(name: &str, max_columns: usize) -> (SafeText, b
     }
     let (text, cut) = quoted(name, max_columns);
     (with_cut(text, cut), cut > 0)
+}
+
+/// [`name_text`] where a name may be told again for each of many values: costs the
+/// same however long the name is.
+pub(in crate::call) fn name_start(name: &str, max_columns: usize) -> SafeText {
+    let start = start_of_name(name, max_columns);
+    if start.len() == name.len() {
+        return name_text(name, max_columns).0;
+    }
+    let (mut text, _) = quoted(start, max_columns);
+    text.push(&SafeText::line(&format!(" «cut: a name of {} bytes»", name.len())));
+    text
+}
+
+/// All of a name that is looked at to show `columns` of it. No character has more
+/// than four bytes, and a mark, which takes no column, has its share of them.
+fn start_of_name(name: &str, columns: usize) -> &str {
+    words::start(name, columns.saturating_mul(4))
 }
 
 /// A scalar, cut to `columns`, and whether it was cut. `None` for a container.
@@ -120,4 +139,24 @@ fn between(open: &'static str, text: &SafeText, close: &'static str) -> SafeText
     all.push(text);
     all.push_ours(close);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_told_often_costs_the_same_however_long_it_is() {
+        for letter in ["_", "\u{301}", "語", "\"", "\u{202e}"] {
+            let name = |times: usize| format!("sql{}", letter.repeat(times));
+            let (long, longer) = (name(20_000), name(80_000));
+            assert_eq!(start_of_name(&long, 60), start_of_name(&longer, 60));
+            assert!(start_of_name(&longer, 60).len() <= 240);
+            let told = name_start(&longer, 60).to_string();
+            let bytes = format!(" «cut: a name of {} bytes»", longer.len());
+            assert!(told.starts_with("\"sql") && told.ends_with(&bytes), "{told}");
+            assert!(told.len() < 400, "{told}");
+        }
+        assert_eq!(name_start("sql", 60).as_str(), "sql");
+    }
 }

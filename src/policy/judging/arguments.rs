@@ -29,11 +29,30 @@ pub const BYTES: usize = 64 * 1024;
 /// Of a command line only the first words choose.
 const HEAD: usize = 200;
 
+/// What one value says by itself.
+pub struct Alone {
+    /// What it does.
+    pub finding: Finding,
+    /// Where in it that stands.
+    pub spot: Spot,
+}
+
+/// What of a text says what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spot {
+    /// The word, in lower case; empty for what is no text.
+    pub word: String,
+    /// The byte where it begins.
+    pub at: usize,
+}
+
 /// What arguments say.
 #[derive(Debug, Default)]
 pub struct Arguments {
     /// That something is done.
     pub finding: Option<Finding>,
+    /// Where in its text that is said.
+    spot: Spot,
     /// That money is moved, if it is no read.
     pub money: Option<Finding>,
     /// The argument that is one statement that only reads; all statements are.
@@ -88,7 +107,7 @@ impl Arguments {
 
     /// The worst that one value says by itself, under the name that it goes by; of a
     /// container, what its members' names say together.
-    pub fn alone(name: &str, value: &Json, first: bool) -> Option<Finding> {
+    pub fn alone(name: &str, value: &Json, first: bool) -> Option<Alone> {
         let mut said = Arguments::default();
         match value {
             Json::Object(members) => said.members(members),
@@ -96,8 +115,10 @@ impl Arguments {
             Json::Bool(true) => said.flag(name),
             _ => {}
         }
-        let found = [said.finding, said.money].into_iter().flatten();
-        found.max_by_key(|found| (found.category, found.risk))
+        let done = said.finding.map(|finding| Alone { finding, spot: said.spot });
+        let paid = said.money.map(|finding| Alone { finding, spot: Spot::default() });
+        let found = [done, paid].into_iter().flatten();
+        found.max_by_key(|found| (found.finding.category, found.finding.risk))
     }
 
     /// What the names of an object's members say together.
@@ -110,7 +131,7 @@ impl Arguments {
         // An aggregation of MongoDB writes what it found with these.
         if members.iter().take(VALUES).any(|(name, _)| name == "$out" || name == "$merge") {
             let found = "a stage of an aggregation writes".to_owned();
-            self.worse(finding(Category::Write, Risk::High, found));
+            self.worse(finding(Category::Write, Risk::High, found), "", 0);
         }
     }
 
@@ -124,12 +145,12 @@ impl Arguments {
             let sure = key.is_sql();
             if let Some(does) = statement::acts(text, sure) {
                 let found = format!("{} is {}", quoted(key.name), does.word);
-                self.worse(finding(does.category, does.risk, found));
+                self.worse(finding(does.category, does.risk, found), does.word, does.at);
             }
         }
         if is_statement {
             match statement::only_reads(text) {
-                true if self.statement.is_none() => self.statement = Some(key.name.to_owned()),
+                true if self.statement.is_none() => self.statement = Some(key.start().to_owned()),
                 _ => self.doubt = true,
             }
         }
@@ -153,13 +174,16 @@ impl Arguments {
                     schema.reads.iter().any(|(name, value)| name == key.name && value == text)
                 });
                 match listed {
-                    true => self.looks = Some(key.name.to_owned()),
+                    true => self.looks = Some(key.start().to_owned()),
                     false => self.doubt = true,
                 }
             }
             Some((category, risk)) => {
-                let found = format!("{} chooses {}", quoted(key.name), words_of_choice(head));
-                self.worse(finding(category, risk, found));
+                let known = words_of_choice(head);
+                let found = format!("{} chooses {}", quoted(key.name), quoted(&known.join(" ")));
+                let word = known.last().map_or("", String::as_str);
+                let at = head.to_ascii_lowercase().find(word).unwrap_or(0);
+                self.worse(finding(category, risk, found), word, at);
             }
             None => self.doubt = true,
         }
@@ -173,32 +197,34 @@ impl Arguments {
         if text.trim().is_empty() {
             return;
         }
-        if let Some((category, risk, word)) = command::destroys(text) {
+        if let Some((category, risk, word, at)) = command::destroys(text) {
             let found = format!("{} has {}", quoted(key.name), quoted(&word));
-            self.worse(finding(category, risk, found));
+            self.worse(finding(category, risk, found), &word, at);
         } else if !keys::is_of_a_store(words::start(text, HEAD)) {
             let found = format!("{} is run", quoted(key.name));
-            self.worse(finding(Category::Execute, Risk::High, found));
+            self.worse(finding(Category::Execute, Risk::High, found), "", 0);
         }
     }
 
     /// `overwrite: true`, `create_if_missing: true`, `force: true`.
     fn flag(&mut self, key: &str) {
-        let words = words::of(key);
+        let words = words::of(words::start(key, words::LONGEST));
         let named = words.first().and_then(|word| lexicon::verb_as_it_stands(word));
         let acts = named.filter(|verb| {
             verb.category != Category::Read
                 && (verb.when == When::Always || (words.len() == 1 && verb.when == When::Leading))
         });
         if let Some(verb) = acts {
-            self.worse(finding(verb.category, verb.risk, format!("{} is set", quoted(key))));
+            let found = finding(verb.category, verb.risk, format!("{} is set", quoted(key)));
+            self.worse(found, &words[0], 0);
         }
     }
 
-    fn worse(&mut self, found: Finding) {
+    fn worse(&mut self, found: Finding, word: &str, at: usize) {
         let rank = |f: &Finding| (f.category, f.risk);
         if self.finding.as_ref().is_none_or(|known| rank(&found) > rank(known)) {
             self.finding = Some(found);
+            self.spot = Spot { word: word.to_ascii_lowercase(), at };
         }
     }
 }
@@ -210,15 +236,14 @@ fn is_one_word_that_looks(key: &Key<'_>, text: &str) -> bool {
 }
 
 /// The words of ours that a choice has: never the value itself.
-fn words_of_choice(text: &str) -> String {
-    let words = words::of(text);
-    let known = |word: &&String| keys::chosen(&Key::of("command"), word).is_some();
-    let known: Vec<&str> = words.iter().take(3).filter(known).map(String::as_str).collect();
-    quoted(&known.join(" "))
+fn words_of_choice(text: &str) -> Vec<String> {
+    let known = |word: &String| keys::chosen(&Key::of("command"), word).is_some();
+    words::of(text).into_iter().take(3).filter(known).collect()
 }
 
+/// Of a name that may be the name of many values: no more of it than tells.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", SafeText::cut_line(text, 40).0)
+    format!("\"{}\"", SafeText::cut_line(words::start(text, words::LONGEST), 40).0)
 }
 
 fn finding(category: Category, risk: Risk, found: String) -> Finding {

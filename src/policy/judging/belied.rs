@@ -7,10 +7,15 @@
 //! warning that comes with every other call is none.
 //!
 //! Promises: looks at [`VALUES`] values and says so where there are more. What is told
-//! of an argument is its masked text, cut with a word about it.
+//! of an argument is its masked text, cut with a word about it. While it looks it only
+//! remembers places: told are the few that are shown, so that many dangerous values
+//! below long names cost no more than their bytes.
 
-use super::Finding;
-use super::arguments::{Arguments, BYTES};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::arguments::{Alone, Arguments, BYTES};
+use super::statement;
 use crate::call::breadth;
 use crate::call::json::{self, Json};
 use crate::call::model::{Call, Category, Risk};
@@ -38,19 +43,66 @@ const BEFORE: usize = 30;
 /// What the arguments of a call say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Says {
-    /// Those that are dangerous, the worst first, as the caller ordered them.
-    dangerous: Vec<Dangerous>,
+    /// Those that are dangerous, the worst first: `then: DROP TABLE orders`. At most
+    /// [`TOLD`].
+    dangerous: Vec<SafeText>,
+    /// How many there are beside.
+    more: usize,
     /// The worst that was found, if it is worse than what the caller states.
     belies: Option<Category>,
     /// There is more than was looked at.
     unlooked: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Dangerous {
-    grave: u8,
-    /// `then: DROP TABLE orders`
-    told: SafeText,
+/// A dangerous value, found and not told yet.
+struct Dangerous<'a> {
+    rank: Rank,
+    steps: Vec<Step<'a>>,
+    value: &'a Json,
+    found: Alone,
+}
+
+/// Which are told first: of the gravest category those that destroy whole things or
+/// pay, before those that take rows out of them. Among equals the first of every kind
+/// before the second of any, so that many small ones do not hide another: then the
+/// higher risk, then as the caller ordered them.
+type Rank = (Reverse<u8>, bool, usize, Reverse<Risk>);
+
+/// The dangerous values of a call, of each kind as many as could be told.
+#[derive(Default)]
+struct Gravest<'a> {
+    kept: Vec<Dangerous<'a>>,
+    /// How many there are of each.
+    kinds: BTreeMap<(Category, Risk, String), usize>,
+    all: usize,
+}
+
+impl<'a> Gravest<'a> {
+    fn add(&mut self, grave: u8, steps: &[Step<'a>], value: &'a Json, found: Alone) {
+        self.all += 1;
+        let (category, risk) = (found.finding.category, found.finding.risk);
+        let of_its_kind = self.kinds.entry((category, risk, found.spot.word.clone())).or_default();
+        let before = *of_its_kind;
+        *of_its_kind += 1;
+        if before < TOLD {
+            let rows = category == Category::Destructive && !takes_the_whole(&found);
+            let rank = (Reverse(grave), rows, before, Reverse(risk));
+            self.kept.push(Dangerous { rank, steps: steps.to_vec(), value, found });
+        }
+    }
+
+    /// The few to tell.
+    fn first(mut self) -> Vec<Dangerous<'a>> {
+        self.kept.sort_by_key(|dangerous| dangerous.rank);
+        self.kept.truncate(TOLD);
+        self.kept
+    }
+}
+
+/// `rm` takes one file or, with all that is below, whole trees.
+fn takes_the_whole(found: &Alone) -> bool {
+    let tree = found.spot.word == "rm" && found.finding.risk == Risk::Critical;
+    tree || statement::takes_the_whole(&found.spot.word)
 }
 
 /// How dangerous a call looks: by what is stated of it, and by its arguments where
@@ -92,34 +144,36 @@ impl Says {
 
     fn by(arguments: &Json, stated: Option<u8>) -> Says {
         let mut says = Says::default();
-        let (mut values, mut bytes, mut worst) = (0, 0, None);
+        let (mut values, mut bytes, mut gravest) = (0, 0, Gravest::default());
         place::walk(arguments, |steps, value| {
             values += 1;
             let length = value.as_str().map_or(0, str::len);
             bytes += length;
             says.unlooked |= length > BYTES || values > VALUES;
             if let Some(found) = found(steps, value)
-                && let Some(rank) = grave(found.category)
+                && let Some(rank) = grave(found.finding.category)
             {
-                worst = worst.max(Some((rank, found.category)));
                 let most = match value {
                     // What members say together is told where it belies the call.
                     Json::Object(_) => stated.unwrap_or(u8::MAX),
                     _ => stated.unwrap_or(WRITES).min(EXECUTES),
                 };
                 if rank > most {
-                    says.dangerous
-                        .push(Dangerous { grave: rank, told: told(steps, value, &found) });
+                    gravest.add(rank, steps, value, found);
                 }
             }
             values <= VALUES
         });
-        says.dangerous.sort_by_key(|dangerous| std::cmp::Reverse(dangerous.grave));
-        says.belies = worst
-            .filter(|(rank, _)| stated.is_some_and(|stated| *rank > stated))
-            .map(|(_, category)| category);
-        if says.belies.is_none() && values <= IN_SIGHT.0 && bytes <= IN_SIGHT.1 {
-            says.dangerous.clear();
+        let all = gravest.all;
+        let first = gravest.first();
+        // What is worse than is stated is among the dangerous, and the worst is first.
+        says.belies = first
+            .first()
+            .map(|dangerous| dangerous.found.finding.category)
+            .filter(|category| stated.is_some_and(|stated| grave(*category) > Some(stated)));
+        if says.belies.is_some() || values > IN_SIGHT.0 || bytes > IN_SIGHT.1 {
+            says.dangerous = first.iter().map(Dangerous::told).collect();
+            says.more = all - first.len();
         }
         says
     }
@@ -133,7 +187,7 @@ impl Says {
     /// was looked at.
     pub fn warnings(&self, call: &Call) -> Vec<SafeText> {
         let mut all: Vec<SafeText> = Vec::new();
-        let mut told = self.dangerous.iter().take(TOLD).map(|dangerous| &dangerous.told);
+        let mut told = self.dangerous.iter();
         if let Some(looks) = self.belies {
             let words = format!("called {}, but looks {looks} by its argument ", call.category);
             let first = told.next();
@@ -144,7 +198,7 @@ impl Says {
             text.push(told);
             text
         }));
-        let more = self.dangerous.len().saturating_sub(TOLD);
+        let more = self.more;
         if more > 0 {
             all.push(SafeText::line(&format!("and {more} more arguments like these")));
         }
@@ -208,28 +262,28 @@ impl Danger {
 }
 
 /// What one value says where it stands.
-fn found(steps: &[Step<'_>], value: &Json) -> Option<Finding> {
+fn found(steps: &[Step<'_>], value: &Json) -> Option<Alone> {
     let first = !matches!(steps.last(), Some(Step::Item(1..)));
     Arguments::alone(place::name(steps), value, first)
 }
 
-fn told(steps: &[Step<'_>], value: &Json, found: &Finding) -> SafeText {
-    let mut text = place::told(steps);
-    text.push_ours(if steps.is_empty() { "" } else { ": " });
-    text.push(&match value {
-        Json::Object(_) => SafeText::line(&found.evidence.found),
-        Json::String(value) => around(value, &found.evidence.found),
-        value => fitting(&value.to_text(), COLUMNS),
-    });
-    text
+impl Dangerous<'_> {
+    fn told(&self) -> SafeText {
+        let mut text = place::told(&self.steps);
+        text.push_ours(if self.steps.is_empty() { "" } else { ": " });
+        text.push(&match self.value {
+            Json::Object(_) => SafeText::line(&self.found.finding.evidence.found),
+            Json::String(value) => around(value, self.found.spot.at),
+            value => fitting(&value.to_text(), COLUMNS),
+        });
+        text
+    }
 }
 
-/// The text from a little before the word for which it was found: that may stand far
+/// The text from a little before the place for which it was found: that may stand far
 /// behind what is harmless.
-fn around(text: &str, found: &str) -> SafeText {
-    let word = found.rsplit(' ').next().unwrap_or_default().trim_matches('"').to_ascii_lowercase();
-    let place = text.to_ascii_lowercase().find(&word).unwrap_or(0);
-    let before = text[..place].chars().count();
+fn around(text: &str, place: usize) -> SafeText {
+    let before = text.get(..place).unwrap_or_default().chars().count();
     if text.chars().count() <= COLUMNS || before <= BEFORE {
         return fitting(text, COLUMNS);
     }
@@ -318,6 +372,67 @@ mod tests {
             told.contains("characters before) …") && told.ends_with("DROP TABLE orders"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn many_dangerous_values_below_a_long_name_are_remembered_no_oftener_than_a_few() {
+        let kept = |n: usize| {
+            let items = r#""DROP TABLE a","#.repeat(n);
+            let text = format!(r#"{{"sql{}":[{items}1]}}"#, "_".repeat(n));
+            let json = json::parse_envelope(text.as_bytes()).expect("JSON");
+            let mut gravest = Gravest::default();
+            place::walk(&json, |steps, value| {
+                if let Some(found) = found(steps, value) {
+                    gravest.add(3, steps, value, found);
+                }
+                true
+            });
+            (gravest.all, gravest.kept.len(), gravest.first().len())
+        };
+        assert_eq!(kept(500), (500, TOLD, TOLD));
+        assert_eq!(kept(2000), (2000, TOLD, TOLD));
+    }
+
+    #[test]
+    fn an_excerpt_begins_at_the_statement_that_is_dangerous() {
+        let harmless = " SELECT 1;".repeat(60);
+        for (name, text, end) in [
+            ("sql", format!("SELECT 'drop' ;{harmless} DROP TABLE orders"), "DROP TABLE orders"),
+            ("sql", format!("SELECT 'drop é';{harmless} /* x */ DROP TABLE o"), "DROP TABLE o"),
+            ("sql", format!("DELETE FROM a;{harmless} DROP TABLE orders"), "DROP TABLE orders"),
+            (
+                "query",
+                format!("EXPLAIN 'delete', {} DELETE FROM o", "a, ".repeat(90)),
+                "DELETE FROM o",
+            ),
+            ("shell", format!("echo 'farms é'; {} r\\\\m -rf /", "ls; ".repeat(60)), "r\\m -rf /"),
+        ] {
+            let [told] = warned(Category::Write, &format!(r#"{{"{name}":"{text}"}}"#))
+                .try_into()
+                .expect("one");
+            assert!(told.contains("characters before) …") && told.ends_with(end), "{told}");
+        }
+    }
+
+    #[test]
+    fn small_ones_do_not_hide_what_takes_the_whole() {
+        let rows = |n| (0..n).map(|n| format!(r#""DELETE FROM tmp_{n}","#)).collect::<String>();
+        let told = |sql: &str, rest: &str| {
+            warned(Category::Destructive, &format!(r#"{{"sql":[{}{sql}]{rest}}}"#, rows(9)))
+                .join("\n")
+        };
+        let all = told(r#""DROP DATABASE main""#, "");
+        assert!(all.starts_with("dangerous argument sql › item 10: DROP DATABASE main"), "{all}");
+        let tables = r#""TRUNCATE TABLE tmp","#.repeat(5) + r#""DROP TABLE orders""#;
+        let all = told(&tables, r#","shell":"rm -rf /srv""#);
+        for word in ["TRUNCATE TABLE tmp", "DROP TABLE orders", "rm -rf /srv"] {
+            assert_eq!(
+                all.matches(word).count(),
+                if word.contains("tmp") { 2 } else { 1 },
+                "{all}"
+            );
+        }
+        assert!(all.ends_with("and 12 more arguments like these"), "{all}");
     }
 
     #[test]

@@ -15,16 +15,26 @@ const DESTROYS: &str = "rm rmdir unlink shred truncate dd mkfs wipefs fdisk kill
 /// Of these the whole system may go.
 const ALL_OF_IT: &str = "mkfs wipefs shred dd fdisk flushall";
 
-/// What a command destroys, if it does: the word, and how bad it is.
-pub fn destroys(text: &str) -> Option<(Category, Risk, String)> {
+/// What a command destroys, if it does: how bad it is, the word, and its place.
+pub fn destroys(text: &str) -> Option<(Category, Risk, String, usize)> {
     let text = super::words::start(text, LONGEST).to_ascii_lowercase();
+    let is_kept = |c: char| !"\\'\"`$".contains(c);
     // What quotes and backslashes hide is said all the same: r\m, "rm", $'rm'.
-    let plain: String = text.chars().filter(|c| !"\\'\"`$".contains(*c)).collect();
-    let words = || plain.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+    let plain: String = text.chars().filter(|c| is_kept(*c)).collect();
+    let parts = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let words = || plain.split(parts);
     let is_in = |list: &str, word: &str| list.split_ascii_whitespace().any(|known| known == word);
-    let word = words().find(|word| is_in(DESTROYS, word.split(".").next().unwrap_or(word)))?;
+    let mut end = 0;
+    let (word, at) = plain.split_inclusive(parts).find_map(|piece| {
+        let at = end;
+        end += piece.len();
+        let word = piece.trim_end_matches(parts);
+        is_in(DESTROYS, word).then_some((word, at))
+    })?;
     let flags = || words().filter(|word| word.starts_with('-'));
     let recursive = word == "rm" && flags().any(|flag| flag.contains('r') && !flag.contains("dry"));
     let risk = if recursive || is_in(ALL_OF_IT, word) { Risk::Critical } else { Risk::High };
-    Some((Category::Destructive, risk, word.to_owned()))
+    let before = plain[..at].chars().count();
+    let at = text.char_indices().filter(|(_, c)| is_kept(*c)).nth(before).map_or(0, |(at, _)| at);
+    Some((Category::Destructive, risk, word.to_owned(), at))
 }

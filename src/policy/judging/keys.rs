@@ -17,6 +17,11 @@ impl<'a> Key<'a> {
         Key { name, last: words::of(words::start(name, words::LONGEST)).pop().unwrap_or_default() }
     }
 
+    /// As much of the name as is looked at.
+    pub fn start(&self) -> &'a str {
+        words::start(self.name, words::LONGEST)
+    }
+
     /// Whether it chooses what is done: `action`, `operation`, `command`.
     pub fn chooses(&self) -> bool {
         matches!(

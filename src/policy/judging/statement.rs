@@ -13,6 +13,10 @@ use crate::call::model::{Category, Risk};
 /// The longest statement that is read. Agents write some hundred bytes.
 const LONGEST: usize = 16 * 1024;
 
+/// Words of what destroys whole things, of whatever language: a table, a store, a disk.
+const WHOLE: &str = "drop dropdb truncate flush flushall flushdb purge wipe wipefs destroy mkfs \
+    fdisk shred dd";
+
 /// How much of a mutation is looked through for what it does.
 const FIELDS: usize = 2048;
 
@@ -54,10 +58,41 @@ pub struct Does {
     pub risk: Risk,
     /// The word that says so.
     pub word: &'static str,
+    /// The byte of the text where what does it begins.
+    pub at: usize,
+}
+
+impl Does {
+    fn further_on(self, by: usize) -> Does {
+        Does { at: self.at + by, ..self }
+    }
 }
 
 fn does(category: Category, risk: Risk, word: &'static str) -> Option<Does> {
-    Some(Does { category, risk, word })
+    Some(Does { category, risk, word, at: 0 })
+}
+
+/// Of several the one to tell, with the highest risk among those of its category: the
+/// first of those that destroy whole things before rows.
+fn worst(found: impl Iterator<Item = Does>) -> Option<Does> {
+    let mut worst: Option<Does> = None;
+    for does in found {
+        worst = Some(match worst {
+            Some(known) if known.category > does.category => known,
+            Some(known) if known.category == does.category => {
+                let rank = |does: &Does| (takes_the_whole(does.word), does.risk);
+                let told = if rank(&does) > rank(&known) { does } else { known };
+                Does { risk: known.risk.max(does.risk), ..told }
+            }
+            _ => does,
+        });
+    }
+    worst
+}
+
+/// Whether what this word says destroys whole things, and not what is in them.
+pub fn takes_the_whole(word: &str) -> bool {
+    is_in(WHOLE, word)
 }
 
 fn is_in(list: &str, word: &str) -> bool {
@@ -145,22 +180,27 @@ pub fn acts(text: &str, sure: bool) -> Option<Does> {
     let text = &text.as_bytes()[..text.len().min(LONGEST)];
     // Whatever its length, its beginning shows what it is.
     let text = String::from_utf8_lossy(text);
-    let found = text.split(';').filter_map(|statement| act(statement, sure));
-    let found = found.max_by_key(|does| (does.category, does.risk));
-    found.or_else(|| mutation(&text))
+    let mut end = 0;
+    let found = text.split(';').filter_map(|statement| {
+        let begin = end;
+        end += statement.len() + 1;
+        act(statement, sure).map(|does| does.further_on(begin))
+    });
+    worst(found).or_else(|| mutation(&text))
 }
 
 fn act(statement: &str, sure: bool) -> Option<Does> {
-    let statement = past_comments(statement);
-    let words: Vec<&str> = words(statement).take(2000).map(|(_, word)| word).collect();
+    let begin = past_comments(statement);
+    let before = statement.len() - begin.len();
+    let (places, words): (Vec<usize>, Vec<&str>) = words(begin).take(2000).unzip();
     let first = words.first()?;
     if READS.iter().any(|read| read.eq_ignore_ascii_case(first)) {
         // `WITH gone AS (DELETE FROM ...)`, `EXPLAIN ANALYZE UPDATE ...`, `SELECT ... INTO OUTFILE`
-        return (1..words.len())
-            .filter_map(|at| begun(&words[at..], false))
-            .max_by_key(|does| (does.category, does.risk));
+        return worst((1..words.len()).filter_map(|at| {
+            begun(&words[at..], false).map(|does| does.further_on(before + places[at]))
+        }));
     }
-    begun(&words, sure)
+    begun(&words, sure).map(|does| does.further_on(before + places[0]))
 }
 
 /// What a statement does that begins with these words.
@@ -244,5 +284,5 @@ fn mutation(text: &str) -> Option<Does> {
         verb.is_some_and(|verb| verb.category == Category::Destructive)
     });
     let category = if destroys { Category::Destructive } else { Category::Write };
-    does(category, Risk::High, "mutation")
+    does(category, Risk::High, "mutation").map(|does| does.further_on(found.0))
 }
