@@ -2,7 +2,7 @@
 
 use super::history::{allowed, index_all};
 use super::*;
-use crate::store::mail::{self, MailList, MailQuestion};
+use crate::store::mail::{self, Begin, MailList, MailOutcome, MailQuestion, MailResult};
 use crate::store::query::{EXAMINED, Filter, Page, Question, query};
 use crate::store::reader::Reader;
 
@@ -117,7 +117,8 @@ fn places_among_many_hidden_entries_are_coarse_and_lead_on_to_what_is_visible() 
             } else {
                 assert_eq!((next % 500, reached.0 % HOUR), (0, 0), "{next} {reached:?}");
                 let sql = "SELECT at FROM audit WHERE seq = ?";
-                let at: i64 = plain.conn.query_row(sql, [next], |row| row.get(0)).expect("one");
+                let at: i64 =
+                    plain.conn.query_row(sql, [next as i64], |row| row.get(0)).expect("one");
                 let short = if ascending { at - reached.0 } else { reached.0 - at };
                 assert!((0..HOUR).contains(&short), "no further than it looked: {short}");
             }
@@ -131,6 +132,25 @@ fn places_among_many_hidden_entries_are_coarse_and_lead_on_to_what_is_visible() 
         assert_eq!(found, expected);
         assert!((4..8).contains(&pages), "{pages}");
     }
+}
+
+#[test]
+fn of_a_mail_is_told_who_it_went_to_whatever_it_is_about() {
+    let mut plain = Plain::new();
+    held(&mut plain, 1);
+    let sql = "SELECT n, operator FROM outbox ORDER BY n LIMIT 1";
+    let row = plain.conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (id, to): (i64, String) = row.expect("a mail");
+    plain.run(|tx| mail::begin(tx, &[Begin::One(id)])).expect("begun");
+    let outcome = MailOutcome::Failed { error: "550 no such user".to_owned() };
+    let result = MailResult { id, outcome, message_id: String::new(), told: Vec::new() };
+    plain.run(|tx| mail::result(tx, &result)).expect("written");
+    let question = Question { most: 50, ..Question::default() };
+    let kinds = |name: &str| -> Vec<String> {
+        let page = query(&plain.conn, &question, Some(&mut Reader::new(name, &|_| false)));
+        page.expect("page").entries.into_iter().map(|told| told.kind).collect()
+    };
+    assert_eq!((kinds(&to), kinds("nobody")), (vec!["mail_failed".to_owned()], vec![]));
 }
 
 #[test]
