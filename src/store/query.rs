@@ -5,7 +5,7 @@
 //! that are in all of them are read. So a page costs the same at ten million entries
 //! as at ten thousand, and a filter that matches nothing answers short pages, each
 //! with how far back it looked and a token, instead of scanning for seconds. Where a
-//! page ends must not tell its reader of entries that they may not see: see [`sight`].
+//! page ends must not tell its reader of entries that they may not see: see `sight`.
 
 mod lists;
 mod sight;
