@@ -4,9 +4,11 @@
 //! together, newest (or oldest) first, in at most [`EXAMINED`] steps a page; entries
 //! that are in all of them are read. So a page costs the same at ten million entries
 //! as at ten thousand, and a filter that matches nothing answers short pages, each
-//! with how far back it looked and a token, instead of scanning for seconds.
+//! with how far back it looked and a token, instead of scanning for seconds. Where a
+//! page ends must not tell its reader of entries that they may not see: see `sight`.
 
 mod lists;
+mod sight;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest as _, Sha256};
@@ -18,7 +20,6 @@ use super::reader::Reader;
 use super::{retention, text_index};
 use crate::call::hex::hex;
 use crate::call::ids::RequestId;
-use crate::call::json;
 use crate::call::model::{Category, Status};
 use crate::call::time::Time;
 
@@ -162,11 +163,15 @@ pub fn query(
     }
     let mut lists = Lists::of(filter, range);
     let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
+    // The last entry of this page that a reader with restricted sight may see.
+    let mut seen = None;
     loop {
         let passed = lists.passed();
         let step = lists.step(conn)?;
         let full = page.entries.len() == question.most || bytes >= PAGE_BYTES;
-        let enough = full || read >= READ_BYTES || page.examined == EXAMINED;
+        let spent = read >= READ_BYTES || page.examined == EXAMINED;
+        // To who sees everything, whatever fits is more; others must be able to see it.
+        let enough = spent || (full && reader.is_none());
         let sequence = match step {
             Step::End => return Ok(page),
             Step::Fits(sequence) if !enough => sequence,
@@ -175,19 +180,31 @@ pub fn query(
                 continue;
             }
             Step::Fits(_) | Step::Passed | Step::Unknown => {
-                page.next = Some(passed);
-                page.reached = time_of(conn, passed)?;
-                return Ok(page);
+                let (next, reached) = match seen {
+                    _ if reader.is_none() => (passed, time_of(conn, passed)?),
+                    Some(seen) if full => (seen, time_of(conn, seen)?),
+                    seen => sight::end(conn, question, seen, passed)?,
+                };
+                return Ok(Page { next: Some(next), reached, ..page });
             }
         };
         page.examined += 1;
+        if let Some(reader) = &mut reader
+            && !sight::is_told(conn, reader, sequence)?
+        {
+            continue;
+        }
         let Some(told) = entry(conn, sequence)? else { continue };
         read += told.payload.len();
-        let fits = matches(filter, &told)
-            && match &mut reader {
-                Some(reader) => reader.is_told(conn, told.request, addressee(&told).as_deref())?,
-                None => true,
-            };
+        let fits = matches(filter, &told);
+        if full && fits {
+            page.next = seen;
+            page.reached = seen.map_or(Ok(None), |seen| time_of(conn, seen))?;
+            return Ok(page);
+        }
+        if !full {
+            seen = Some(told.sequence);
+        }
         if fits {
             bytes += told.payload.len();
             page.entries.push(told);
@@ -201,15 +218,6 @@ fn time_of(conn: &Connection, sequence: u64) -> Result<Option<Time>, StoreError>
         .query_row([sequence as i64], |row| row.get(0))
         .optional()?;
     Ok(at.map(Time))
-}
-
-/// To whom the mail went that an entry is about.
-fn addressee(told: &Told) -> Option<String> {
-    if !told.kind.starts_with("mail_") {
-        return None;
-    }
-    let payload = json::parse_envelope(told.payload.as_bytes()).ok()?;
-    Some(payload.get("to")?.as_str()?.to_owned())
 }
 
 fn matches(filter: &Filter, told: &Told) -> bool {

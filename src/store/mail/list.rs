@@ -1,6 +1,6 @@
 //! Mails as people see them: on a request, and in the queue.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{FAILED, QUEUED, SENT, kind_of, request_of};
 use crate::call::ids::RequestId;
@@ -60,7 +60,8 @@ pub enum MailList {
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailPlace {
-    /// To whom, where the list is in order of them; else empty.
+    /// To whom, where the list is in order of them; else empty. Empty there too where
+    /// its reader may not see that mail: then its row alone says where.
     pub operator: String,
     /// By when it should go, or when it was tried.
     pub at: i64,
@@ -104,7 +105,7 @@ pub fn list(
     question: &MailQuestion,
     mut reader: Option<&mut Reader<'_>>,
 ) -> Result<(Vec<ListedMail>, Option<MailPlace>), StoreError> {
-    let after = question.after.clone().unwrap_or_else(|| first(question));
+    let after = begin(conn, question)?;
     let (place, wanted) = match question.list {
         MailList::All => ("0", "o.n < ?3 ORDER BY o.n DESC"),
         MailList::Waiting => (
@@ -124,12 +125,15 @@ pub fn list(
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![after.operator, after.at, after.n, EXAMINED as i64])?;
-    let (mut found, mut examined) = (Vec::new(), 0);
+    let (mut found, mut examined, mut seen) = (Vec::new(), 0, None);
     while let Some(row) = rows.next()? {
         let notice = notice_of(row, COLUMNS_BEFORE)?;
         let (id, at) = (row.get(0)?, row.get(2)?);
+        let in_order = question.list == MailList::Waiting;
+        let operator = if in_order { notice.operator.clone() } else { String::new() };
+        let here = MailPlace { operator, at, n: id };
         if question.operator.as_ref().is_some_and(|wanted| *wanted != notice.operator) {
-            if question.list == MailList::Waiting {
+            if in_order {
                 // In order of operators: those of this one are all behind us.
                 return Ok((found, None));
             }
@@ -144,18 +148,40 @@ pub fn list(
                 None => true,
             };
             if is_told {
-                found.push(ListedMail { id, notice: notice.clone(), request, gathers });
+                seen = Some(here.clone());
+                found.push(ListedMail { id, notice, request, gathers });
             }
         }
         examined += 1;
-        if found.len() == question.most || examined == EXAMINED {
-            let in_order = question.list == MailList::Waiting;
-            let operator = if in_order { notice.operator } else { String::new() };
-            let here = MailPlace { operator, at, n: id };
-            return Ok((found, Some(here)));
+        let full = found.len() == question.most;
+        if !full && examined < EXAMINED {
+            continue;
         }
+        let place = match (reader, seen) {
+            // It does not tell whose mail the page ended at: what is theirs comes before.
+            (Some(_), Some(seen)) => seen,
+            (Some(_), None) if in_order => MailPlace { operator: String::new(), at: 0, n: id },
+            _ => here,
+        };
+        return Ok((found, Some(place)));
     }
     Ok((found, None))
+}
+
+/// Behind which place a page begins.
+fn begin(conn: &Connection, question: &MailQuestion) -> Result<MailPlace, StoreError> {
+    let Some(after) = question.after.clone() else { return Ok(first(question)) };
+    if question.list != MailList::Waiting || !after.operator.is_empty() {
+        return Ok(after);
+    }
+    let row = conn
+        .prepare_cached("SELECT operator, go_by FROM outbox WHERE n = ?")?
+        .query_row([after.n], |row| {
+            Ok(MailPlace { operator: row.get(0)?, at: row.get(1)?, n: after.n })
+        })
+        .optional()?;
+    // Where it is forgotten meanwhile, the list begins again.
+    Ok(row.unwrap_or_else(|| first(question)))
 }
 
 /// Before the first one.

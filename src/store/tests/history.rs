@@ -30,7 +30,7 @@ fn lived_in() -> Plain {
     plain
 }
 
-fn index_all(plain: &mut Plain) {
+pub(super) fn index_all(plain: &mut Plain) {
     while plain.run(text_index::catch_up).expect("indexed") {}
 }
 
@@ -303,7 +303,7 @@ fn a_page_examines_a_bounded_number_and_still_carries_a_token() {
 }
 
 /// Entries of calls that were allowed: what each is, by its number.
-fn allowed(plain: &mut Plain, count: u64, told: impl Fn(u64, &mut Call)) {
+pub(super) fn allowed(plain: &mut Plain, count: u64, told: impl Fn(u64, &mut Call)) {
     let calls: Vec<Recorded> = (0..count)
         .map(|n| {
             let mut call = call("c", "s", n);
@@ -410,13 +410,17 @@ fn an_entry_behind_its_time_does_not_make_what_is_before_a_time_far_away() {
 #[test]
 fn large_entries_that_do_not_fit_end_a_page_by_their_bytes() {
     let mut plain = Plain::new();
+    // Lists of eight words are walked; that the ninth is missing shows in the entry.
+    let words = "words1 words2 words3 words4 words5 words6 words7 words8";
     allowed(&mut plain, 60, |_, call| {
         call.arguments = format!(r#"{{"a":"{}"}}"#, "x".repeat(250 * 1024));
+        call.explanation = words.to_owned();
     });
-    let question = Question { most: 50, ..Question::default() };
-    let page =
-        query(&plain.conn, &question, Some(&mut Reader::new("ann", &|_| true))).expect("page");
-    assert!(page.entries.is_empty() && page.next.is_some(), "calls that nobody held");
+    index_all(&mut plain);
+    let filter = Filter { text: Some(format!("{words} nine")), ..Filter::default() };
+    let question = Question { filter, most: 50, ..Question::default() };
+    let page = query(&plain.conn, &question, None).expect("page");
+    assert!(page.entries.is_empty() && page.next.is_some(), "none has the ninth word");
     assert!((20..40).contains(&page.examined), "{}", page.examined);
 }
 

@@ -13,6 +13,7 @@ mod queue;
 mod reach;
 mod retention;
 mod seeds;
+mod sight;
 mod thread;
 
 use std::cell::RefCell;
