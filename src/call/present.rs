@@ -25,6 +25,13 @@ use repeats::{Part, more_like_it, parts, same_items, same_lines};
 use value::{inline, scalar};
 pub(super) use value::{name_start, name_text};
 
+/// Whether a word is an id or a path that would be torn apart at a hyphen, and has room on
+/// one line of at most `longest` columns. A shorter one than four is not torn in a way
+/// that matters.
+pub fn is_kept_whole(word: &str, longest: usize) -> bool {
+    word.is_ascii() && (4..=longest).contains(&word.len()) && word.contains(['-', '/', '?'])
+}
+
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

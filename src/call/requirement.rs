@@ -60,6 +60,12 @@ impl Requirement {
             && (self.clauses.iter().zip(self.counted(people))).all(|(c, n)| n >= c.approvals)
     }
 
+    /// How many people have to agree at least, where one is not enough. One person may
+    /// count in several clauses.
+    pub fn several(&self) -> Option<u32> {
+        self.clauses.iter().map(|clause| clause.approvals).max().filter(|most| *most > 1)
+    }
+
     /// The first route that demands a sign-in, if one does.
     pub fn sign_in_for(&self) -> Option<&str> {
         self.clauses.iter().find(|clause| clause.sign_in).map(|clause| clause.route.as_str())

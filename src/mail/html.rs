@@ -7,6 +7,7 @@
 //! through `SafeText::html`.
 
 use super::content::{Body, Button, Command, Content, Entry, Link, Mark, Section, Tone};
+use crate::call::present::is_kept_whole;
 use crate::call::safe_text::SafeText;
 use crate::policy::judging::Danger;
 
@@ -113,10 +114,6 @@ const KEPT_WHOLE: usize = 34;
 /// Text as HTML in which ids and paths go to the next line whole, where they have room
 /// on one: readers break them at each hyphen otherwise.
 pub(super) fn unbroken(text: &SafeText) -> String {
-    let keep = |word: &str| {
-        let breaks = word.contains(['-', '/', '?']);
-        word.is_ascii() && (4..=KEPT_WHOLE).contains(&word.len()) && breaks
-    };
     let mut out = String::new();
     let mut rest = text.clone();
     let mut after_space = true;
@@ -125,7 +122,7 @@ pub(super) fn unbroken(text: &SafeText) -> String {
         let (word, after) = rest.split_at(end);
         let (space, after) = after.split_at(after.as_str().len().min(1));
         let html = word.html();
-        match keep(word.as_str()) {
+        match is_kept_whole(word.as_str(), KEPT_WHOLE) {
             true => out.push_str(&format!("<span style=\"{WHOLE}\">{html}</span>")),
             false => out.push_str(&html),
         }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::call::clock::Clock;
 use crate::call::model::{Call, Category, Risk, Status};
+use crate::call::present::is_kept_whole;
 use crate::call::safe_text::SafeText;
 use crate::call::time::Time;
 use crate::policy::judging::{Danger, Says};
@@ -41,9 +42,8 @@ pub fn danger(danger: Danger) -> String {
     format!("danger-{}", danger.word())
 }
 
-/// The shortest and the longest word that is kept whole: a shorter one is not torn
-/// apart in a way that matters, and a longer one has no room on a phone.
-const KEPT_WHOLE: std::ops::RangeInclusive<usize> = 4..=36;
+/// The longest id that is kept on one line: a longer one has no room on a phone.
+const KEPT_WHOLE: usize = 36;
 
 /// Text in which ids and paths stay on one line where they have room on one: browsers
 /// break them at each hyphen otherwise.
@@ -55,13 +55,9 @@ pub fn unbroken(text: &SafeText) -> Markup {
         rest = after;
     }
     words.push(rest);
-    let breaks = |word: &SafeText| {
-        let word = word.as_str().trim_end();
-        KEPT_WHOLE.contains(&word.len()) && word.is_ascii() && word.contains(['-', '/', '?'])
-    };
     html! {
         @for word in &words {
-            @if breaks(word) {
+            @if is_kept_whole(word.as_str().trim_end(), KEPT_WHOLE) {
                 @let (id, space) = word.split_at(word.as_str().trim_end().len());
                 span.id { (id) } (space)
             } @else { (word) }

@@ -259,13 +259,10 @@ fn needed(clause: &Clause) -> String {
 
 /// `2 people`; where one may be enough there is nothing to say.
 pub(super) fn people_needed(request: &Request) -> Option<String> {
-    let clauses = &request.requirement.clauses;
+    let requirement = &request.requirement;
     // One person may count in several clauses.
-    let least = if clauses.len() > 1 { "at least " } else { "" };
-    match clauses.iter().map(|clause| clause.approvals).max() {
-        Some(n @ 2..) => Some(format!("{least}{n} people")),
-        _ => None,
-    }
+    let least = if requirement.clauses.len() > 1 { "at least " } else { "" };
+    requirement.several().map(|n| format!("{least}{n} people"))
 }
 
 fn to_decide(request: &Request, tree: Option<&Json>, about: &About) -> Section {

@@ -57,7 +57,7 @@ fn approve(context: &Context<'_>) -> Markup {
     html! {
         section.card aria-labelledby="to-approve" {
             h2 #to-approve {
-                @match several(context) {
+                @match context.request.requirement.several() {
                     None => "Approve: let it run, once",
                     Some(most) => { "Approve: yours is one of " (most) ", then it runs, once" }
                 }
@@ -72,12 +72,6 @@ fn approve(context: &Context<'_>) -> Markup {
             }
         }
     }
-}
-
-/// How many people have to agree, where one is not enough.
-fn several(context: &Context<'_>) -> Option<u32> {
-    let clauses = &context.request.requirement.clauses;
-    clauses.iter().map(|clause| clause.approvals).max().filter(|most| *most > 1)
 }
 
 fn approve_form(context: &Context<'_>) -> Markup {
