@@ -161,7 +161,7 @@ mod tests {
     use crate::call::time::Time;
     use crate::cli::golden::same;
     use crate::store::copy::{Mark, Standing};
-    use crate::store::export::Whole;
+    use crate::store::whole::Whole;
 
     #[test]
     fn golden_backup() {

@@ -264,7 +264,7 @@ mod tests {
     use crate::call::time::Time;
     use crate::cli::golden::same;
     use crate::store::copy::Mark;
-    use crate::store::export::Whole;
+    use crate::store::whole::Whole;
 
     fn told(present: Present, open: [u64; 3], kept: Option<&str>, dry: bool) -> String {
         let at = Time::parse("2026-11-22T12:52:30Z").expect("a time");

@@ -18,10 +18,12 @@ use super::visitor::{NotKnown, Visitor};
 use super::{Desk, asks};
 use crate::call::requirement::Requirement;
 use crate::call::time::Time;
-use crate::store::export::{self, Broken, Exporter, Whole};
+use crate::store::export::Exporter;
 use crate::store::mail::{self, ListedMail, MailPlace, MailQuestion};
 use crate::store::query::{self, Page, Question};
 use crate::store::reader::Reader;
+use crate::store::verify::verify;
+use crate::store::whole::{Broken, Whole};
 use crate::store::{StoreError, Walk, chain, text_index};
 
 /// Bytes of one piece of an export.
@@ -256,7 +258,7 @@ impl Desk {
         let clock = self.store.clone();
         let walk = self.store.walk(Walk::Chain, move |conn| {
             let begun = clock.now();
-            Ok((begun, export::verify(conn, wanted)?))
+            Ok((begun, verify(conn, wanted)?))
         });
         let (at, found) = walk.await?;
         // A head that is not in it may be another log's: that says nothing of this one.

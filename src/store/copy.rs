@@ -21,8 +21,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::audit;
 use super::error::StoreError;
-use super::export::{self, Whole};
+use super::export;
 use super::schema::{self, OpenError};
+use super::verify::verify;
+use super::whole::Whole;
 use crate::call::hex::{hex, unhex};
 use crate::call::json::{Json, parse};
 use crate::call::time::Time;
@@ -299,7 +301,7 @@ pub fn check(path: &Path) -> Result<Checked, CopyError> {
             "its mark is of another state: it was changed after it was taken".into(),
         ));
     }
-    let whole = export::verify(&conn, None).map_err(of_store(path))?;
+    let whole = verify(&conn, None).map_err(of_store(path))?;
     let whole = whole.map_err(|broken| damaged(broken.what))?;
     let count = |sql: &str| {
         conn.query_row(sql, [], |row| row.get::<_, i64>(0))

@@ -1,4 +1,4 @@
-//! Verifying the chain, and the export file that anyone can verify offline.
+//! The export file of the chain, which anyone can verify offline.
 //!
 //! An export is JSON lines: a header, one line per entry, and an end:
 //!
@@ -17,15 +17,14 @@
 //! last line, leaves no byte uncovered. Each line is compared with how it would
 //! be written, so there is exactly one file for one range.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::BufRead;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
-use super::audit::{Kind, body_hash, entry_hash};
 use super::error::StoreError;
+use super::whole::{Broken, Checked, Walk, Whole};
 use crate::call::hex::{hex, unhex};
 use crate::call::json::{Json, parse, parse_envelope};
 use crate::call::time::Time;
@@ -37,211 +36,8 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 /// Stands in the place of a payload that was erased.
 const ERASED: &str = r#""erased":true"#;
 
-/// The chain is whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whole {
-    /// How many entries were checked.
-    pub entries: u64,
-    /// Hash of the last one.
-    pub head: [u8; 32],
-    /// How many of them have no payload any more.
-    pub erased: u64,
-    /// And of how many of these no entry that was checked says that it was erased.
-    /// Only in an export, whose range may end before the entry that says it.
-    pub unrecorded: u64,
-}
-
-/// The chain is not whole.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub struct Broken {
-    /// Sequence number of the entry where it shows; 0 if it is none of them.
-    pub sequence: u64,
-    /// The line of the export file, from 1; 0 for the database.
-    pub line: u64,
-    /// What is wrong.
-    pub what: String,
-}
-
-/// What is checked of an entry.
-struct Checked<'a> {
-    sequence: u64,
-    at: Time,
-    kind: &'a str,
-    previous: [u8; 32],
-    body: [u8; 32],
-    hash: [u8; 32],
-    /// Salt and payload; `None` where they are erased.
-    said: Option<(&'a [u8], &'a str)>,
-}
-
-/// Walks the chain.
-struct Walk {
-    log_id: [u8; 16],
-    next: u64,
-    hash: [u8; 32],
-    wanted: Option<[u8; 32]>,
-    found: bool,
-    entries: u64,
-    erased: u64,
-    /// First to last, without a payload and without a record of that so far.
-    missing: BTreeMap<u64, u64>,
-}
-
-impl Walk {
-    fn new(log_id: [u8; 16], first: u64, previous: [u8; 32], wanted: Option<[u8; 32]>) -> Self {
-        let found = wanted == Some(previous);
-        Walk {
-            log_id,
-            next: first,
-            hash: previous,
-            wanted,
-            found,
-            entries: 0,
-            erased: 0,
-            missing: BTreeMap::new(),
-        }
-    }
-
-    fn step(&mut self, entry: &Checked<'_>) -> Result<(), String> {
-        if entry.sequence != self.next {
-            return Err(format!(
-                "entry {} is missing; {} comes instead",
-                self.next, entry.sequence
-            ));
-        }
-        let n = entry.sequence;
-        if entry.previous != self.hash {
-            return Err(format!(
-                "entry {n} does not follow the one before it: its previous hash differs"
-            ));
-        }
-        match entry.said {
-            Some((salt, payload)) => {
-                if body_hash(salt, payload) != entry.body {
-                    return Err(format!("entry {n}: its payload was changed"));
-                }
-                if entry.kind == Kind::Erased.word() {
-                    self.recorded(payload);
-                }
-            }
-            None => self.erased(n),
-        }
-        let hash = entry_hash(&self.log_id, n, &entry.previous, entry.at, entry.kind, &entry.body);
-        if hash != entry.hash {
-            return Err(format!("entry {n} was changed: its hash does not fit"));
-        }
-        self.found |= self.wanted == Some(hash);
-        self.hash = hash;
-        self.next += 1;
-        self.entries += 1;
-        Ok(())
-    }
-
-    fn erased(&mut self, n: u64) {
-        self.erased += 1;
-        match self.missing.last_entry() {
-            Some(mut last) if *last.get() + 1 == n => *last.get_mut() = n,
-            _ => {
-                self.missing.insert(n, n);
-            }
-        }
-    }
-
-    /// An entry says that the payloads of a range were erased.
-    fn recorded(&mut self, payload: &str) {
-        let said = parse_envelope(payload.as_bytes()).ok();
-        let number = |name| said.as_ref()?.get(name)?.as_u64();
-        let (Some(first), Some(last)) = (number("first"), number("last")) else { return };
-        let touched: Vec<(u64, u64)> = (self.missing.range(..=last).rev())
-            .take_while(|(_, end)| **end >= first)
-            .map(|(from, to)| (*from, *to))
-            .collect();
-        for (from, to) in touched {
-            self.missing.remove(&from);
-            if from < first {
-                self.missing.insert(from, first - 1);
-            }
-            if to > last {
-                self.missing.insert(last + 1, to);
-            }
-        }
-    }
-
-    fn finish(self) -> Result<Whole, String> {
-        if self.wanted.is_some() && !self.found {
-            return Err("the chain does not contain the given head: entries were cut off or rewritten, or the head is of another log".to_owned());
-        }
-        let unrecorded = self.missing.iter().map(|(from, to)| to - from + 1).sum();
-        Ok(Whole { entries: self.entries, head: self.hash, erased: self.erased, unrecorded })
-    }
-}
-
 pub(super) fn log_id(conn: &Connection) -> Result<[u8; 16], StoreError> {
     Ok(conn.query_row("SELECT value FROM meta WHERE key = 'log_id'", [], |row| row.get(0))?)
-}
-
-/// Walks the whole chain in the database. A payload may be missing only where an
-/// entry says that it was erased.
-pub fn verify(
-    conn: &Connection,
-    wanted: Option<[u8; 32]>,
-) -> Result<Result<Whole, Broken>, StoreError> {
-    let mut walk = Walk::new(log_id(conn)?, 1, [0; 32], wanted);
-    let mut statement = conn.prepare(
-        "SELECT a.seq, a.at, a.kind, a.previous, a.body, a.hash, b.salt, b.payload
-         FROM audit a LEFT JOIN audit_body b ON b.seq = a.seq ORDER BY a.seq",
-    )?;
-    let mut rows = statement.query([])?;
-    let invalid = || rusqlite::types::FromSqlError::InvalidType;
-    while let Some(row) = rows.next()? {
-        let sequence = row.get::<_, i64>(0)? as u64;
-        let entry = (|| {
-            Ok::<_, rusqlite::types::FromSqlError>(Checked {
-                sequence,
-                at: Time(
-                    row.get_ref(1)
-                        .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
-                        .as_i64()?,
-                ),
-                kind: row
-                    .get_ref(2)
-                    .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?
-                    .as_str()?,
-                previous: hash_at(row, 3)?,
-                body: hash_at(row, 4)?,
-                hash: hash_at(row, 5)?,
-                said: (row.get_ref(6).map_err(|_| invalid())?.as_blob_or_null()?)
-                    .zip(row.get_ref(7).map_err(|_| invalid())?.as_str_or_null()?),
-            })
-        })();
-        let broken = |what| Broken { sequence, line: 0, what };
-        let checked = match entry {
-            Ok(entry) => walk.step(&entry).map_err(broken),
-            Err(_) => Err(broken(format!("entry {sequence} is not readable"))),
-        };
-        if let Err(broken) = checked {
-            return Ok(Err(broken));
-        }
-    }
-    if let Some((sequence, _)) = walk.missing.first_key_value() {
-        let what = format!(
-            "entry {sequence}: its payload is missing, and no entry says that it was erased"
-        );
-        return Ok(Err(Broken { sequence: *sequence, line: 0, what }));
-    }
-    let last = walk.next - 1;
-    Ok(walk.finish().map_err(|what| Broken { sequence: last, line: 0, what }))
-}
-
-fn hash_at(
-    row: &rusqlite::Row<'_>,
-    column: usize,
-) -> Result<[u8; 32], rusqlite::types::FromSqlError> {
-    let invalid = rusqlite::types::FromSqlError::InvalidType;
-    let blob =
-        row.get_ref(column).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?.as_blob()?;
-    blob.try_into().map_err(|_| invalid)
 }
 
 /// Writes an export piece by piece.

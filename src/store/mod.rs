@@ -53,7 +53,9 @@ pub mod submit;
 pub mod text_index;
 pub mod tx;
 pub mod uses;
+pub mod verify;
 pub mod vitals;
+pub mod whole;
 mod writer;
 
 #[cfg(test)]

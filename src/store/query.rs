@@ -13,7 +13,7 @@ mod sight;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest as _, Sha256};
 
-use self::lists::{Lists, Range, Step};
+use self::lists::{Lists, Range, Step, Words};
 use super::error::StoreError;
 use super::read::PAGE_BYTES;
 use super::reader::Reader;
@@ -26,6 +26,10 @@ use crate::call::time::Time;
 /// How many entries one page looks at, at most, in the indexes or whole. One costs a
 /// few microseconds, so a page that matches nothing still answers within some 20 ms.
 pub const EXAMINED: usize = 2000;
+
+/// Entries that are read whole, by who may see them, and then do not fit. One costs 10
+/// microseconds, and there are any only where words are too frequent for their lists.
+const MISFITS: usize = 300;
 
 /// Bytes of payloads after which a page ends, those that do not fit included: one may
 /// have a quarter of a megabyte.
@@ -161,15 +165,16 @@ pub fn query(
         (Some(after), false) => range.high = range.high.min(after.saturating_sub(1)),
         (None, _) => {}
     }
-    let mut lists = Lists::of(filter, range);
-    let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
+    let mut words = Words::of(conn, filter, range)?;
+    let mut lists = Lists::of(filter, range, &mut words)?;
+    let (mut page, mut bytes, mut read, mut misfits) = (Page::default(), 0, 0, 0);
     // The last entry of this page that a reader with restricted sight may see.
     let mut seen = None;
     loop {
         let passed = lists.passed();
         let step = lists.step(conn)?;
         let full = page.entries.len() == question.most || bytes >= PAGE_BYTES;
-        let spent = read >= READ_BYTES || page.examined == EXAMINED;
+        let spent = read >= READ_BYTES || page.examined == EXAMINED || misfits == MISFITS;
         // To who sees everything, whatever fits is more; others must be able to see it.
         let enough = spent || (full && reader.is_none());
         let sequence = match step {
@@ -208,6 +213,8 @@ pub fn query(
         if fits {
             bytes += told.payload.len();
             page.entries.push(told);
+        } else {
+            misfits += 1;
         }
     }
 }

@@ -236,19 +236,22 @@ pub(super) fn close_without_folding(conn: Connection) {
 }
 
 fn migrate(conn: &Connection, path: &Path) -> Result<(), OpenError> {
-    let found = version(conn, path)?;
-    for (done, step) in MIGRATIONS.iter().enumerate().skip(found) {
-        let version = done + 1;
-        // One transaction with its version: half a step cannot be met later.
+    // One transaction with its version: half a step cannot be met later.
+    let carry_out = |steps: &str, version: usize| {
         conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {step} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
+            "BEGIN IMMEDIATE; {steps} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
         ))
         .map_err(|e| {
             let _ = conn.execute_batch("ROLLBACK");
             explain(path, e)
-        })?;
+        })
+    };
+    match version(conn, path)? {
+        // Nothing is there to be kept if a later step fails, so one flush is enough.
+        0 => carry_out(&MIGRATIONS.join("\n"), MIGRATIONS.len()),
+        found => (MIGRATIONS.iter().zip(1..).skip(found))
+            .try_for_each(|(step, version)| carry_out(step, version)),
     }
-    Ok(())
 }
 
 /// Refuses a second live daemon on the same state. Held until dropped; the
@@ -334,6 +337,36 @@ mod tests {
         let version: i64 =
             conn.pragma_query_value(None, "user_version", |row| row.get(0)).expect("version");
         assert_eq!(version as usize, MIGRATIONS.len());
+    }
+
+    #[test]
+    fn a_fresh_database_is_as_one_that_took_each_step() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (fresh, old) = (dir.path().join("fresh.db"), dir.path().join("old.db"));
+        let first = Connection::open(&old).expect("open");
+        let version = "PRAGMA user_version = 1";
+        first
+            .execute_batch(&format!(
+                "{} PRAGMA application_id = {APPLICATION_ID}; {version};",
+                MIGRATIONS[0]
+            ))
+            .expect("the first version");
+        drop(first);
+        let [fresh, old] = [fresh, old].map(|path| {
+            let conn = open_writer(&path).expect("opened");
+            let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let numbers = ["application_id", "user_version"].map(|name| pragma(name).expect(name));
+            let mut said = conn
+                .prepare("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
+                .expect("prepared");
+            let said = said.query_map([], |row| {
+                let text = |n| row.get::<_, Option<String>>(n);
+                Ok((text(0)?, text(1)?, text(2)?, text(3)?))
+            });
+            (numbers, said.and_then(Iterator::collect::<Result<Vec<_>, _>>).expect("rows"))
+        });
+        assert_eq!(fresh, old);
+        assert_eq!(fresh.0, [i64::from(APPLICATION_ID), MIGRATIONS.len() as i64]);
     }
 
     #[test]

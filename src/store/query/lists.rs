@@ -5,17 +5,27 @@
 //! so what is rare sets the pace, whichever filter that is, and entries that fit only
 //! some of the filters are never read.
 //!
-//! Promises: a leap costs a few look-ups, however long the lists are. Must never:
-//! walk a list past what its caller asks for; the caller counts the steps.
+//! Lists of words are different: in the index of words it is dear to begin at a place
+//! (20 us for a rare word, half a millisecond for one in every entry of ten million),
+//! and to go on is not (a twentieth of a microsecond). So each is begun once a page,
+//! and walked entry by entry. Where another list is so much rarer that looking at
+//! its entries costs less than walking to them, that is done instead.
+//!
+//! Promises: a leap costs a few look-ups, however long the lists are; of a word's list
+//! at most [`WALKED`] entries a page are walked past. Must never: walk a list past what
+//! its caller asks for; the caller counts the steps.
 
 use std::collections::VecDeque;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, Rows, params};
 
-use super::{EXAMINED, Filter};
+use super::Filter;
 use crate::store::error::StoreError;
 use crate::store::text_index;
+
+#[cfg(test)]
+mod tests;
 
 /// Entries that are fetched at once from a list that is walked and not leapt in. One
 /// costs a tenth of a microsecond then, and a microsecond or two alone.
@@ -23,6 +33,13 @@ const AHEAD: usize = 256;
 
 /// Words whose lists are walked; entries are looked at for the others.
 const WORDS: usize = 8;
+
+/// Entries of a word that one step walks past, at most. Walking past so many costs what
+/// looking at one entry does.
+const STEP: usize = 200;
+
+/// And all steps of a page: some two milliseconds.
+const WALKED: usize = 32_000;
 
 /// Where a walk goes.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +56,10 @@ pub(super) struct Range {
 }
 
 impl Range {
+    fn order(self) -> &'static str {
+        if self.ascending { "ASC" } else { "DESC" }
+    }
+
     fn begin(self) -> i64 {
         if self.ascending { self.low } else { self.high }
     }
@@ -74,9 +95,6 @@ struct List {
     ahead: VecDeque<i64>,
     /// How many to fetch next time.
     next: usize,
-    /// How many may be fetched yet; beyond, everything is taken to fit, and the
-    /// entries themselves are looked at.
-    left: usize,
     /// Nothing comes behind what is fetched.
     whole: bool,
 }
@@ -84,7 +102,7 @@ struct List {
 /// Where a list has its next entry.
 enum Next {
     At(i64),
-    /// It is not known beyond this.
+    /// It is not known, or not now: what others have is taken to fit, and looked at.
     Unknown,
     End,
 }
@@ -92,23 +110,12 @@ enum Next {
 impl List {
     /// Of an index whose entries are `(value, seq)`.
     fn of(table: &str, index: &str, column: &str, value: impl Into<Value>, range: Range) -> List {
-        let key = if index.is_empty() { "rowid" } else { "seq" };
-        let by = if index.is_empty() { String::new() } else { format!("INDEXED BY {index}") };
-        let order = if range.ascending { "ASC" } else { "DESC" };
+        let order = range.order();
         let sql = format!(
-            "SELECT {key} FROM {table} {by} WHERE {column} ?1 AND {key} BETWEEN ?2 AND ?3
-             ORDER BY {key} {order} LIMIT ?4"
+            "SELECT seq FROM {table} INDEXED BY {index} WHERE {column} ?1 AND seq BETWEEN ?2 AND ?3
+             ORDER BY seq {order} LIMIT ?4"
         );
-        let (value, ahead) = (value.into(), VecDeque::new());
-        List { sql, value, ahead, next: 1, left: usize::MAX, whole: false }
-    }
-
-    fn of_word(word: &str, range: Range) -> List {
-        let query = text_index::query(word);
-        let list = List::of("audit_text", "", "audit_text MATCH", query, range);
-        // All that a page may look at, at once: to begin at a place is dear in the index of
-        // words (some 10 ms at ten million entries), and to go on is not.
-        List { next: EXAMINED, left: EXAMINED, ..list }
+        List { sql, value: value.into(), ahead: VecDeque::new(), next: 1, whole: false }
     }
 
     /// Its first entry that does not come before `from`.
@@ -129,31 +136,96 @@ impl List {
         if self.whole {
             return Ok(Next::End);
         }
-        if self.left == 0 {
-            return Ok(Next::Unknown);
-        }
         // Who walks needs the next ones too; who leaps does not.
         self.next = match passed {
             0 => self.next,
             1 => (self.next * 2).min(AHEAD),
             _ => (self.next / 2).max(1),
         };
-        let fetch = self.next.min(self.left);
         let (low, high) = range.rest(from);
         let mut statement = conn.prepare_cached(&self.sql)?;
-        let mut rows = statement.query(params![self.value, low, high, fetch as i64])?;
+        let mut rows = statement.query(params![self.value, low, high, self.next as i64])?;
         while let Some(row) = rows.next()? {
             self.ahead.push_back(row.get(0)?);
         }
-        self.left -= fetch;
-        self.whole = self.ahead.len() < fetch;
+        self.whole = self.ahead.len() < self.next;
         Ok(self.ahead.front().map_or(Next::End, |next| Next::At(*next)))
     }
 }
 
+/// The words that a filter's lists are walked for, with the statements that walk them,
+/// which stay in use as long as a page is sought.
+pub(super) struct Words<'c>(Vec<(String, CachedStatement<'c>)>);
+
+impl<'c> Words<'c> {
+    pub(super) fn of(
+        conn: &'c Connection,
+        filter: &Filter,
+        range: Range,
+    ) -> rusqlite::Result<Self> {
+        let mut words: Vec<String> =
+            filter.text.iter().flat_map(|t| text_index::words(t)).collect();
+        // Long words are rarer than short ones.
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        words.dedup();
+        words.truncate(WORDS);
+        let order = range.order();
+        let prepared = words.into_iter().enumerate().map(|(n, word)| {
+            // The number makes each a statement of its own, so that all are kept.
+            let statement = conn.prepare_cached(&format!(
+                "SELECT rowid FROM audit_text WHERE audit_text MATCH ?1 AND rowid BETWEEN ?2 AND ?3
+                 ORDER BY rowid {order} /* {n} */"
+            ))?;
+            Ok((word, statement))
+        });
+        Ok(Words(prepared.collect::<rusqlite::Result<_>>()?))
+    }
+}
+
+/// The entries that have a word.
+struct Word<'w> {
+    rows: Rows<'w>,
+    /// The one that it stands at.
+    at: Option<i64>,
+    /// How many may be walked past yet.
+    left: usize,
+    /// None comes behind the one that it stands at.
+    whole: bool,
+}
+
+impl<'w> Word<'w> {
+    fn of(
+        word: &str,
+        statement: &'w mut CachedStatement<'_>,
+        range: Range,
+    ) -> rusqlite::Result<Self> {
+        let rows = statement.query(params![text_index::query(word), range.low, range.high])?;
+        Ok(Word { rows, at: None, left: WALKED, whole: false })
+    }
+
+    /// Its first entry that does not come before `from`, if that is near.
+    fn next_from(&mut self, range: Range, from: i64) -> Result<Next, StoreError> {
+        for _ in 0..=STEP {
+            match self.at {
+                Some(at) if !range.before(at, from) => return Ok(Next::At(at)),
+                _ if self.whole => return Ok(Next::End),
+                _ if self.left == 0 => return Ok(Next::Unknown),
+                _ => {}
+            }
+            self.left -= 1;
+            match self.rows.next()? {
+                Some(row) => self.at = Some(row.get(0)?),
+                None => self.whole = true,
+            }
+        }
+        Ok(Next::Unknown)
+    }
+}
+
 /// All the lists of a question, walked together.
-pub(super) struct Lists {
+pub(super) struct Lists<'w> {
     lists: Vec<List>,
+    words: Vec<Word<'w>>,
     /// Entries whose time is behind an earlier one's; few, if any.
     behind: Option<List>,
     range: Range,
@@ -173,8 +245,12 @@ pub(super) enum Step {
     End,
 }
 
-impl Lists {
-    pub(super) fn of(filter: &Filter, range: Range) -> Lists {
+impl<'w> Lists<'w> {
+    pub(super) fn of(
+        filter: &Filter,
+        range: Range,
+        words: &'w mut Words<'_>,
+    ) -> Result<Self, StoreError> {
         let mut lists = Vec::new();
         macro_rules! names {
             ($($column:ident),+) => {
@@ -201,17 +277,12 @@ impl Lists {
             let category = i64::from(category.number());
             lists.push(List::of("audit_body", "audit_by_category", "category =", category, range));
         }
-        if let Some(text) = &filter.text {
-            // Long words are rarer than short ones.
-            let mut words: Vec<String> = text_index::words(text).collect();
-            words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-            words.dedup();
-            lists.extend(words.iter().take(WORDS).map(|word| List::of_word(word, range)));
-        }
         let behind = (range.high > range.settled).then(|| {
             List::of("audit", "audit_behind", "at < high AND NULL IS", Value::Null, range)
         });
-        Lists { lists, behind, range, from: range.begin() }
+        let words = words.0.iter_mut().map(|(word, statement)| Word::of(word, statement, range));
+        let words = words.collect::<rusqlite::Result<_>>()?;
+        Ok(Lists { lists, words, behind, range, from: range.begin() })
     }
 
     /// The first place from there on where an entry's time may be one that counts.
@@ -232,6 +303,18 @@ impl Lists {
         self.range.before_it(self.from).max(0).unsigned_abs()
     }
 
+    fn count(&self) -> usize {
+        self.lists.len() + self.words.len()
+    }
+
+    /// Words come last: they are the ones that had better not walk to what others pass.
+    fn next_of(&mut self, conn: &Connection, n: usize, from: i64) -> Result<Next, StoreError> {
+        match n.checked_sub(self.lists.len()) {
+            None => self.lists[n].next_from(conn, self.range, from),
+            Some(n) => self.words[n].next_from(self.range, from),
+        }
+    }
+
     /// One look into each list.
     pub(super) fn step(&mut self, conn: &Connection) -> Result<Step, StoreError> {
         let (from, range) = (self.from, self.range);
@@ -239,11 +322,10 @@ impl Lists {
             return Ok(Step::End);
         }
         let Some(from) = self.in_time(conn, from)? else { return Ok(Step::End) };
-        let (mut furthest, mut known) = (from, self.lists.is_empty());
-        for list in &mut self.lists {
-            match list.next_from(conn, range, furthest)? {
-                Next::At(next) if range.before(furthest, next) => (furthest, known) = (next, true),
-                Next::At(_) => known = true,
+        let (mut furthest, mut known) = (from, self.count() == 0);
+        for n in 0..self.count() {
+            match self.next_of(conn, n, furthest)? {
+                Next::At(next) => (furthest, known) = (next, true),
                 Next::Unknown => {}
                 Next::End => return Ok(Step::End),
             }
@@ -252,12 +334,14 @@ impl Lists {
             return Ok(Step::Unknown);
         }
         // The first list was asked before the furthest was known.
-        for list in &mut self.lists {
-            if let Next::At(next) = list.next_from(conn, range, furthest)?
-                && next != furthest
-            {
-                self.from = next;
-                return Ok(Step::Passed);
+        for n in 0..self.count() {
+            match self.next_of(conn, n, furthest)? {
+                Next::At(next) if next != furthest => {
+                    self.from = next;
+                    return Ok(Step::Passed);
+                }
+                Next::At(_) | Next::Unknown => {}
+                Next::End => return Ok(Step::End),
             }
         }
         match self.in_time(conn, furthest)? {

@@ -9,7 +9,7 @@ use crate::call::model::{MailKind, Status, Use};
 use crate::store::clock::{Clock, SystemClock};
 use crate::store::copy::{self, CopyError};
 use crate::store::error::Refusal;
-use crate::store::{Health, Store, StoreOptions, aside, export, read};
+use crate::store::{Health, Store, StoreOptions, aside, read, verify};
 
 fn database(plain: &Plain) -> PathBuf {
     PathBuf::from(plain.conn.path().expect("a file"))
@@ -125,7 +125,7 @@ async fn the_first_start_from_a_copy_ends_what_was_open_and_no_more() {
                 [],
                 |row| row.get(0),
             )?;
-            Ok((queued, pending, entry, export::verify(conn, None)?))
+            Ok((queued, pending, entry, verify::verify(conn, None)?))
         })
         .await
         .expect("read");

@@ -5,12 +5,13 @@ use std::io::Cursor;
 use super::*;
 use crate::store::audit::{Entry, Kind};
 use crate::store::clock::step;
-use crate::store::export::{Exporter, verify, verify_export};
+use crate::store::export::{Exporter, verify_export};
 use crate::store::query::{Filter, Question, Told, query};
 use crate::store::read::{self, PendingAfter};
 use crate::store::reader::Reader;
 use crate::store::record::{NotHeld, Recorded, record_calls};
 use crate::store::text_index;
+use crate::store::verify::verify;
 
 fn lived_in() -> Plain {
     let (mut plain, waiting) = (Plain::new(), Waiting::default());
@@ -35,7 +36,7 @@ pub(super) fn index_all(plain: &mut Plain) {
 }
 
 /// All pages of a question, walked by its tokens.
-fn all(plain: &Plain, filter: Filter, ascending: bool, most: usize) -> Vec<Told> {
+pub(super) fn all(plain: &Plain, filter: Filter, ascending: bool, most: usize) -> Vec<Told> {
     let mut question = Question { filter, ascending, most, after: None };
     let mut told = Vec::new();
     loop {

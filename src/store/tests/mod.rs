@@ -15,6 +15,8 @@ mod retention;
 mod seeds;
 mod sight;
 mod thread;
+mod verify;
+mod words;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,7 +215,7 @@ impl Plain {
     }
 
     pub fn assert_chain_is_whole(&self) {
-        let verified = super::export::verify(&self.conn, None).expect("read");
+        let verified = super::verify::verify(&self.conn, None).expect("read");
         assert!(verified.is_ok(), "{verified:?}");
     }
 }

@@ -8,9 +8,10 @@ use super::*;
 use crate::call::model::Status;
 use crate::store::audit::{Entry, Kind};
 use crate::store::clock::{Clock, SystemClock};
-use crate::store::export::{Exporter, verify, verify_export};
+use crate::store::export::{Exporter, verify_export};
 use crate::store::query::{Filter, Question, query};
 use crate::store::submit::Taken;
+use crate::store::verify::verify;
 use crate::store::{Store, StoreOptions, ending, read, retention, text_index};
 
 const DAY: Duration = Duration::from_secs(86_400);

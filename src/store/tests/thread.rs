@@ -78,7 +78,7 @@ async fn a_failing_transition_undoes_itself_and_none_of_its_neighbours() {
         .await
         .expect("count");
     assert_eq!((count, rig.events.load(Ordering::SeqCst)), (2, 2));
-    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    let whole = rig.store.read(|conn| crate::store::verify::verify(conn, None)).await;
     assert!(whole.expect("read").is_ok());
 }
 
@@ -104,7 +104,7 @@ async fn a_failing_commit_answers_unknown_to_all_and_nothing_of_it_is_believed()
     let pending =
         rig.store.write(|tx| Ok(tx.pending(&call("", "", 1).scope()).0)).await.expect("counted");
     assert_eq!(pending, 2);
-    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    let whole = rig.store.read(|conn| crate::store::verify::verify(conn, None)).await;
     assert_eq!(whole.expect("read").expect("whole").entries, 2);
 }
 
@@ -138,7 +138,7 @@ async fn when_sqlite_gives_up_a_transaction_nothing_of_its_batch_is_half_there()
     }
     assert_eq!(rig.events.load(Ordering::SeqCst), 0);
     rig.store.write(|tx| submit(tx, hold(3), &Nobody)).await.expect("held");
-    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    let whole = rig.store.read(|conn| crate::store::verify::verify(conn, None)).await;
     assert_eq!(whole.expect("read").expect("whole").entries, 1);
 }
 
@@ -156,7 +156,7 @@ async fn a_transition_that_panics_ends_neither_the_thread_nor_what_was_there() {
     let failed = panics.await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
     rig.store.write(|tx| submit(tx, hold(3), &Nobody)).await.expect("held");
-    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    let whole = rig.store.read(|conn| crate::store::verify::verify(conn, None)).await;
     assert_eq!(whole.expect("read").expect("whole").entries, 2);
 }
 

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
-use holdpoint::store::export::verify;
 use holdpoint::store::schema;
+use holdpoint::store::verify::verify;
 use sha2::{Digest as _, Sha256};
 
 use super::generate;
