@@ -166,7 +166,7 @@ pub fn query(
         (None, _) => {}
     }
     let mut words = Words::of(conn, filter, range)?;
-    let mut lists = Lists::of(filter, range, &mut words)?;
+    let mut lists = Lists::of(filter, range, &mut words);
     let (mut page, mut bytes, mut read, mut misfits) = (Page::default(), 0, 0, 0);
     // The last entry of this page that a reader with restricted sight may see.
     let mut seen = None;

@@ -3,19 +3,22 @@
 //! Each filter has an index that lists the entries which fit it, in order. The lists
 //! are walked together: whichever is behind leaps to where the furthest one stands,
 //! so what is rare sets the pace, whichever filter that is, and entries that fit only
-//! some of the filters are never read.
+//! some of the filters are never read. Which is rare shows by how far each leaps, and
+//! a frequent list is not asked before all rarer ones agree.
 //!
 //! Lists of words are different: in the index of words it is dear to begin at a place
 //! (20 us for a rare word, half a millisecond for one in every entry of ten million),
-//! and to go on is not (a twentieth of a microsecond). So each is begun once a page,
-//! and walked entry by entry. Where another list is so much rarer that looking at
-//! its entries costs less than walking to them, that is done instead.
+//! and to go on is not (a twentieth of a microsecond). So each is walked entry by entry,
+//! and begun again where the others are far ahead; a few times a page, since looking at
+//! entries costs less than that.
 //!
 //! Promises: a leap costs a few look-ups, however long the lists are; of a word's list
-//! at most [`WALKED`] entries a page are walked past. Must never: walk a list past what
+//! at most [`WALKED`] entries a page are walked. Must never: walk a list past what
 //! its caller asks for; the caller counts the steps.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::slice::IterMut;
 
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, Rows, params};
@@ -34,12 +37,17 @@ const AHEAD: usize = 256;
 /// Words whose lists are walked; entries are looked at for the others.
 const WORDS: usize = 8;
 
-/// Entries of a word that one step walks past, at most. Walking past so many costs what
-/// looking at one entry does.
+/// Entries of a word that one step walks past, at most; further on it is begun again.
 const STEP: usize = 200;
 
-/// And all steps of a page: some two milliseconds.
-const WALKED: usize = 32_000;
+/// How often a page begins the list of a word.
+const BEGUN: usize = 4;
+
+/// Entries of a word that a page walks, at most: some half a millisecond. It ends then.
+const WALKED: usize = 10_000;
+
+/// Each of so many steps asks all lists, and puts those that leap the furthest first.
+const SURVEY: usize = 32;
 
 /// Where a walk goes.
 #[derive(Debug, Clone, Copy)]
@@ -102,8 +110,10 @@ struct List {
 /// Where a list has its next entry.
 enum Next {
     At(i64),
-    /// It is not known, or not now: what others have is taken to fit, and looked at.
+    /// It is not known: what others have is taken to fit, and looked at.
     Unknown,
+    /// It is not known on this page, and it is cheaper to find out on the next one.
+    Spent,
     End,
 }
 
@@ -155,7 +165,7 @@ impl List {
 
 /// The words that a filter's lists are walked for, with the statements that walk them,
 /// which stay in use as long as a page is sought.
-pub(super) struct Words<'c>(Vec<(String, CachedStatement<'c>)>);
+pub(super) struct Words<'c>(Vec<(String, Vec<CachedStatement<'c>>)>);
 
 impl<'c> Words<'c> {
     pub(super) fn of(
@@ -163,74 +173,111 @@ impl<'c> Words<'c> {
         filter: &Filter,
         range: Range,
     ) -> rusqlite::Result<Self> {
-        let mut words: Vec<String> =
-            filter.text.iter().flat_map(|t| text_index::words(t)).collect();
+        let texts = filter.text.iter();
+        let mut words: Vec<String> = texts.flat_map(|text| text_index::words(text)).collect();
         // Long words are rarer than short ones.
-        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        words.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         words.dedup();
         words.truncate(WORDS);
         let order = range.order();
-        let prepared = words.into_iter().enumerate().map(|(n, word)| {
-            // The number makes each a statement of its own, so that all are kept.
-            let statement = conn.prepare_cached(&format!(
-                "SELECT rowid FROM audit_text WHERE audit_text MATCH ?1 AND rowid BETWEEN ?2 AND ?3
-                 ORDER BY rowid {order} /* {n} */"
-            ))?;
-            Ok((word, statement))
-        });
-        Ok(Words(prepared.collect::<rusqlite::Result<_>>()?))
+        // The numbers make each a statement of its own, so that all are kept.
+        let prepared = |n: usize| {
+            (0..BEGUN).map(move |time| {
+                conn.prepare_cached(&format!(
+                    "SELECT rowid FROM audit_text
+                     WHERE audit_text MATCH ?1 AND rowid BETWEEN ?2 AND ?3
+                     ORDER BY rowid {order} /* {n} {time} */"
+                ))
+            })
+        };
+        let words = words.into_iter().enumerate();
+        let words = words.map(|(n, word)| Ok((word, prepared(n).collect::<Result<_, _>>()?)));
+        Ok(Words(words.collect::<rusqlite::Result<_>>()?))
     }
 }
 
 /// The entries that have a word.
-struct Word<'w> {
-    rows: Rows<'w>,
+struct Word<'w, 'c> {
+    query: String,
+    /// To begin it once more with.
+    statements: IterMut<'w, CachedStatement<'c>>,
+    /// None before it is begun.
+    rows: Option<Rows<'w>>,
     /// The one that it stands at.
     at: Option<i64>,
-    /// How many may be walked past yet.
+    /// How many may be walked yet.
     left: usize,
-    /// None comes behind the one that it stands at.
-    whole: bool,
 }
 
-impl<'w> Word<'w> {
-    fn of(
-        word: &str,
-        statement: &'w mut CachedStatement<'_>,
-        range: Range,
-    ) -> rusqlite::Result<Self> {
-        let rows = statement.query(params![text_index::query(word), range.low, range.high])?;
-        Ok(Word { rows, at: None, left: WALKED, whole: false })
-    }
-
-    /// Its first entry that does not come before `from`, if that is near.
+impl Word<'_, '_> {
+    /// Its first entry that does not come before `from`.
     fn next_from(&mut self, range: Range, from: i64) -> Result<Next, StoreError> {
-        for _ in 0..=STEP {
-            match self.at {
-                Some(at) if !range.before(at, from) => return Ok(Next::At(at)),
-                _ if self.whole => return Ok(Next::End),
-                _ if self.left == 0 => return Ok(Next::Unknown),
-                _ => {}
+        for _ in 0..STEP {
+            match (&mut self.rows, self.at) {
+                (None, _) => break,
+                (_, Some(at)) if !range.before(at, from) => return Ok(Next::At(at)),
+                _ if self.left == 0 => return Ok(Next::Spent),
+                (Some(rows), _) => match rows.next()? {
+                    Some(row) => self.at = Some(row.get(0)?),
+                    None => return Ok(Next::End),
+                },
             }
             self.left -= 1;
-            match self.rows.next()? {
-                Some(row) => self.at = Some(row.get(0)?),
-                None => self.whole = true,
-            }
         }
-        Ok(Next::Unknown)
+        let Some(statement) = self.statements.next() else { return Ok(Next::Unknown) };
+        let (low, high) = range.rest(from);
+        let rows = self.rows.insert(statement.query(params![self.query, low, high])?);
+        self.at = rows.next()?.map(|row| row.get(0)).transpose()?;
+        Ok(self.at.map_or(Next::End, Next::At))
+    }
+}
+
+enum Source<'w, 'c> {
+    Index(List),
+    Word(Word<'w, 'c>),
+}
+
+/// One of the lists of a question.
+struct Asked<'w, 'c> {
+    source: Source<'w, 'c>,
+    /// How often it was asked, and how far it was from there to its next entry, in all.
+    times: u64,
+    gaps: u64,
+}
+
+impl Asked<'_, '_> {
+    fn next_from(
+        &mut self,
+        conn: &Connection,
+        range: Range,
+        from: i64,
+    ) -> Result<Next, StoreError> {
+        let next = match &mut self.source {
+            Source::Index(list) => list.next_from(conn, range, from)?,
+            Source::Word(word) => word.next_from(range, from)?,
+        };
+        if let Next::At(next) = next {
+            self.times += 1;
+            self.gaps += from.abs_diff(next);
+        }
+        Ok(next)
+    }
+
+    fn gap(&self) -> u64 {
+        self.gaps / self.times.max(1)
     }
 }
 
 /// All the lists of a question, walked together.
-pub(super) struct Lists<'w> {
-    lists: Vec<List>,
-    words: Vec<Word<'w>>,
+pub(super) struct Lists<'w, 'c> {
+    /// The rarest first, as far as that is known.
+    asked: Vec<Asked<'w, 'c>>,
     /// Entries whose time is behind an earlier one's; few, if any.
     behind: Option<List>,
     range: Range,
     /// From where on the next entry is sought.
     from: i64,
+    steps: usize,
 }
 
 /// What a step along the lists came upon.
@@ -239,18 +286,14 @@ pub(super) enum Step {
     Fits(i64),
     /// One of them has none where another has one.
     Passed,
-    /// What follows is not known any more: the lists of words are used up for now.
+    /// What follows is not known any more: a list of a word is used up for now.
     Unknown,
     /// None is any more.
     End,
 }
 
-impl<'w> Lists<'w> {
-    pub(super) fn of(
-        filter: &Filter,
-        range: Range,
-        words: &'w mut Words<'_>,
-    ) -> Result<Self, StoreError> {
+impl<'w, 'c> Lists<'w, 'c> {
+    pub(super) fn of(filter: &Filter, range: Range, words: &'w mut Words<'c>) -> Self {
         let mut lists = Vec::new();
         macro_rules! names {
             ($($column:ident),+) => {
@@ -280,9 +323,13 @@ impl<'w> Lists<'w> {
         let behind = (range.high > range.settled).then(|| {
             List::of("audit", "audit_behind", "at < high AND NULL IS", Value::Null, range)
         });
-        let words = words.0.iter_mut().map(|(word, statement)| Word::of(word, statement, range));
-        let words = words.collect::<rusqlite::Result<_>>()?;
-        Ok(Lists { lists, words, behind, range, from: range.begin() })
+        let words = words.0.iter_mut().map(|(word, statements)| {
+            let (query, statements) = (text_index::query(word), statements.iter_mut());
+            Source::Word(Word { query, statements, rows: None, at: None, left: WALKED })
+        });
+        let asked = lists.into_iter().map(Source::Index).chain(words);
+        let asked = asked.map(|source| Asked { source, times: 0, gaps: 0 }).collect();
+        Lists { asked, behind, range, from: range.begin(), steps: 0 }
     }
 
     /// The first place from there on where an entry's time may be one that counts.
@@ -303,46 +350,39 @@ impl<'w> Lists<'w> {
         self.range.before_it(self.from).max(0).unsigned_abs()
     }
 
-    fn count(&self) -> usize {
-        self.lists.len() + self.words.len()
-    }
-
-    /// Words come last: they are the ones that had better not walk to what others pass.
-    fn next_of(&mut self, conn: &Connection, n: usize, from: i64) -> Result<Next, StoreError> {
-        match n.checked_sub(self.lists.len()) {
-            None => self.lists[n].next_from(conn, self.range, from),
-            Some(n) => self.words[n].next_from(self.range, from),
-        }
-    }
-
-    /// One look into each list.
+    /// One look into the lists.
     pub(super) fn step(&mut self, conn: &Connection) -> Result<Step, StoreError> {
         let (from, range) = (self.from, self.range);
         if !range.holds(from) {
             return Ok(Step::End);
         }
         let Some(from) = self.in_time(conn, from)? else { return Ok(Step::End) };
-        let (mut furthest, mut known) = (from, self.count() == 0);
-        for n in 0..self.count() {
-            match self.next_of(conn, n, furthest)? {
-                Next::At(next) => (furthest, known) = (next, true),
+        let survey = self.steps.is_multiple_of(SURVEY);
+        self.steps += 1;
+        let (mut furthest, mut known, mut apart) = (from, self.asked.is_empty(), false);
+        for asked in &mut self.asked {
+            match asked.next_from(conn, range, furthest)? {
+                Next::At(next) => {
+                    apart |= known && next != furthest;
+                    (furthest, known) = (next, true);
+                }
                 Next::Unknown => {}
+                Next::Spent => return Ok(Step::Unknown),
                 Next::End => return Ok(Step::End),
             }
+            if apart && !survey {
+                break;
+            }
+        }
+        if survey {
+            self.asked.sort_by_key(|asked| Reverse(asked.gap()));
         }
         if !known {
             return Ok(Step::Unknown);
         }
-        // The first list was asked before the furthest was known.
-        for n in 0..self.count() {
-            match self.next_of(conn, n, furthest)? {
-                Next::At(next) if next != furthest => {
-                    self.from = next;
-                    return Ok(Step::Passed);
-                }
-                Next::At(_) | Next::Unknown => {}
-                Next::End => return Ok(Step::End),
-            }
+        if apart {
+            self.from = furthest;
+            return Ok(Step::Passed);
         }
         match self.in_time(conn, furthest)? {
             Some(next) if next == furthest => {}

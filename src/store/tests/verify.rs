@@ -49,7 +49,7 @@ fn chain() -> Plain {
 const FAULTS: [&str; 9] = [
     "UPDATE audit SET at = at + 1 WHERE seq = ?",
     "UPDATE audit SET kind = 'approved' WHERE seq = ?",
-    "UPDATE audit SET previous = zeroblob(32) WHERE seq = ?",
+    "UPDATE audit SET previous = randomblob(32) WHERE seq = ?",
     "UPDATE audit SET body = zeroblob(32) WHERE seq = ?",
     "UPDATE audit SET hash = zeroblob(32) WHERE seq = ?",
     "UPDATE audit SET hash = zeroblob(31) WHERE seq = ?",
