@@ -19,6 +19,11 @@ use super::trouble::{During as _, Trouble};
 use super::{call, client};
 use crate::proto::{self, RequestApprovalRequest};
 
+/// What stand for themselves in the sentence after the table.
+pub(super) const SERVING: &str = "serving after a kill";
+pub(super) const RESUMED: &str = "every caller waits again after a kill";
+pub(super) const EXPIRED: &str = "all answered";
+
 /// Calls that arrive at once.
 const ARRIVING: usize = 512;
 
@@ -137,20 +142,20 @@ pub(super) async fn round(ground: &Ground, table: &mut Table, many: usize) -> Re
     let began = Instant::now();
     let mut calls = hold(home.path(), many, until_ms, &fates).await?;
     let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
-    table.alone(&format!("{many} calls that come at once: all held"), "ms", ms(began));
+    table.alone(&format!("all held, {many} come at once"), "ms", ms(began));
     daemon.settled().await;
-    table.alone(&format!("CPU while {many} calls wait"), "% of a core", idle(&daemon).await);
+    table.alone(&format!("CPU of the daemon, {many} wait"), "% of a core", idle(&daemon).await);
     let memory = daemon.resident_mib();
-    table.alone(&format!("memory of the daemon while {many} calls wait"), "MiB", memory);
+    table.alone(&format!("memory of the daemon, {many} wait"), "MiB", memory);
     none(&fates.lost, "calls were lost before anything happened")?;
 
     daemon.kill();
     let began = Instant::now();
     let daemon = start().await?;
     let serving = daemon.served_after.as_secs_f64() * 1e3;
-    table.alone(&format!("serving after a kill with {many} pending"), "ms", serving);
+    table.alone(&format!("{SERVING}, {many} pending"), "ms", serving);
     all_wait(&daemon, many, until_ms).await?;
-    table.alone(&format!("every one of {many} callers waits again"), "ms", ms(began));
+    table.alone(&format!("{RESUMED}, {many} pending"), "ms", ms(began));
     let lost = Fates::of(&fates.lost);
 
     let left = (until_ms - call::now_ms()).max(0).unsigned_abs();
@@ -159,13 +164,13 @@ pub(super) async fn round(ground: &Ground, table: &mut Table, many: usize) -> Re
     let began = Instant::now();
     let caller = Caller::connect(home.path())?;
     let slowest = decisions_until(&fates, many, &caller, &mut operator).await?;
-    table.alone(&format!("{many} that expire at once: all answered"), "ms", ms(began));
+    table.alone(&format!("{EXPIRED}, {many} expire at once"), "ms", ms(began));
     while calls.join_next().await.is_some() {}
     none(&fates.other, "calls ended otherwise than by expiring")?;
     if Fates::of(&fates.lost) != lost {
         return Err(Trouble::new("letting calls expire", "a connection was lost"));
     }
-    let name = format!("{many} that expire at once: the slowest decision meanwhile");
+    let name = format!("slowest decision meanwhile, {many} expire at once");
     table.alone(&name, "ms", slowest.as_secs_f64() * 1e3);
     Ok(())
 }

@@ -2,15 +2,15 @@
 //! was measured.
 
 use super::table::Table;
-use super::{latency, memory, pairs, proxy, starts, submits};
+use super::{latency, many, memory, pairs, proxy, starts, submits};
 
 /// How many held calls the sentence about memory is for.
 const CALLS: f64 = 10_000.0;
 
 /// The sentences, as far as what they need was measured.
 pub fn sentences(table: &Table) -> Vec<String> {
-    let all = [decisions(table), release(table), disk(table), held(table), proxied(table)];
-    all.into_iter().flatten().chain(proxy_memory(table)).collect()
+    let all = [decisions, release, disk, held, restart, proxied, proxy_memory];
+    all.into_iter().filter_map(|sentence| sentence(table)).collect()
 }
 
 fn decisions(table: &Table) -> Option<String> {
@@ -46,16 +46,25 @@ fn disk(table: &Table) -> Option<String> {
 }
 
 fn held(table: &Table) -> Option<String> {
-    let idle = table
-        .median(starts::IDLE)
-        .map(|mib| format!("Memory: the daemon takes {mib:.0} MB when it is idle."));
     let each = table.median(memory::HELD).map(|kib| {
         format!("Memory: 10,000 held calls need about {} MB.", rounded(kib * CALLS / 1024.0))
     });
-    match (idle, each) {
-        (None, None) => None,
-        (idle, each) => Some([each, idle].into_iter().flatten().collect::<Vec<_>>().join(" ")),
-    }
+    let idle = table.median(starts::IDLE);
+    let idle = idle.map(|mib| format!("Memory: the daemon takes {mib:.0} MB when it is idle."));
+    let both: Vec<String> = [each, idle].into_iter().flatten().collect();
+    (!both.is_empty()).then(|| both.join(" "))
+}
+
+fn restart(table: &Table) -> Option<String> {
+    let ms = |name| table.median(name).map(|ms| time(ms * 1000.0));
+    Some(format!(
+        "Restart: killed under as many waiting calls as the table says, it served again after {}, \
+         and every caller waited again after {}. When all expired at once, the last had its answer \
+         {} later.",
+        ms(many::SERVING)?,
+        ms(many::RESUMED)?,
+        ms(many::EXPIRED)?
+    ))
 }
 
 fn proxied(table: &Table) -> Option<String> {
@@ -78,7 +87,11 @@ fn proxy_memory(table: &Table) -> Option<String> {
 
 /// Microseconds as a person says them.
 fn time(micros: f64) -> String {
-    if micros < 1000.0 { format!("{micros:.0} us") } else { format!("{:.1} ms", micros / 1000.0) }
+    match micros {
+        ..1e3 => format!("{micros:.0} us"),
+        ..1e6 => format!("{:.1} ms", micros / 1e3),
+        _ => format!("{:.1} s", micros / 1e6),
+    }
 }
 
 /// To two digits: more would promise what another run does not keep.
@@ -108,7 +121,7 @@ mod tests {
         assert_eq!(rounded(987.6), "990");
         assert_eq!(rounded(64.4), "64");
         assert_eq!(rounded(1_250_000.0), "1,300,000");
-        assert_eq!((time(27.4), time(4032.0)), ("27 us".to_owned(), "4.0 ms".to_owned()));
+        assert_eq!([27.4, 4032.0, 2.5e6].map(time), ["27 us", "4.0 ms", "2.5 s"]);
     }
 
     #[test]

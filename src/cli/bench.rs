@@ -19,6 +19,9 @@ use crate::bench::{self, Plan, Section, meaning};
 /// How a shell says that Ctrl-C ended a command.
 const INTERRUPTED: u8 = exit::SIGNALLED + 2;
 
+/// What to do where a measurement fails.
+const NEXT: &str = "See whether this machine is out of disk, memory, processes or open files.";
+
 /// Measure this machine: the daemon and the proxy against what their parts can do
 /// bare, each round one after the other, in one table.
 ///
@@ -87,7 +90,7 @@ pub async fn run(globals: &Globals, args: BenchArgs) -> Done {
         measured = bench::run(&ground, &plan, |line| note(&format!("holdpoint: {line}"))) => measured,
         () = stop.asked() => return Err(Failure::quiet(INTERRUPTED)),
     };
-    let table = measured.map_err(|trouble| Failure::new(said(&trouble), "Please report this."))?;
+    let table = measured.map_err(|trouble| Failure::new(said(&trouble), NEXT))?;
     let mut out = Output::stdout();
     if args.json {
         for line in table.json(plan.rounds) {
