@@ -6,22 +6,22 @@
 //! generated services would bring thirty more that nobody calls.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http;
-use axum::routing::post;
 use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
-use tonic::server::{Grpc, ServerStreamingService, UnaryService};
-use tonic::service::Routes;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
@@ -30,7 +30,7 @@ use super::bare::{Bare, Row, Rows, Write, Writer};
 use super::client::{CONNECTION_WINDOW, STREAM_WINDOW};
 use super::trouble::{During as _, Trouble};
 use crate::call::ids::RequestId;
-use crate::proto::{self, watch_event::Event};
+use crate::proto::{self, caller_service_server, operator_service_server, watch_event::Event};
 
 /// Events that a watcher may be behind.
 const EVENTS: usize = 65_536;
@@ -54,20 +54,68 @@ pub(super) async fn serve(dir: &Path, rows: Option<Rows>) -> Result<(), Trouble>
         waiting: Mutex::default(),
         events: broadcast::channel(EVENTS).0,
     });
-    let methods = axum::Router::new()
-        .route("/holdpoint.v1.CallerService/RequestApproval", post(unary::<Hold>))
-        .route("/holdpoint.v1.CallerService/ListMyRequests", post(unary::<Echo>))
-        .route("/holdpoint.v1.OperatorService/Decide", post(unary::<Decide>))
-        .route("/holdpoint.v1.OperatorService/WatchRequests", post(watch))
-        .with_state(minimal);
     let (_reporter, health) = tonic_health::server::health_reporter();
     let socket = UnixListener::bind(dir.join("holdpoint.sock")).during("opening a socket")?;
     let server = Server::builder()
         .max_concurrent_streams(STREAMS)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
-        .add_routes(Routes::from(methods).add_service(health));
+        .add_service(health)
+        .add_service(Door::<CALLERS>(minimal.clone()))
+        .add_service(Door::<OPERATORS>(minimal));
     server.serve_with_incoming(UnixListenerStream::new(socket)).await.during("serving")
+}
+
+/// One of the two services, as generated code has it: no more stands between a call
+/// and its method than in the daemon.
+#[derive(Clone)]
+struct Door<const WHOSE: bool>(Arc<Minimal>);
+
+const CALLERS: bool = false;
+const OPERATORS: bool = true;
+
+impl<const WHOSE: bool> NamedService for Door<WHOSE> {
+    const NAME: &'static str = if WHOSE == OPERATORS {
+        operator_service_server::SERVICE_NAME
+    } else {
+        caller_service_server::SERVICE_NAME
+    };
+}
+
+impl<const WHOSE: bool> Service<http::Request<Body>> for Door<WHOSE> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let minimal = self.0.clone();
+        match request.uri().path().rsplit('/').next() {
+            Some("RequestApproval") => unary::<Hold>(minimal, request),
+            Some("ListMyRequests") => unary::<Echo>(minimal, request),
+            Some("Decide") => unary::<Decide>(minimal, request),
+            Some("WatchRequests") => Box::pin(async move {
+                let mut grpc = Grpc::new(ProstCodec::default());
+                Ok(grpc.server_streaming(Watch(minimal), request).await)
+            }),
+            _ => Box::pin(std::future::ready(Ok(
+                Status::unimplemented("not on the minimal path").into_http()
+            ))),
+        }
+    }
+}
+
+fn unary<M: Method>(
+    minimal: Arc<Minimal>,
+    request: http::Request<Body>,
+) -> <Door<CALLERS> as Service<http::Request<Body>>>::Future {
+    Box::pin(async move {
+        let mut grpc = Grpc::new(ProstCodec::<M::Answered, M::Asked>::default());
+        Ok(grpc.unary(Call::<M>(minimal, PhantomData), request).await)
+    })
 }
 
 /// A method that answers once.
@@ -82,7 +130,7 @@ trait Method: Send + 'static {
 }
 
 /// What tonic calls for it.
-struct Call<M>(Arc<Minimal>, std::marker::PhantomData<M>);
+struct Call<M>(Arc<Minimal>, PhantomData<M>);
 
 impl<M: Method> UnaryService<M::Asked> for Call<M> {
     type Response = M::Answered;
@@ -91,14 +139,6 @@ impl<M: Method> UnaryService<M::Asked> for Call<M> {
     fn call(&mut self, request: Request<M::Asked>) -> Self::Future {
         Box::pin(M::answer(self.0.clone(), request.into_inner()))
     }
-}
-
-async fn unary<M: Method>(
-    State(minimal): State<Arc<Minimal>>,
-    request: http::Request<Body>,
-) -> http::Response<tonic::body::Body> {
-    let codec = ProstCodec::<M::Answered, M::Asked>::default();
-    Grpc::new(codec).unary(Call::<M>(minimal, std::marker::PhantomData), request).await
 }
 
 /// Holds a call until somebody decides.
@@ -217,11 +257,4 @@ impl ServerStreamingService<proto::WatchRequestsRequest> for Watch {
         let stream: Self::ResponseStream = Box::pin(ReceiverStream::new(receiver).map(Ok));
         Box::pin(std::future::ready(Ok(Response::new(stream))))
     }
-}
-
-async fn watch(
-    State(minimal): State<Arc<Minimal>>,
-    request: http::Request<Body>,
-) -> http::Response<tonic::body::Body> {
-    Grpc::new(ProstCodec::default()).server_streaming(Watch(minimal), request).await
 }
