@@ -15,7 +15,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`cli`] | the commands |
-//! | [`bench`] | what a machine makes of daemon and proxy, against their parts bare |
+//! | [`mod@bench`] | what a machine makes of daemon and proxy, against their parts bare |
 //! | [`daemon`] | the daemon put together, started and stopped |
 //! | [`grpc`], [`web`], [`mail`], [`monitor`] | its doors: tonic services; operators' pages; letters and the outbox worker; metrics and health |
 //! | [`proxy`] | the MCP proxy: speaks to the daemon as any caller does |

@@ -1,6 +1,5 @@
 //! `holdpoint bench`: what this machine makes of the daemon and the proxy.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,6 +17,13 @@ use crate::bench::{self, Plan, Section, meaning};
 
 /// How a shell says that Ctrl-C ended a command.
 const INTERRUPTED: u8 = exit::SIGNALLED + 2;
+
+/// As many as a daemon holds if its configuration does not say (`limits.max_held`).
+const MOST_HELD: u32 = 150_000;
+
+fn up_to(most: u32) -> impl clap::builder::TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..=i64::from(most))
+}
 
 /// What to do where a measurement fails.
 const NEXT: &str = "See whether this machine is out of disk, memory, processes or open files.";
@@ -39,14 +45,14 @@ pub struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// How often each section is measured
-    #[arg(long, value_name = "N", default_value = "7")]
-    rounds: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "7", value_parser = up_to(1000))]
+    rounds: u32,
     /// How many calls are held [default: 10000, in `many` 100000]
-    #[arg(long, value_name = "N")]
-    held: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = up_to(MOST_HELD))]
+    held: Option<u32>,
     /// Calls through the proxy, of each kind in a round
-    #[arg(long, value_name = "N", default_value = "3000")]
-    calls: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "3000", value_parser = up_to(1_000_000))]
+    calls: u32,
     /// One JSON object a line of the table, for programs
     #[arg(long)]
     json: bool,
@@ -82,9 +88,9 @@ pub async fn run(globals: &Globals, args: BenchArgs) -> Done {
     }
     let plan = Plan {
         sections: args.sections,
-        rounds: args.rounds.get(),
-        held: args.held.map(NonZeroUsize::get),
-        calls: args.calls.get(),
+        rounds: args.rounds as usize,
+        held: args.held.map(|held| held as usize),
+        calls: args.calls as usize,
     };
     let measured = tokio::select! {
         measured = bench::run(&ground, &plan, |line| note(&format!("holdpoint: {line}"))) => measured,

@@ -164,14 +164,21 @@ def test_the_table_is_followed_by_what_it_means(empty, disk):
     nothing_left(empty, disk)
 
 
+# When there is something that does not end by itself.
+UNDER_WAY = {
+    "pairs": lambda disk, words: list(disk.glob("*/*/holdpoint.sock")),
+    "submits": lambda disk, words: list(disk.glob("*/*/bare.db")),
+    "http": lambda disk, words: [one for one in words if " http-relay " in one],
+    "stdio": lambda disk, words: [one for one in words if " proxy " in one],
+    "many": lambda disk, words: list(disk.glob("*/*/holdpoint.sock")),
+}
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("section", ["pairs", "submits", "http", "stdio", "many"])
+@pytest.mark.parametrize("section", UNDER_WAY)
 def test_one_that_is_interrupted_leaves_nothing_behind(empty, disk, section, how):
     benchmark = empty.begin("bench", section, "--rounds", "1000", "--held", "20", "--dir", disk)
-    if section == "submits":
-        until(lambda: list(disk.glob("*/*/bare.db")), "it writes")
-    else:
-        until(lambda: len(running(empty)) > 1, "it has started something")
+    until(lambda: UNDER_WAY[section](disk, running(empty)), "it is under way")
     benchmark.send_signal(how)
     done = ended(benchmark, 30)
     assert done.code == 130, done
@@ -212,24 +219,26 @@ def test_it_is_not_on_the_first_page_and_has_a_complete_one_of_its_own(empty):
         assert word in own.out, word
 
 
+@pytest.mark.long
 def test_a_slow_disk_slows_daemon_and_baselines_alike(empty, disk):
     shim = empty.dir / "slow_fsync.so"
     source = ROOT / "tests/bench/slow_fsync.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", shim, source], check=True)
-    wait = 0.02
-    done = empty.run(
-        "bench", "submits", "pairs", "--rounds", "1", "--json", "--dir", disk,
-        LD_PRELOAD=str(shim), SLOW_FSYNC_US=str(int(wait * 1e6)),
-    )
-    assert done.code == 0, done
-    rows = {row["what"]: row for row in map(json.loads, done.out.splitlines())}
-    flush = rows["one flush of 4 KiB to this disk, p50"]
-    assert flush["baseline"]["median"] >= wait * 1e6
+
+    def slowed(section, wait):
+        slow = dict(LD_PRELOAD=str(shim), SLOW_FSYNC_US=str(int(wait * 1e6)))
+        done = empty.run("bench", section, "--rounds", "1", "--json", "--dir", disk, **slow)
+        assert done.code == 0, done
+        return {row["what"]: row for row in map(json.loads, done.out.splitlines())}
+
+    rows = slowed("submits", 0.02)
+    assert rows["one flush of 4 KiB to this disk, p50"]["baseline"]["median"] >= 20_000
     alone = rows["durable submits, 1 at once : bare writer, our rows"]
-    # One flush a submit at least.
-    assert 0 < alone["ours"]["median"] <= 1 / wait
-    assert 0 < alone["baseline"]["median"] <= 1 / wait
-    # Processes of their own: 64 callers share two flushes, of the submit and the decision.
-    pairs = rows["pairs, 64 callers : minimal path"]
-    assert 0 < pairs["ours"]["median"] <= 64 / (2 * wait)
-    assert 0 < pairs["baseline"]["median"] <= 64 / (2 * wait)
+    for side in ("ours", "baseline"):
+        # One flush a submit at least.
+        assert 0 < alone[side]["median"] <= 1 / 0.02, alone
+    # Those are processes of their own. 64 callers share two flushes at the least: that
+    # of the submits and that of the decisions. A debug build does more without the shim.
+    pairs = slowed("pairs", 0.2)["pairs, 64 callers : minimal path"]
+    for side in ("ours", "baseline"):
+        assert 0 < pairs[side]["median"] <= 64 / (2 * 0.2), pairs

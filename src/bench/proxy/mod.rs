@@ -1,7 +1,7 @@
 //! An allowed call through the proxy, against directly and against a bare relay.
 //!
 //! Each round measures all ways one after the other. Server and relay are this
-//! program started again ([`parts`]). A relay does what any process in between has
+//! program started again (`parts`). A relay does what any process in between has
 //! to do, and no more: over stdio it copies bytes, over HTTP it takes a request and
 //! makes it again. What the proxy costs beyond that is its own.
 
