@@ -9,7 +9,7 @@ const CALLS: f64 = 10_000.0;
 
 /// The sentences, as far as what they need was measured.
 pub fn sentences(table: &Table) -> Vec<String> {
-    let all = [decisions, release, disk, held, restart, proxied, proxy_memory];
+    let all = [decisions, release, disk, held, idle, restart, proxied, proxy_memory];
     all.into_iter().filter_map(|sentence| sentence(table)).collect()
 }
 
@@ -46,13 +46,13 @@ fn disk(table: &Table) -> Option<String> {
 }
 
 fn held(table: &Table) -> Option<String> {
-    let each = table.median(memory::HELD).map(|kib| {
-        format!("Memory: 10,000 held calls need about {} MB.", rounded(kib * CALLS / 1024.0))
-    });
-    let idle = table.median(starts::IDLE);
-    let idle = idle.map(|mib| format!("Memory: the daemon takes {mib:.0} MB when it is idle."));
-    let both: Vec<String> = [each, idle].into_iter().flatten().collect();
-    (!both.is_empty()).then(|| both.join(" "))
+    let kib = table.median(memory::HELD)?;
+    Some(format!("Memory: 10,000 held calls need about {} MB.", rounded(kib * CALLS / 1024.0)))
+}
+
+fn idle(table: &Table) -> Option<String> {
+    let mib = table.median(starts::IDLE)?;
+    Some(format!("Memory: the daemon takes {mib:.0} MB when it is idle."))
 }
 
 fn restart(table: &Table) -> Option<String> {
