@@ -43,7 +43,7 @@ fn history(dice: &mut Dice) -> Plain {
         plain.pass(Duration::from_secs(10));
         allowed(&mut plain, ENTRIES / 3, |n, call| {
             let n = part * (ENTRIES / 3) + n;
-            call.client = if n % 40 == 0 { "rare" } else { "often" }.to_owned();
+            call.client = if n.is_multiple_of(40) { "rare" } else { "often" }.to_owned();
             call.explanation = said[n as usize].clone();
         });
     }

@@ -8,7 +8,6 @@ use std::time::Instant;
 use holdpoint::bench::table::Table;
 use holdpoint::store::schema;
 use holdpoint::store::verify::verify;
-use holdpoint::store::verify::verify;
 use sha2::{Digest as _, Sha256};
 
 use super::generate;

@@ -6,8 +6,10 @@ use crate::store::schema;
 
 const ENTRIES: i64 = 9_000;
 
-/// In which entries a word is.
-const WORDS_OF: [(&str, fn(i64) -> bool); 6] = [
+/// A word or a name, and in which entries it is.
+type Somewhere = (&'static str, fn(i64) -> bool);
+
+const WORDS_OF: [Somewhere; 6] = [
     ("everywhere", |_| true),
     ("even", |n| n % 2 == 0),
     ("odd", |n| n % 2 == 1),
@@ -16,8 +18,7 @@ const WORDS_OF: [(&str, fn(i64) -> bool); 6] = [
     ("nowhere", |_| false),
 ];
 
-/// And the names of clients.
-const CLIENTS: [(&str, fn(i64) -> bool); 2] = [
+const CLIENTS: [Somewhere; 2] = [
     ("rare", |n| n % 3000 == 11 || n % 4000 == 12),
     ("often", |n| n % 3000 != 11 && n % 4000 != 12),
 ];
@@ -67,7 +68,7 @@ fn walked(conn: &Connection, filter: &Filter, mut range: Range) -> (Vec<i64>, us
 #[test]
 fn whatever_is_in_all_lists_is_met_and_in_order() {
     let (_dir, conn) = database();
-    let none = ("", (|_| true) as fn(i64) -> bool);
+    let none: Somewhere = ("", |_| true);
     let words: Vec<_> = WORDS_OF.into_iter().chain([none]).collect();
     for (n, (one, has_one)) in words.iter().enumerate() {
         for (other, has_other) in &words[n..] {
