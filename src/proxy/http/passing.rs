@@ -19,8 +19,8 @@ pub const TOO_LONG: &str = "too long";
 pub type Learn = Box<dyn Fn(&ServerMessage) + Send + Sync>;
 
 /// A body that passes.
-pub struct Passing {
-    inner: reqwest::Body,
+pub struct Passing<B> {
+    inner: B,
     tap: Option<Tap>,
     patience: Option<Patience>,
 }
@@ -31,16 +31,16 @@ struct Patience {
     over: Pin<Box<Sleep>>,
 }
 
-impl Passing {
+impl<B: HttpBody> Passing<B> {
     /// A body that passes. What it says is shown to `learn`, up to so many bytes;
     /// one that is silent for longer than `patience` is given up.
     pub fn new(
-        inner: reqwest::Body,
+        inner: B,
         is_events: bool,
         learn: Option<Learn>,
         longest: usize,
         patience: Option<Duration>,
-    ) -> Passing {
+    ) -> Passing<B> {
         let left = inner.size_hint().exact();
         let seen = match is_events {
             true => Seen::Events(sse::Reader::new(longest)),
@@ -52,7 +52,10 @@ impl Passing {
     }
 }
 
-impl HttpBody for Passing {
+impl<B> HttpBody for Passing<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
     type Data = Bytes;
     type Error = BodyError;
 
@@ -73,7 +76,7 @@ impl HttpBody for Passing {
                         None => tap.end(),
                     }
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => match &mut this.patience {
                 Some(patience) => {
@@ -153,7 +156,7 @@ impl Tap {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use http_body_util::BodyExt as _;
+    use http_body_util::{BodyExt as _, Full};
 
     use super::*;
 
@@ -165,7 +168,7 @@ mod tests {
             let learned = learned.clone();
             Box::new(move |said| learned.lock().expect("a lock").push(said.bytes.clone()))
         };
-        let body = Passing::new(text.into(), is_events, Some(learn), longest, None);
+        let body = Passing::new(Full::from(text), is_events, Some(learn), longest, None);
         let passed = body.collect().await.expect("whole").to_bytes();
         let learned = learned.lock().expect("a lock").clone();
         (passed, learned)

@@ -16,14 +16,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Ask;
 use super::passing::{Learn, Passing, TOO_LONG};
-use super::reply::{self, Reply};
+use super::reply::{self, BodyError, Reply};
 use super::seal::Sealer;
 use super::sessions::Sessions;
 use super::visit::Visit;
@@ -35,7 +36,7 @@ use crate::proxy::gate::{self, Gate, Judged, Question, Ticket};
 use crate::proxy::locked;
 use crate::proxy::message::client::code;
 use crate::proxy::message::{ClientMessage, Era, Incoming, LIST_CHANGED, Refusal, Said, ToolCall};
-use crate::proxy::upstream::url::UrlServer;
+use crate::proxy::upstream::url::{Answer, UrlServer};
 
 /// Requests whose answers stay open for as long as the client likes.
 const LISTENS: &str = "subscriptions/listen";
@@ -326,7 +327,7 @@ impl Remote {
             true => sse::rewritten(&whole, change),
             false => change(&whole),
         };
-        let mut head = Response::from_parts(head, reqwest::Body::from(whole));
+        let mut head = Response::from_parts(head, Full::new(whole));
         // Its length is another now.
         head.headers_mut().remove(CONTENT_LENGTH);
         self.back(caller, head, look, None)
@@ -351,7 +352,7 @@ impl Remote {
         caller: &Caller,
         method: Method,
         body: Option<Bytes>,
-    ) -> Result<Response<reqwest::Body>, Reply> {
+    ) -> Result<Response<Answer>, Reply> {
         let mut onward = caller.headers.clone();
         if body.is_some() {
             onward.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -367,13 +368,16 @@ impl Remote {
     }
 
     /// A server's answer as the client gets it.
-    fn back(
+    fn back<B>(
         &self,
         caller: &Caller,
-        response: Response<reqwest::Body>,
+        response: Response<B>,
         look: Look,
         patience: Option<Duration>,
-    ) -> Reply {
+    ) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BodyError>> + Send + Unpin + 'static,
+    {
         let (head, body) = response.into_parts();
         if let Some(why) = not_for_clients(head.status) {
             tracing::warn!(server = &*self.name, status = head.status.as_u16(), why);
