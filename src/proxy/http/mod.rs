@@ -26,6 +26,7 @@
 //! to us.
 
 pub mod accept;
+mod again;
 mod batch;
 pub mod body;
 pub mod child;
