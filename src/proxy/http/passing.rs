@@ -28,7 +28,8 @@ pub struct Passing<B> {
 /// How long the body may be silent.
 struct Patience {
     most: Duration,
-    over: Pin<Box<Sleep>>,
+    /// Once it was waited for: most answers are there in one piece.
+    over: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B: HttpBody> Passing<B> {
@@ -46,8 +47,7 @@ impl<B: HttpBody> Passing<B> {
             true => Seen::Events(sse::Reader::new(longest)),
             false => Seen::Json { text: Vec::new(), left },
         };
-        let patience =
-            patience.map(|most| Patience { most, over: Box::pin(tokio::time::sleep(most)) });
+        let patience = patience.map(|most| Patience { most, over: None });
         Passing { inner, tap: learn.map(|learn| Tap { learn, longest, seen }), patience }
     }
 }
@@ -66,8 +66,8 @@ where
         let this = &mut *self;
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
-                if let Some(patience) = &mut this.patience {
-                    patience.over.as_mut().reset(Instant::now() + patience.most);
+                if let Some(Patience { most, over: Some(over) }) = &mut this.patience {
+                    over.as_mut().reset(Instant::now() + *most);
                 }
                 if let Some(tap) = &mut this.tap {
                     match &frame {
@@ -79,9 +79,10 @@ where
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => match &mut this.patience {
-                Some(patience) => {
+                Some(Patience { most, over }) => {
+                    let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(*most)));
                     let error = || BodyError::from("the server said nothing for too long");
-                    patience.over.as_mut().poll(cx).map(|()| Some(Err(error())))
+                    over.as_mut().poll(cx).map(|()| Some(Err(error())))
                 }
                 None => Poll::Pending,
             },

@@ -155,10 +155,12 @@ impl Remote {
             }
             Some("initialize") => self.initialize(&caller, body, &message).await,
             Some("tools/list") => self.list(&caller, body).await,
-            Some(LISTENS) => match self.send(&caller, Method::POST, Some(body)).await {
-                Ok(response) => self.back(&caller, response, Look::News, None),
-                Err(away) => away,
-            },
+            Some(LISTENS) => {
+                match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
+                    Ok(response) => self.back(&caller, response, Look::News, None),
+                    Err(away) => away,
+                }
+            }
             _ => self.pass(&caller, Method::POST, Some(body)).await,
         }
     }
@@ -208,13 +210,14 @@ impl Remote {
         }
     }
 
-    async fn call(&self, caller: Caller, body: Bytes, call: ToolCall) -> Reply {
+    async fn call(&self, mut caller: Caller, body: Bytes, call: ToolCall) -> Reply {
         // What cannot be told is not asked for, by the server neither.
         let call = if caller.takes_events { call } else { call.without_progress() };
         match self.judge(&caller, call).await {
             Judged::Forward(passed) => {
                 let look = passed.ticket.map_or(Look::News, Look::Call);
-                match self.send(&caller, Method::POST, Some(body)).await {
+                match self.send(std::mem::take(&mut caller.headers), Method::POST, Some(body)).await
+                {
                     Ok(response) => self.back(&caller, response, look, Some(self.answer)),
                     Err(away) => away,
                 }
@@ -261,7 +264,7 @@ impl Remote {
             let refusal = Refusal { id: message.request_id().cloned(), ..refusal };
             return reply::json(StatusCode::TOO_MANY_REQUESTS, answer::refusal(&refusal));
         }
-        let response = match self.send(caller, Method::POST, Some(body)).await {
+        let response = match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
             Ok(response) => response,
             Err(away) => return away,
         };
@@ -287,7 +290,7 @@ impl Remote {
             let shown = |list: &Bytes| self.gate.shown(&server, list);
             return self.gathered(caller, body, Look::List, shown).await;
         }
-        match self.send(caller, Method::POST, Some(body)).await {
+        match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
             Ok(response) => self.back(caller, response, Look::List, Some(self.answer)),
             Err(away) => away,
         }
@@ -306,7 +309,7 @@ impl Remote {
         look: Look,
         change: impl Fn(&Bytes) -> Bytes,
     ) -> Reply {
-        let response = match self.send(caller, Method::POST, Some(body)).await {
+        let response = match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
             Ok(response) => response,
             Err(away) => return away,
         };
@@ -341,7 +344,7 @@ impl Remote {
             Method::GET => (None, Look::List),
             _ => (Some(self.answer), Look::News),
         };
-        match self.send(caller, method, body).await {
+        match self.send(caller.headers.clone(), method, body).await {
             Ok(response) => self.back(caller, response, look, patience),
             Err(away) => away,
         }
@@ -349,11 +352,10 @@ impl Remote {
 
     async fn send(
         &self,
-        caller: &Caller,
+        mut onward: HeaderMap,
         method: Method,
         body: Option<Bytes>,
     ) -> Result<Response<Answer>, Reply> {
-        let mut onward = caller.headers.clone();
         if body.is_some() {
             onward.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
