@@ -8,7 +8,7 @@
 //! latter as safe text.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd as _;
 use std::panic::PanicHookInfo;
 use std::sync::mpsc;
@@ -71,7 +71,8 @@ impl Logging {
             .lossy(true)
             .buffered_lines_limit(LINES)
             .thread_name("log")
-            .finish(stderr());
+            // It flushes when no line is left: many lines are one write.
+            .finish(BufWriter::new(stderr()));
         let dropped = Dropped(Some(lines.error_counter()));
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)

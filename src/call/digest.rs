@@ -11,6 +11,7 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 use super::canonical;
+use super::hex::hex;
 use super::json::Json;
 
 /// What every digest starts from, so that no other use of SHA-256 over JSON
@@ -52,7 +53,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

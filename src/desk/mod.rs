@@ -271,8 +271,13 @@ impl Desk {
         let (submit, room) = self.prepare(caller, *question)?;
         let ticket = self.waiters.register(submit.id)?;
         let attach = ticket.attach();
-        let Submitted { request, taken } =
-            self.write(move |tx| submit::submit(tx, *submit, &attach)).await?;
+        // A handle may be refused when the call is written already.
+        let checked = submit.handle.is_none();
+        let transition = move |tx: &mut Tx<'_>| submit::submit(tx, *submit, &attach);
+        let Submitted { request, taken } = match checked {
+            true => self.write_checked(transition).await?,
+            false => self.write(transition).await?,
+        };
         drop(room);
         if request.status == Status::Pending {
             return Ok(TakenIn::Waits(request.id, ticket));
@@ -382,6 +387,15 @@ impl Desk {
         self.unless_stopped(self.store.write(transition)).await
     }
 
+    /// Runs a transition that refuses before it writes.
+    async fn write_checked<T, F>(&self, transition: F) -> Result<T, DeskError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.unless_stopped(self.store.write_checked(transition)).await
+    }
+
     /// A transition that gets nowhere while the daemon stops is not waited for until
     /// the connection is cut: whoever asked is told to ask again.
     async fn unless_stopped<T>(
@@ -436,7 +450,7 @@ impl Desk {
     ) -> Result<Request, DeskError> {
         let lease = expect_outcome.then_some(self.settings().lease);
         let input = TakeUse { caller: caller.name.clone(), id, call_id, digest, lease };
-        self.write(move |tx| uses::take_use(tx, &input)).await
+        self.write_checked(move |tx| uses::take_use(tx, &input)).await
     }
 
     /// The call still runs.
@@ -518,7 +532,7 @@ impl Desk {
             on_screen,
         };
         let entitled = self.entitlement();
-        self.write(move |tx| decide::decide(tx, &input, &entitled)).await
+        self.write_checked(move |tx| decide::decide(tx, &input, &entitled)).await
     }
 
     /// An operator forgets a denial.

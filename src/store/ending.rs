@@ -1,6 +1,8 @@
 //! How a request ends without a decision: its time is up, or its caller takes it back.
 //! Also what follows an ending: approvals that lapse, uses whose caller was lost.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 
 use super::audit::Kind;
@@ -67,7 +69,9 @@ pub fn end_due(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     for id in expired {
         if let Some(mut request) = row::load(tx.conn, id)? {
             let not_mailed = end(tx, &mut request, Status::Expired)?;
-            tx.record_request(Kind::Expired, &request, |entry| entry.not_mailed(&not_mailed))?;
+            tx.record_shared(Kind::Expired, &Arc::new(request), |entry| {
+                entry.not_mailed(&not_mailed);
+            })?;
         }
     }
     for id in lapsed {

@@ -14,7 +14,7 @@ use super::clock::{self, Clock};
 use super::error::StoreError;
 use super::place::Place;
 use super::schema::{self, OpenError};
-use super::tx::{Event, State, Tx};
+use super::tx::{Event, Failed, State, Tx};
 use super::writer::{Writer, rebuild};
 use super::{restored, text_index};
 use crate::call::time::Time;
@@ -93,10 +93,16 @@ pub(super) struct Batch<'a> {
     pub(super) now: Time,
     pub(super) state: &'a mut State,
     pub(super) events: &'a mut Vec<Event>,
+    /// Each transition gets a savepoint, whatever it says of itself.
+    pub(super) careful: bool,
+    /// What a transition failed with that left a part of itself in the transaction.
+    pub(super) spoiled: Option<StoreError>,
 }
 
 pub(super) struct Transition<T, F> {
     function: Option<F>,
+    /// It refuses before it writes.
+    checks_first: bool,
     found: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -105,7 +111,8 @@ impl<T, F> Transition<T, F> {
     /// A transition, and where its answer will come.
     pub(super) fn new(function: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
-        (Transition { function: Some(function), found: None, reply }, answer)
+        let function = Some(function);
+        (Transition { function, checks_first: false, found: None, reply }, answer)
     }
 }
 
@@ -115,10 +122,18 @@ where
     F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, batch: &mut Batch<'_>) {
-        if let Some(function) = self.function.take() {
-            let found = Tx::run(batch.conn, batch.now, batch.state, batch.events, function);
-            self.found = Some(found);
-        }
+        let Some(function) = self.function.take() else { return };
+        let (conn, now) = (batch.conn, batch.now);
+        self.found = Some(if self.checks_first && !batch.careful {
+            Tx::run_bare(conn, now, batch.state, batch.events, function).map_err(|failed| {
+                match failed {
+                    Failed::Refused(error) => error,
+                    Failed::Spoiled(error) => batch.spoiled.insert(error).clone(),
+                }
+            })
+        } else {
+            Tx::run(conn, now, batch.state, batch.events, function)
+        });
     }
 
     fn answer(self: Box<Self>) {
@@ -315,8 +330,25 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        self.answer(self.queue(function, false)?).await
+    }
+
+    /// The same, for a transition that refuses before it writes anything: it costs
+    /// less, see [`Tx::run_bare`].
+    pub async fn write_checked<T, F>(&self, function: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.answer(self.queue(function, true)?).await
+    }
+
+    async fn answer<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         // The thread drops jobs unanswered only when it has stopped.
-        self.queue(function)?.await.unwrap_or(Err(StoreError::Stopped))
+        answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
     /// Runs a transition that nobody waits for, behind everything that is queued
@@ -326,12 +358,13 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let _ = self.queue(function);
+        let _ = self.queue(function, false);
     }
 
     fn queue<T, F>(
         &self,
         function: F,
+        checks_first: bool,
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
     where
         T: Send + 'static,
@@ -341,7 +374,8 @@ impl Store {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreError::Overloaded);
         }
-        let (job, answer) = Transition::new(function);
+        let (mut job, answer) = Transition::new(function);
+        job.checks_first = checks_first;
         let sent = self.queue.send(Message::Job(Box::new(job)));
         sent.map(|()| answer).map_err(|_| StoreError::Stopped)
     }

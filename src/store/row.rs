@@ -1,6 +1,7 @@
 //! Requests as rows: one insert, one load, one update.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -213,8 +214,10 @@ pub(super) fn insert_decision(
 
 /// One request with its decisions; its notices only if they are asked for.
 pub(super) fn load(conn: &Connection, id: RequestId) -> Result<Option<Request>, StoreError> {
+    static LOAD: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {COLUMNS} FROM requests WHERE id = ?"));
     let found = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM requests WHERE id = ?"))?
+        .prepare_cached(&LOAD)?
         .query_row([id.as_bytes()], |row| Ok(whole(conn, row)))
         .optional()?;
     found.transpose()

@@ -116,6 +116,9 @@ fn find_assignments(text: &str, parts: &mut Vec<Range<usize>>) {
 }
 
 fn find_flags(text: &str, parts: &mut Vec<Range<usize>>) {
+    if !text.contains('-') {
+        return;
+    }
     for found in FLAG.captures_iter(text) {
         let (Some(all), Some(name)) = (found.get(0), found.get(1)) else {
             continue;

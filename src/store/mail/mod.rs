@@ -13,8 +13,8 @@
 //! a crash whatever may have left us leaves again under the same `Message-ID`
 //! and in no other letter; looking for what is due, per operator, costs the same
 //! however much is queued or was ever sent.
-//! Must never: cost a submission or a decision more than one statement when
-//! nobody wants to be told, or decide when to send: that is `mail::schedule`.
+//! Must never: cost a submission or a decision more than one look where nobody is
+//! mailed, or decide when to send: that is `mail::schedule`.
 
 mod begin;
 mod list;

@@ -61,7 +61,12 @@ pub(super) fn insert(
 pub(in crate::store) fn ended(tx: &Tx<'_>, request: &Request) -> Result<Vec<String>, StoreError> {
     let Some(kind) = MailKind::of_ending(request.status) else { return Ok(Vec::new()) };
     let (mut not_needed, mut told) = (Vec::new(), Vec::new());
-    // One statement: this is on the path of every decision.
+    // On the path of every decision: one look where nobody is mailed, and else one
+    // statement more.
+    let mut mailed = tx.conn.prepare_cached("SELECT 1 FROM outbox WHERE request = ? LIMIT 1")?;
+    if !mailed.exists([request.id.as_bytes()])? {
+        return Ok(not_needed);
+    }
     let mut statement = tx.conn.prepare_cached(
         "UPDATE outbox SET remind_at = NULL, state = CASE state WHEN 0 THEN 3 ELSE state END
          WHERE request = ? AND (state = 0 OR wants <> 0 OR remind_at IS NOT NULL)

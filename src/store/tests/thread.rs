@@ -83,6 +83,41 @@ async fn a_failing_transition_undoes_itself_and_none_of_its_neighbours() {
 }
 
 #[tokio::test]
+async fn a_refusal_without_a_savepoint_undoes_none_of_its_neighbours() {
+    let rig = rig();
+    let good = rig.store.write_checked(|tx| submit(tx, hold(1), &Nobody));
+    let bad = rig.store.write_checked(|_| Err::<(), _>(StoreError::Overloaded));
+    let after = rig.store.write_checked(|tx| submit(tx, hold(2), &Nobody));
+    let (good, bad, after) = tokio::join!(good, bad, after);
+    assert!(good.is_ok() && matches!(bad, Err(StoreError::Overloaded)) && after.is_ok());
+    assert_eq!(rig.events.load(Ordering::SeqCst), 2);
+    assert_eq!(*rig.store.health().borrow(), Health::Serving);
+}
+
+/// It said that it refuses before it writes, and failed after it wrote: nothing of
+/// its batch may stay, and it must not take the next batch along as well.
+#[tokio::test]
+async fn a_transition_that_fails_halfway_without_a_savepoint_leaves_nothing() {
+    let rig = rig();
+    let halfway = |tx: &mut Tx<'_>| {
+        submit(tx, hold(1), &Nobody)?;
+        Err::<(), _>(StoreError::Overloaded)
+    };
+    let first = rig.store.write_checked(halfway).await;
+    assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+    let neighbour = rig.store.write_checked(|tx| submit(tx, hold(2), &Nobody));
+    let (again, neighbour) = tokio::join!(rig.store.write_checked(halfway), neighbour);
+    assert!(matches!(again, Err(StoreError::Overloaded)), "{again:?}");
+    neighbour.expect("held");
+    assert_eq!(rig.events.load(Ordering::SeqCst), 1);
+    let pending =
+        rig.store.write(|tx| Ok(tx.pending(&call("", "", 1).scope()).0)).await.expect("counted");
+    assert_eq!(pending, 1);
+    let whole = rig.store.read(|conn| crate::store::export::verify(conn, None)).await;
+    assert_eq!(whole.expect("read").expect("whole").entries, 1);
+}
+
+#[tokio::test]
 async fn a_failing_commit_answers_unknown_to_all_and_nothing_of_it_is_believed() {
     let rig = rig();
     rig.store.write(|tx| submit(tx, hold(1), &Nobody)).await.expect("held");
