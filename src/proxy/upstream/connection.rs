@@ -24,6 +24,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio_rustls::client::TlsStream;
 
 use super::idle::Idle;
@@ -67,10 +68,11 @@ impl Connection {
         request: Outbound,
         idle: &Arc<Idle>,
     ) -> Result<Response<Answer>, Unanswered> {
-        let mut sending = pin!(self.send.try_send_request(request));
+        // It is completed by what was just done, or not yet: it has nobody to wake. So it
+        // must not be put off either, as tokio does where a task did much in one go.
+        let mut sending = pin!(unconstrained(self.send.try_send_request(request)));
         let answered = poll_fn(|cx| {
             drive(&mut self.work, cx);
-            // It is completed by what was just done, or not yet: it has nobody to wake.
             sending.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
         match answered.await {
