@@ -240,7 +240,8 @@ async fn a_connection_that_nobody_uses_is_closed() {
         request(&mut socket).await.expect("a request");
         socket.write_all(FINE.as_bytes()).await.expect("taken");
         // Until its end.
-        socket.read_u8().await.expect_err("nothing more")
+        let end = tokio::time::timeout(std::time::Duration::from_secs(30), socket.read_u8());
+        end.await.expect("it ends").expect_err("nothing more")
     };
     let (answer, end) = tokio::join!(asked(&client), served);
     assert_eq!(answer.as_deref(), Ok("ok"));
