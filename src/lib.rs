@@ -15,6 +15,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`cli`] | the commands |
+//! | [`mod@bench`] | what a machine makes of daemon and proxy, against their parts bare |
 //! | [`daemon`] | the daemon put together, started and stopped |
 //! | [`grpc`], [`web`], [`mail`], [`monitor`] | its doors: tonic services; operators' pages; letters and the outbox worker; metrics and health |
 //! | [`proxy`] | the MCP proxy: speaks to the daemon as any caller does |
@@ -26,6 +27,7 @@
 //! | [`config`], [`client`], [`trust`], [`telemetry`], [`metrics`] | what every part may use |
 #![warn(missing_docs)]
 
+pub mod bench;
 pub mod call;
 pub mod cli;
 pub mod client;

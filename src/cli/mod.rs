@@ -10,7 +10,7 @@
 //!   decide   pending show approve   look  decide  amend  watch  listing  page
 //!   history  audit                  audit  audit_file
 //!   proxy    policy
-//!   daemon   serve backup restore demo config mail token doctor whoami
+//!   daemon   serve backup restore demo config mail token doctor whoami bench
 //!   all of them                     client  state  errors  reasons  output  table  records
 //!                                   text  words  when  zone  part
 //! ```
@@ -24,6 +24,7 @@ mod asking;
 mod audit;
 mod audit_file;
 mod backup;
+mod bench;
 mod child;
 mod client;
 mod config;
@@ -155,6 +156,10 @@ enum Command {
     /// The demo's key-value store
     #[command(hide = true)]
     DemoKv(demo_kv::KvArgs),
+    #[command(hide = true)]
+    Bench(bench::BenchArgs),
+    #[command(hide = true, name = crate::bench::part::COMMAND)]
+    BenchPart(bench::PartArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -190,6 +195,8 @@ pub async fn run(cli: Cli) -> Done<u8> {
         Command::Doctor => doctor::run(globals).await?,
         Command::Demo(args) => demo::run(args).await?,
         Command::DemoKv(args) => demo_kv::run(args)?,
+        Command::Bench(args) => bench::run(globals, args).await?,
+        Command::BenchPart(args) => bench::part(args).await?,
         Command::Config(command) => config::run(globals, command)?,
         Command::Policy(command) => policy::run(globals, command).await?,
         Command::Mail(command) => mail::run(globals, command).await?,

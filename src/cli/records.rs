@@ -71,6 +71,10 @@
 //! (`waiting`, `accepted`, `superseded`), `reported_at`, `accepted_by`, `accepted_at`,
 //! `reason`, `not_written`, `may_accept`.
 //!
+//! A line of the table (`bench`): `section`, `what`, `unit`; `baseline`, `ours` and
+//! `ratio`, each null or with `median`, `least` and `most` of the rounds; `rounds`,
+//! `cores`, and `load` (the load average, in the same form).
+//!
 //! An entry of the history (`audit`): `sequence`, `at`, `kind`, `request_id`,
 //! `caller`, `client`, `agent`, `session`, `server`, `tool`, `category`,
 //! `status`, `operator`, `payload` (object), `hash`, `previous_hash`.

@@ -4,15 +4,12 @@
 //!     cargo bench --bench functions -- digest   those whose name has this in it
 //!     cargo bench --bench functions -- policy   with the ratio of 10,000 rules to one
 
-#[path = "daemon/call.rs"]
-#[allow(dead_code)]
-mod call;
-
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use holdpoint::bench::call;
 use holdpoint::call::digest::Covered;
 use holdpoint::call::json::parse_object;
 use holdpoint::call::model::Strength;

@@ -3,24 +3,22 @@
 //! reported, over ninety days. The chain is a real one; `holdpoint audit verify`
 //! accepts it. The same number of entries gives the same questions' answers.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use holdpoint::bench::bare::{Everybody, Nobody};
+use holdpoint::bench::call;
 use holdpoint::call::ids::RequestId;
-use holdpoint::call::model::{Call, Category, Outcome, Request, Strength, Verdict};
+use holdpoint::call::model::{Call, Category, Outcome, Strength, Verdict};
 use holdpoint::call::time::Time;
-use holdpoint::store::decide::{self, Counts, Decide, Entitled, NotEntitled};
+use holdpoint::store::decide::{self, Decide};
 use holdpoint::store::record::{NotHeld, Recorded, record_calls};
 use holdpoint::store::submit::{Submit, submit};
 use holdpoint::store::tx::{Event, Head, State, Tx};
 use holdpoint::store::uses::{ReportOutcome, TakeUse, report_outcome, take_use};
 use holdpoint::store::{StoreError, ending, schema, text_index};
 use rusqlite::Connection;
-
-use super::bare::Nobody;
-use super::call;
 
 /// From the first entry to the last.
 const SPAN: i64 = 90 * 24 * 3600 * 1000;
@@ -56,14 +54,6 @@ pub fn remove(base: &Path) {
         if found.file_name().to_string_lossy().starts_with("history-") {
             fs::remove_dir_all(found.path()).expect("removed");
         }
-    }
-}
-
-struct Everybody;
-
-impl Entitled for Everybody {
-    fn counts(&self, _: &str, _: &Request) -> Result<Counts, NotEntitled> {
-        Ok(Counts { groups: BTreeSet::new(), own_call: false })
     }
 }
 

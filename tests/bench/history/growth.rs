@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use holdpoint::bench::bare::{self, Everybody, Nobody};
+use holdpoint::bench::ground::Ground;
+use holdpoint::bench::table::{Table, percentile};
+use holdpoint::bench::{call, client};
 use holdpoint::call::ids::RequestId;
-use holdpoint::call::model::{Request, Strength, Verdict};
-use holdpoint::store::decide::{self, Counts, Decide, Entitled, NotEntitled};
+use holdpoint::call::model::Request;
+use holdpoint::store::decide;
 use holdpoint::store::submit::{self, Submit};
 use holdpoint::store::{Store, StoreError};
 
-use super::bare::{self, Nobody};
-use super::place::fresh_dir;
-use super::table::{Table, percentile};
-use super::{call, client, generate};
+use super::generate;
 
 /// In a turn, and turns in a round.
 const A_FEW: usize = 50;
@@ -26,14 +27,6 @@ const AT_ONCE: usize = 1000;
 
 /// The queues that are compared.
 const QUEUES: [usize; 2] = [10_000, 100_000];
-
-struct Everybody;
-
-impl Entitled for Everybody {
-    fn counts(&self, _: &str, _: &Request) -> Result<Counts, NotEntitled> {
-        Ok(Counts::default())
-    }
-}
 
 #[derive(Default)]
 struct Took {
@@ -68,16 +61,7 @@ async fn a_few(store: &Store, pattern: &Submit, took: &mut Took) {
 }
 
 async fn approve(store: &Store, id: RequestId, shown: String) -> Result<Arc<Request>, StoreError> {
-    let input = Decide {
-        id,
-        operator: call::OPERATOR.to_owned(),
-        strength: Strength::Token,
-        verdict: Verdict::Approve,
-        reason: call::REASON.to_owned(),
-        shown,
-        lapse_after: Duration::from_secs(900),
-        on_screen: None,
-    };
+    let input = call::approval(id, shown);
     store.write(move |tx| decide::decide(tx, &input, &Everybody)).await
 }
 
@@ -98,7 +82,7 @@ async fn compared(table: &mut Table, what: &str, small: &Store, large: &Store) {
 
 /// A store in which so many wait.
 async fn waiting(dir: &Path, many: usize) -> Store {
-    let store = bare::store(&dir.join("holdpoint.db"));
+    let store = bare::store(&dir.join("holdpoint.db")).expect("a store");
     let pattern = Arc::new(call::submit(0));
     for _ in 0..many / AT_ONCE {
         let inputs: Vec<Submit> = (0..AT_ONCE).map(|_| fresh(&pattern)).collect();
@@ -111,14 +95,16 @@ async fn waiting(dir: &Path, many: usize) -> Store {
     store
 }
 
-pub async fn round(table: &mut Table, base: &Path, sizes: [u64; 2]) {
-    let [small, large] =
-        sizes.map(|entries| bare::store(&generate::state_dir(base, entries).join("holdpoint.db")));
+pub async fn round(table: &mut Table, ground: &Ground, base: &Path, sizes: [u64; 2]) {
+    let [small, large] = sizes.map(|entries| {
+        let dir = generate::state_dir(base, entries);
+        bare::store(&dir.join("holdpoint.db")).expect("a store")
+    });
     let what = format!("{} entries : {} entries", sizes[1], sizes[0]);
     compared(table, &what, &small, &large).await;
     small.close().await;
     large.close().await;
-    let dirs = QUEUES.map(|_| fresh_dir());
+    let dirs = QUEUES.map(|_| ground.fresh().expect("a folder"));
     let small = waiting(dirs[0].path(), QUEUES[0]).await;
     let large = waiting(dirs[1].path(), QUEUES[1]).await;
     let what = format!("{} pending : {} pending", QUEUES[1], QUEUES[0]);

@@ -2,22 +2,18 @@
 //! with all indexes and to one that lacks one of them, a few at a time, in turn.
 //! Nothing is flushed, so that what is seen is the work and not the disk.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use holdpoint::call::model::{Request, Strength, Verdict};
+use holdpoint::bench::bare::{Everybody, Nobody};
+use holdpoint::bench::ground::{Folder, Ground};
+use holdpoint::bench::table::Table;
+use holdpoint::bench::{call, client};
 use holdpoint::call::time::Time;
-use holdpoint::store::decide::{self, Counts, Decide, Entitled, NotEntitled};
+use holdpoint::store::decide::{self, Decide};
 use holdpoint::store::schema;
 use holdpoint::store::submit::{Submit, submit};
 use holdpoint::store::tx::{Head, State, Tx};
 use rusqlite::Connection;
-use tempfile::TempDir;
-
-use super::bare::Nobody;
-use super::place::fresh_dir;
-use super::table::Table;
-use super::{call, client};
 
 /// Pairs in one transaction, and transactions that are measured.
 const AT_ONCE: usize = 200;
@@ -44,25 +40,17 @@ const INDEXES: [&str; 14] = [
     "audit_by_operator",
 ];
 
-struct Everybody;
-
-impl Entitled for Everybody {
-    fn counts(&self, _: &str, _: &Request) -> Result<Counts, NotEntitled> {
-        Ok(Counts { groups: BTreeSet::new(), own_call: false })
-    }
-}
-
 struct Plain {
     conn: Connection,
     state: State,
     pattern: Submit,
-    _dir: TempDir,
+    _folder: Folder,
 }
 
 impl Plain {
-    fn without(index: Option<&str>) -> Plain {
-        let dir = fresh_dir();
-        let conn = schema::open_writer(&dir.path().join("holdpoint.db")).expect("a database");
+    fn without(ground: &Ground, index: Option<&str>) -> Plain {
+        let folder = ground.fresh().expect("a folder");
+        let conn = schema::open_writer(&folder.path().join("holdpoint.db")).expect("a database");
         conn.execute_batch("PRAGMA synchronous = off").expect("no flush");
         if let Some(index) = index {
             conn.execute_batch(&format!("DROP INDEX {index}")).expect("dropped");
@@ -74,7 +62,7 @@ impl Plain {
             offset_ms: 0,
             clock_doubt: None,
         };
-        let mut plain = Plain { conn, state, pattern: call::submit(0), _dir: dir };
+        let mut plain = Plain { conn, state, pattern: call::submit(0), _folder: folder };
         for _ in 0..BEFORE {
             plain.pairs();
         }
@@ -102,16 +90,8 @@ impl Plain {
             let (id, shown) = (input.id, input.call.digest.to_string());
             let (conn, state) = (&self.conn, &mut self.state);
             Tx::run(conn, now, state, &mut events, |tx| submit(tx, input, &Nobody)).expect("held");
-            let decision = Decide {
-                id,
-                operator: call::OPERATOR.to_owned(),
-                strength: Strength::Token,
-                verdict: Verdict::Approve,
-                reason: call::REASON.to_owned(),
-                shown,
-                lapse_after: Duration::from_secs(900),
-                on_screen: Some(Duration::from_secs(3)),
-            };
+            let on_screen = Some(Duration::from_secs(3));
+            let decision = Decide { on_screen, ..call::approval(id, shown) };
             Tx::run(conn, now, state, &mut events, |tx| decide::decide(tx, &decision, &Everybody))
                 .expect("decided");
         }
@@ -125,11 +105,11 @@ fn median(mut took: Vec<Duration>) -> f64 {
     took[took.len() / 2].as_secs_f64() * 1e6 / AT_ONCE as f64
 }
 
-pub fn round(table: &mut Table) {
+pub fn round(table: &mut Table, ground: &Ground) {
     for index in INDEXES {
         // Both new: what is there already makes the next one dearer.
-        let mut whole = Plain::without(None);
-        let mut less = Plain::without(Some(index));
+        let mut whole = Plain::without(ground, None);
+        let mut less = Plain::without(ground, Some(index));
         let (mut with, mut lacking) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
             with.push(whole.pairs());

@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use holdpoint::bench::client::{Caller, Held, OPERATOR_TOKEN, Operator};
+use holdpoint::bench::ground::Ground;
+use holdpoint::bench::server::{Kind, Running};
+use holdpoint::bench::table::{Table, percentile};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use super::client::{self, Caller, OPERATOR_TOKEN, Operator};
-use super::daemon::Daemon;
 use super::generate;
-use super::place::fresh_dir;
-use super::table::{Table, percentile};
 
 /// Each page so often in a round.
 const REPEATED: usize = 15;
@@ -25,8 +25,9 @@ struct Browser {
 }
 
 impl Browser {
-    async fn signed_in(daemon: &Daemon) -> Browser {
-        let mut browser = Browser { address: daemon.address("pages").await, cookie: String::new() };
+    async fn signed_in(daemon: &Running) -> Browser {
+        let address = daemon.address("pages").await.expect("its pages");
+        let mut browser = Browser { address, cookie: String::new() };
         let body = format!("token={OPERATOR_TOKEN}&next=%2F");
         let form = format!(
             "content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
@@ -74,15 +75,15 @@ impl Browser {
 async fn rows(table: &mut Table, browser: &Browser, pages: &[(&str, &str)]) {
     for (name, path) in pages {
         let [p50, slowest] = browser.takes(path).await;
-        table.baseline(&format!("{name}, p50"), "ms", p50);
-        table.baseline(&format!("{name}, slowest"), "ms", slowest);
+        table.alone(&format!("{name}, p50"), "ms", p50);
+        table.alone(&format!("{name}, slowest"), "ms", slowest);
     }
 }
 
 /// From a submit's acknowledgement, as far as its caller can know it, to the message
 /// in the stream of an open page.
-async fn update(browser: &Browser, daemon: &Daemon) -> Duration {
-    let mut operator = Operator::watch(daemon.dir()).await;
+async fn update(browser: &Browser, daemon: &Running) -> Duration {
+    let mut operator = Operator::watch(daemon.dir()).await.expect("a watcher");
     let stream = browser.open("GET /live", "accept: text/event-stream\r\n\r\n").await;
     let mut lines = BufReader::new(stream).lines();
     let mut until = async |word: &str| {
@@ -94,7 +95,7 @@ async fn update(browser: &Browser, daemon: &Daemon) -> Duration {
         panic!("the stream ended");
     };
     until("event: here").await;
-    let mut caller = Caller::connect(daemon.dir()).await;
+    let mut caller = Caller::connect(daemon.dir()).expect("a caller");
     let held = tokio::spawn(async move { caller.hold().await });
     let request = operator.next_pending().await.expect("it is held");
     let start = Instant::now();
@@ -105,8 +106,10 @@ async fn update(browser: &Browser, daemon: &Daemon) -> Duration {
     took
 }
 
-pub async fn round(table: &mut Table, base: &Path, entries: u64) {
-    let daemon = Daemon::start(&generate::state_dir(base, entries)).await;
+pub async fn round(table: &mut Table, ground: &Ground, base: &Path, entries: u64) {
+    let dir = generate::state_dir(base, entries);
+    let daemon = Running::on(ground.program(), &dir, Kind::DaemonWithPages).await;
+    let daemon = daemon.expect("a daemon");
     let browser = Browser::signed_in(&daemon).await;
     let named = |name: &str| format!("{name}, {entries} entries");
     let pages = [
@@ -124,13 +127,13 @@ pub async fn round(table: &mut Table, base: &Path, entries: u64) {
     rows(table, &browser, &pages).await;
     table.row("memory, all these pages asked for : before", "MiB", before, daemon.resident_mib());
     let took = update(&browser, &daemon).await;
-    table.baseline("commit to an open page", "ms", took.as_secs_f64() * 1e3);
-    drop(daemon);
+    table.alone("commit to an open page", "ms", took.as_secs_f64() * 1e3);
+    daemon.end();
 
-    let home = fresh_dir();
-    let daemon = Daemon::start(home.path()).await;
+    let daemon = Running::start(ground, Kind::DaemonWithPages).await.expect("a daemon");
     let browser = Browser::signed_in(&daemon).await;
-    let mut operator = Operator::watch(home.path()).await;
-    client::hold_many(home.path(), &mut operator, PENDING).await;
+    let mut operator = Operator::watch(daemon.dir()).await.expect("a watcher");
+    let held = Held::many(daemon.dir(), &mut operator, PENDING).await;
+    let _held = held.expect("many calls wait");
     rows(table, &browser, &[(&format!("queue page, {PENDING} pending"), "/")]).await;
 }

@@ -8,6 +8,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use holdpoint::bench::call;
+use holdpoint::bench::table::{Table, percentile};
 use holdpoint::call::ids::RequestId;
 use holdpoint::call::model::{Category, Status};
 use holdpoint::call::requirement::Requirement;
@@ -17,8 +19,7 @@ use holdpoint::store::reader::Reader;
 use holdpoint::store::schema;
 use rusqlite::Connection;
 
-use super::table::{Table, percentile};
-use super::{call, generate};
+use super::generate;
 
 /// Entries of a page, as the API gives by default and the web page shows.
 const PAGE: usize = 50;

@@ -5,12 +5,12 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
+use holdpoint::bench::table::Table;
 use holdpoint::store::export::verify;
 use holdpoint::store::schema;
 use sha2::{Digest as _, Sha256};
 
 use super::generate;
-use super::table::Table;
 
 /// What stands before a payload and its salt, and an entry but for the name of its
 /// kind: see `store::audit`.

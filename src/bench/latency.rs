@@ -4,13 +4,17 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::bare::{Bare, Row, Rows, Write};
 use super::client::{self, Caller, Operator};
-use super::server::{Kind, Running, fresh_dir};
+use super::ground::{Folder, Ground};
+use super::server::{Kind, Running};
 use super::table::{Table, percentile};
+use super::trouble::{During as _, Trouble};
+
+/// What stands for itself in the sentence after the table.
+pub(super) const RELEASE: &str = "decision to release, after 3 ms";
 
 const SAMPLES: usize = 200;
 /// With a pause there are fewer, since each takes longer.
@@ -18,10 +22,10 @@ const PAUSED_SAMPLES: usize = 60;
 /// Until connections, caches and branch predictors have seen it.
 const WARM_UP: usize = 30;
 /// Longer than the daemon works on a request after it has acknowledged it.
-pub const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(3);
 
-/// Half of the time and the tail of it.
-pub struct Spread {
+/// Half of the time and the tail of it, in microseconds.
+pub(super) struct Spread {
     pub p50: f64,
     pub p99: f64,
 }
@@ -47,31 +51,29 @@ async fn wait(pause: Duration) {
 /// took. On a thread that never sleeps the machine's scheduler would make others
 /// wait for it, and then it for them.
 struct Commits {
-    queue: mpsc::Sender<(Write, oneshot::Sender<Duration>)>,
-    _dir: TempDir,
+    queue: mpsc::Sender<(Write, oneshot::Sender<Result<Duration, Trouble>>)>,
+    _folder: Folder,
 }
 
 impl Commits {
-    fn start() -> Commits {
-        let dir = fresh_dir();
-        let mut bare = Bare::open(dir.path(), Rows::Same);
-        let (queue, jobs) = mpsc::channel::<(Write, oneshot::Sender<Duration>)>();
+    fn start(ground: &Ground) -> Result<Commits, Trouble> {
+        let folder = ground.fresh()?;
+        let mut bare = Bare::open(folder.path(), Rows::Same)?;
+        let (queue, jobs) = mpsc::channel::<(Write, oneshot::Sender<_>)>();
         std::thread::spawn(move || {
             for (write, took) in jobs {
                 let start = Instant::now();
-                bare.begin();
-                bare.write(&write);
-                bare.commit();
-                let _ = took.send(start.elapsed());
+                let committed = bare.commit(std::iter::once(&write));
+                let _ = took.send(committed.map(|()| start.elapsed()));
             }
         });
-        Commits { queue, _dir: dir }
+        Ok(Commits { queue, _folder: folder })
     }
 
-    async fn write(&self, write: Write) -> Duration {
+    async fn write(&self, write: Write) -> Result<Duration, Trouble> {
         let (took, answer) = oneshot::channel();
         let _ = self.queue.send((write, took));
-        answer.await.expect("committed")
+        answer.await.during("waiting for a commit")?
     }
 }
 
@@ -82,64 +84,64 @@ struct Parts {
     decision: Spread,
 }
 
-async fn parts(caller: &mut Caller, pause: Duration) -> Parts {
+async fn parts(ground: &Ground, caller: &mut Caller, pause: Duration) -> Result<Parts, Trouble> {
     let payload = "x".repeat(1024);
     let mut echoes = Vec::new();
     for _ in 0..samples(pause) {
         wait(pause).await;
         let start = Instant::now();
-        caller.echo(&payload).await;
+        caller.echo(&payload).await?;
         echoes.push(start.elapsed());
     }
-    let commits = Commits::start();
+    let commits = Commits::start(ground)?;
     let (mut submits, mut decisions) = (Vec::new(), Vec::new());
     for _ in 0..samples(pause) {
         let row = Box::new(Row::numbered(client::number()));
         let id = row.id;
-        submits.push(commits.write(Write::Submit(row)).await);
+        submits.push(commits.write(Write::Submit(row)).await?);
         wait(pause).await;
         // As in the daemon, the thread sleeps until a call came in.
-        caller.echo(&payload).await;
-        decisions.push(commits.write(Write::Decide(id)).await);
+        caller.echo(&payload).await?;
+        decisions.push(commits.write(Write::Decide(id)).await?);
     }
-    Parts { echo: spread(echoes), submit: spread(submits), decision: spread(decisions) }
+    Ok(Parts { echo: spread(echoes), submit: spread(submits), decision: spread(decisions) })
 }
 
 /// A call is held; the operator sees it, pauses, decides; the caller is released.
-pub async fn releases(caller: &Caller, operator: &mut Operator, pause: Duration) -> Spread {
+pub(super) async fn releases(
+    caller: &Caller,
+    operator: &mut Operator,
+    pause: Duration,
+) -> Result<Spread, Trouble> {
     let mut taken = Vec::new();
     for _ in 0..samples(pause) {
         let mut caller = caller.clone();
-        let held = tokio::spawn(async move {
-            let answer = caller.hold().await;
-            (Instant::now(), answer)
-        });
-        let request = operator.next_pending().await.expect("the call is shown");
+        let held = tokio::spawn(async move { caller.hold().await.map(|()| Instant::now()) });
+        let request = operator.next_pending().await?;
         wait(pause).await;
         let start = Instant::now();
-        operator.deciding.approve(request).await.expect("decided");
-        let (released, answer) = held.await.expect("the caller");
-        answer.expect("approved");
+        operator.deciding.approve(request).await?;
+        let released = held.await.during("holding a call")??;
         taken.push(released - start);
     }
-    spread(taken)
+    Ok(spread(taken))
 }
 
-async fn of(kind: Kind, pause: Duration) -> Spread {
-    let server = Running::start(kind);
-    let mut operator = Operator::watch(server.dir()).await;
-    let caller = Caller::connect(server.dir()).await;
+async fn of(ground: &Ground, kind: Kind, pause: Duration) -> Result<Spread, Trouble> {
+    let server = Running::start(ground, kind).await?;
+    let mut operator = Operator::watch(server.dir()).await?;
+    let caller = Caller::connect(server.dir())?;
     releases(&caller, &mut operator, pause).await
 }
 
-pub async fn round(table: &mut Table) {
-    let tonic = Running::start(Kind::Tonic);
-    let mut echoing = Caller::connect(tonic.dir()).await;
+pub(super) async fn round(ground: &Ground, table: &mut Table) -> Result<(), Trouble> {
+    let tonic = Running::start(ground, Kind::Tonic).await?;
+    let mut echoing = Caller::connect(tonic.dir())?;
     for (when, pause) in [("at once", Duration::ZERO), ("after 3 ms", PAUSE)] {
-        let Parts { echo, submit, decision } = parts(&mut echoing, pause).await;
-        let minimal = of(Kind::Minimal(Rows::Few), pause).await;
-        let ours = of(Kind::Daemon, pause).await;
-        let mailing = of(Kind::DaemonWithMail, pause).await;
+        let Parts { echo, submit, decision } = parts(ground, &mut echoing, pause).await?;
+        let minimal = of(ground, Kind::Minimal(Rows::Few), pause).await?;
+        let ours = of(ground, Kind::Daemon, pause).await?;
+        let mailing = of(ground, Kind::DaemonWithMail, pause).await?;
         if pause.is_zero() {
             for (name, spread) in [
                 ("tonic echo, 1 KiB", &echo),
@@ -161,4 +163,5 @@ pub async fn round(table: &mut Table) {
         row(", p50 : minimal path", minimal.p50, ours.p50);
         row(", mail as files, p50 : echo + commit", p50, mailing.p50);
     }
+    Ok(())
 }

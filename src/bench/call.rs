@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use holdpoint::call::ids::RequestId;
-use holdpoint::call::model::Strength;
-use holdpoint::call::wants::Wants;
-use holdpoint::desk::intake::{Incoming, Intake};
-use holdpoint::desk::people::Caller;
-use holdpoint::desk::routes::{Facts, Routes};
-use holdpoint::proto;
-use holdpoint::store::mail::MailTo;
-use holdpoint::store::submit::{PendingLimits, Submit};
+use crate::call::ids::RequestId;
+use crate::call::model::{Strength, Verdict};
+use crate::call::wants::Wants;
+use crate::desk::intake::{Incoming, Intake};
+use crate::desk::people::Caller;
+use crate::desk::routes::{Facts, Routes};
+use crate::proto;
+use crate::store::decide::Decide;
+use crate::store::mail::MailTo;
+use crate::store::submit::{PendingLimits, Submit};
 
+/// Who holds it.
 pub const CALLER: &str = "bench";
+/// Who decides.
 pub const OPERATOR: &str = "alice";
+/// And why.
 pub const REASON: &str = "seen and fine";
 const SERVER: &str = "valkey-production";
 const TOOL: &str = "hash_set";
@@ -30,6 +34,7 @@ pub fn arguments(n: u64) -> String {
     text
 }
 
+/// Now, as the store writes it.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or_default()
@@ -40,6 +45,7 @@ pub fn fresh_id() -> RequestId {
     RequestId::new(now_ms())
 }
 
+/// The caller's own id of the call with this number.
 pub fn call_id(n: u64) -> String {
     format!("8e5b1c7a-55f0-4d5c-9c1e-{n:012}")
 }
@@ -83,7 +89,7 @@ pub fn incoming(n: u64) -> Incoming {
         rule: call.rule,
         policy_revision: call.policy_revision,
         client: call.client,
-        agent: holdpoint::call::model::Agent {
+        agent: crate::call::model::Agent {
             name: agent.name,
             version: agent.version,
             session: agent.session,
@@ -127,8 +133,7 @@ pub fn submit(n: u64) -> Submit {
 /// Another call like this one, without doing again what comes before the store.
 pub fn like(pattern: &Submit, n: u64) -> Submit {
     let digest = format!("{n:064x}").parse().expect("64 hex digits");
-    let call =
-        holdpoint::call::model::Call { arguments: arguments(n), digest, ..pattern.call.clone() };
+    let call = crate::call::model::Call { arguments: arguments(n), digest, ..pattern.call.clone() };
     Submit {
         id: fresh_id(),
         call_id: call_id(n),
@@ -137,5 +142,19 @@ pub fn like(pattern: &Submit, n: u64) -> Submit {
         requirement: pattern.requirement.clone(),
         mail_to: pattern.mail_to.clone(),
         ..*pattern
+    }
+}
+
+/// The operator's yes to it.
+pub fn approval(id: RequestId, shown: String) -> Decide {
+    Decide {
+        id,
+        operator: OPERATOR.to_owned(),
+        strength: Strength::Token,
+        verdict: Verdict::Approve,
+        reason: REASON.to_owned(),
+        shown,
+        lapse_after: Duration::from_secs(900),
+        on_screen: None,
     }
 }

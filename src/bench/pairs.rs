@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::bare::Rows;
-use super::client::{Caller, Operator};
+use super::client::{CONNECTIONS, Caller, Operator};
+use super::ground::Ground;
 use super::server::{Kind, Running};
 use super::table::Table;
+use super::trouble::{During as _, Trouble};
+
+/// What stands for itself in the sentence after the table.
+pub(super) const PAIRS: &str = "pairs, 64 callers : minimal path";
 
 const CALLERS: usize = 64;
-const CONNECTIONS: usize = 4;
 const WARM_UP: Duration = Duration::from_millis(300);
 const MEASURED: Duration = Duration::from_millis(800);
 
@@ -21,27 +25,25 @@ struct Pairs {
     cpu_micros: f64,
 }
 
-async fn of(kind: Kind) -> Pairs {
-    let server = Running::start(kind);
-    let mut operator = Operator::watch(server.dir()).await;
+async fn of(ground: &Ground, kind: Kind) -> Result<Pairs, Trouble> {
+    let server = Running::start(ground, kind).await?;
+    let mut operator = Operator::watch(server.dir()).await?;
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut tasks = tokio::task::JoinSet::new();
-    let mut callers = Vec::new();
-    for _ in 0..CONNECTIONS {
-        callers.push(Caller::connect(server.dir()).await);
-    }
+    let callers = Caller::some(server.dir())?;
     for n in 0..CALLERS {
         let (mut caller, done, stop) =
             (callers[n % CONNECTIONS].clone(), done.clone(), stop.clone());
         tasks.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                caller.hold().await.expect("approved");
+                caller.hold().await?;
                 done.fetch_add(1, Ordering::Relaxed);
             }
+            Ok::<(), Trouble>(())
         });
     }
     let deciding = tokio::spawn(async move {
-        while let Some(request) = operator.next_pending().await {
+        while let Ok(request) = operator.next_pending().await {
             let mut deciding = operator.deciding.clone();
             // One that was shown twice, after the stream began again, is refused.
             tokio::spawn(async move { deciding.approve(request).await });
@@ -53,27 +55,28 @@ async fn of(kind: Kind) -> Pairs {
     let after = (done.load(Ordering::Relaxed), server.cpu(), Instant::now());
     stop.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {
-        ended.expect("every call was answered");
+        ended.during("holding calls")??;
     }
     deciding.abort();
     let pairs = (after.0 - before.0) as f64;
-    Pairs {
+    Ok(Pairs {
         per_second: pairs / (after.2 - before.2).as_secs_f64(),
         cpu_micros: (after.1 - before.1).as_secs_f64() * 1e6 / pairs,
-    }
+    })
 }
 
-pub async fn round(table: &mut Table) {
-    let few = of(Kind::Minimal(Rows::Few)).await;
-    let ours = of(Kind::Daemon).await;
-    let same = of(Kind::Minimal(Rows::Same)).await;
-    let mailing = of(Kind::DaemonWithMail).await;
+pub(super) async fn round(ground: &Ground, table: &mut Table) -> Result<(), Trouble> {
+    let few = of(ground, Kind::Minimal(Rows::Few)).await?;
+    let ours = of(ground, Kind::Daemon).await?;
+    let same = of(ground, Kind::Minimal(Rows::Same)).await?;
+    let mailing = of(ground, Kind::DaemonWithMail).await?;
     let mut row = |what: &str, baseline: &Pairs, ours: &Pairs| {
-        table.row(&format!("pairs, {what}"), "/s", baseline.per_second, ours.per_second);
+        table.row(what, "/s", baseline.per_second, ours.per_second);
     };
-    row("64 callers : minimal path", &few, &ours);
-    row("64 callers : minimal path, our rows", &same, &ours);
-    row("64 callers, mail as files : minimal path", &few, &mailing);
+    row(PAIRS, &few, &ours);
+    row("pairs, 64 callers : minimal path, our rows", &same, &ours);
+    row("pairs, 64 callers, mail as files : minimal path", &few, &mailing);
     table.row("server CPU a pair : minimal path", "us", few.cpu_micros, ours.cpu_micros);
     table.row("server CPU a pair : minimal, our rows", "us", same.cpu_micros, ours.cpu_micros);
+    Ok(())
 }
