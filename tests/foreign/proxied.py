@@ -154,8 +154,11 @@ class Proxy:
         limits='message = "64KiB"',
         listen="127.0.0.1:0",
         files=None,
+        environment=None,
     ):
-        """`files` are written beside the configuration first."""
+        """`files` are written beside the configuration first; `environment` is what the
+        proxy finds in its own beside what it needs."""
+        self.environment = environment or {}
         self.house = House().start()
         self.server = Server()
         self.tokens, self.answers = {}, []
@@ -184,7 +187,7 @@ class Proxy:
             at = log.tell()
             self.process = subprocess.Popen(
                 [BINARY, "proxy", "--config", self.file],
-                env=self.house.environment(),
+                env=self.house.environment(**self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from proxied import JSON, MODERN, PATIENCE, Proxy, call, message
+from proxied import JSON, MODERN, PATIENCE, Proxy, Server, call, message
 from test_doors import make_certificates
 
 ALLOW = "default: allow\n"
@@ -188,6 +188,19 @@ def test_statuses_pass_and_a_redirect_or_a_refusal_of_us_does_not(proxy):
         assert answer.status == 502
         assert answer.header("Location") is None and answer.header("WWW-Authenticate") is None
     assert proxy.ask(message("notifications/initialized", id=None)).status == 202
+
+
+def test_a_proxy_that_the_environment_names_is_not_asked():
+    other = Server()
+    names = ["http_proxy", "https_proxy", "all_proxy"]
+    environment = {name: other.url for lower in names for name in (lower, lower.upper())}
+    proxy = Proxy(ALLOW, environment=environment)
+    try:
+        assert proxy.ask(message("ping")).status == 200
+        assert (len(proxy.server.got), len(other.got)) == (1, 0)
+    finally:
+        proxy.end()
+        other.end()
 
 
 def test_a_server_that_is_away_is_told_as_that(proxy):

@@ -246,7 +246,7 @@ fn name(args: &ScanArgs) -> Done<String> {
     let name = match (&args.name, &args.url, args.command.first()) {
         (Some(name), _, _) => name.clone(),
         (None, Some(url), _) => {
-            let url = reqwest::Url::parse(url).ok();
+            let url = url::Url::parse(url).ok();
             url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
         }
         (None, None, Some(program)) => name_of(program)?,

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hyper::header::{HeaderName, HeaderValue};
-use reqwest::Url;
+use url::Url;
 
 use crate::config::document::{Item, Section};
 use crate::config::names::shortened;

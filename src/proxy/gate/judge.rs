@@ -47,6 +47,8 @@ pub struct Unjudged {
     pub call: ToolCall,
     party: Arc<Party>,
     server: Arc<Server>,
+    /// The policy in force when it came; `None`: its file was being written.
+    policy: Option<Arc<Policy>>,
     /// When it came.
     came: Instant,
 }
@@ -80,18 +82,20 @@ impl Gate {
         server: &Arc<Server>,
     ) -> Result<Judged, Box<Unjudged>> {
         let came = Instant::now();
-        let later = |call| {
+        let later = |call, policy| {
             let (party, server) = (party.clone(), server.clone());
-            Err(Box::new(Unjudged { call, party, server, came }))
+            Err(Box::new(Unjudged { call, party, server, policy, came }))
         };
+        let Some(policy) = self.policies.at_once(&server.name) else { return later(call, None) };
         // What a tool is decides about every call of it: its server is asked first.
-        let Some(definition) = server.definitions.known(&call.tool) else { return later(call) };
-        let Some(policy) = self.policies.at_once(&server.name) else { return later(call) };
+        let Some(definition) = server.definitions.known(&call.tool) else {
+            return later(call, Some(policy));
+        };
         if self.settings.record == Record::Full
             || policy.counts(&server.name, &call.tool)
             || !self.is_settled(server, &call.tool, &definition)
         {
-            return later(call);
+            return later(call, Some(policy));
         }
         let agent = party.agent(&call);
         let facts = facts(&call, party, server, known(Some(&definition), true), &agent);
@@ -104,9 +108,12 @@ impl Gate {
 
     /// Judges a call that could not be judged at once.
     pub async fn judge(&self, unjudged: Unjudged, upstream: &dyn Upstream) -> Judged {
-        let Unjudged { call, party, server, came } = unjudged;
+        let Unjudged { call, party, server, policy, came } = unjudged;
         let count = |verdict| self.settings.metrics.judged(&server.name, verdict, came.elapsed());
-        let policy = self.policies.settled(&server.name).await;
+        let policy = match policy {
+            Some(policy) => policy,
+            None => self.policies.settled(&server.name).await,
+        };
         let says = server.definitions.of(&call, upstream).await;
         let listed = says != Says::Nothing;
         let definition = says.definition();

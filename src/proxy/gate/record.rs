@@ -6,12 +6,13 @@
 //! queue, bounded in number and in bytes; those that find it full are counted, and
 //! the count is logged.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prost::Message as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -43,23 +44,120 @@ const NOW_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Recorder {
     service: Service,
-    tell: mpsc::Sender<Told>,
-    /// One for each byte that may still wait.
-    room: Arc<Semaphore>,
+    queue: Arc<Queue>,
     lost: AtomicU64,
-    teller: std::sync::Mutex<Option<JoinHandle<()>>>,
+    teller: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A call that waits to be told, and its room.
-type Told = (proto::RecordedCall, OwnedSemaphorePermit);
+/// Calls that wait to be told. A call that is added wakes nobody, unless it is the
+/// first, or fills a batch: to wake a task costs more than to add one.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// The first came, or a batch is full.
+    news: Notify,
+    /// The last of a batch was told.
+    told: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Each with its bytes.
+    calls: VecDeque<(proto::RecordedCall, usize)>,
+    /// Those of them, and of the calls that are being told.
+    bytes: usize,
+    /// How many are being told.
+    telling: usize,
+    /// The bytes of arguments of those that wait.
+    arguments: usize,
+}
+
+impl Waiting {
+    fn fills_a_batch(&self) -> bool {
+        self.calls.len() >= BATCH || self.arguments >= BATCH_BYTES
+    }
+}
+
+impl Queue {
+    /// Adds a call. False: there is no room.
+    fn add(&self, recorded: proto::RecordedCall) -> bool {
+        let bytes = recorded.encoded_len();
+        let mut waiting = locked(&self.waiting);
+        if waiting.calls.len() >= WAITING || waiting.bytes + bytes > WAITING_BYTES {
+            return false;
+        }
+        let (was_empty, was_full) = (waiting.calls.is_empty(), waiting.fills_a_batch());
+        waiting.bytes += bytes;
+        waiting.arguments += arguments(&recorded);
+        waiting.calls.push_back((recorded, bytes));
+        let is_news = was_empty || waiting.fills_a_batch() && !was_full;
+        drop(waiting);
+        if is_news {
+            self.news.notify_one();
+        }
+        true
+    }
+
+    /// Waits for a first call, and then until a batch is full or has gathered for long
+    /// enough.
+    async fn gathered(&self) {
+        while locked(&self.waiting).calls.is_empty() {
+            self.news.notified().await;
+        }
+        let full = async {
+            while !locked(&self.waiting).fills_a_batch() {
+                self.news.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(GATHER, full).await;
+    }
+
+    /// The next batch, and its bytes.
+    fn next(&self) -> (Vec<proto::RecordedCall>, usize) {
+        let mut waiting = locked(&self.waiting);
+        let (mut calls, mut bytes, mut size) = (Vec::new(), 0, 0);
+        while calls.len() < BATCH
+            && let Some((call, its_bytes)) = waiting.calls.pop_front()
+        {
+            size += arguments(&call);
+            if size > BATCH_BYTES && !calls.is_empty() {
+                waiting.calls.push_front((call, its_bytes));
+                break;
+            }
+            waiting.arguments -= arguments(&call);
+            bytes += its_bytes;
+            calls.push(call);
+        }
+        waiting.telling = calls.len();
+        (calls, bytes)
+    }
+
+    /// A batch was told: its room is free again.
+    fn done(&self, bytes: usize) {
+        let mut waiting = locked(&self.waiting);
+        waiting.bytes -= bytes;
+        waiting.telling = 0;
+        drop(waiting);
+        self.told.notify_one();
+    }
+
+    fn is_empty(&self) -> bool {
+        let waiting = locked(&self.waiting);
+        waiting.calls.is_empty() && waiting.telling == 0
+    }
+}
+
+/// The bytes of a call's arguments.
+fn arguments(told: &proto::RecordedCall) -> usize {
+    told.call.as_ref().map_or(0, |call| call.arguments.len())
+}
 
 impl Recorder {
     /// Starts telling.
     pub fn start(service: Service) -> Recorder {
-        let (tell, told) = mpsc::channel(WAITING);
-        let teller = tokio::spawn(tell_all(service.clone(), told));
-        let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Recorder { service, tell, room, lost: AtomicU64::new(0), teller: Some(teller).into() }
+        let queue = Arc::new(Queue::default());
+        let teller = tokio::spawn(tell_all(service.clone(), queue.clone()));
+        Recorder { service, queue, lost: AtomicU64::new(0), teller: Some(teller).into() }
     }
 
     /// Tells of one call, and returns once the daemon has recorded it.
@@ -82,9 +180,7 @@ impl Recorder {
 
     /// Tells of one call, later.
     pub fn record(&self, recorded: proto::RecordedCall) {
-        let bytes = u32::try_from(recorded.encoded_len()).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(bytes).ok();
-        if room.and_then(|room| self.tell.try_send((recorded, room)).ok()).is_none() {
+        if !self.queue.add(recorded) {
             let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
             // Said at the first, the second, the fourth...: a log is not to flood.
             if lost.is_power_of_two() {
@@ -100,48 +196,22 @@ impl Recorder {
     pub async fn finish(&self) {
         let teller = locked(&self.teller).take();
         let Some(teller) = teller else { return };
-        // Once the queue is empty there is nothing to wait for.
         let empty = async {
-            while self.tell.capacity() < WAITING {
-                sleep(Duration::from_millis(10)).await;
+            while !self.queue.is_empty() {
+                self.queue.told.notified().await;
             }
-            sleep(GATHER + Duration::from_millis(100)).await;
         };
         let _ = tokio::time::timeout(LAST_WITHIN, empty).await;
         teller.abort();
     }
 }
 
-async fn tell_all(mut service: Service, mut told: mpsc::Receiver<Told>) {
-    let size = |told: &Told| told.0.call.as_ref().map_or(0, |call| call.arguments.len());
-    let mut next = None;
+async fn tell_all(mut service: Service, queue: Arc<Queue>) {
     loop {
-        let Some(first) = (match next.take() {
-            Some(call) => Some(call),
-            None => told.recv().await,
-        }) else {
-            return;
-        };
-        let mut bytes = size(&first);
-        let mut calls = vec![first];
-        let gathered = sleep(GATHER);
-        tokio::pin!(gathered);
-        while calls.len() < BATCH {
-            let call = tokio::select! {
-                call = told.recv() => call,
-                () = &mut gathered => None,
-            };
-            let Some(call) = call else { break };
-            bytes += size(&call);
-            if bytes > BATCH_BYTES {
-                next = Some(call);
-                break;
-            }
-            calls.push(call);
-        }
-        // Their room is free again once they are told.
-        let (calls, _room): (_, Vec<_>) = calls.into_iter().unzip();
+        queue.gathered().await;
+        let (calls, bytes) = queue.next();
         tell_batch(&mut service, calls).await;
+        queue.done(bytes);
     }
 }
 

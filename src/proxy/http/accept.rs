@@ -15,6 +15,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected as _;
 
+use super::again::Again;
 use super::door::Door;
 use crate::doors::Connection;
 
@@ -65,12 +66,12 @@ async fn one(door: Arc<Door>, connection: Connection, stop: CancellationToken) {
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(connection), service);
-    tokio::pin!(connection);
+    let mut connection = Again::new(Box::pin(connection));
     // How it ended is its client's business, and there is nothing to mend here.
     tokio::select! {
         _ = &mut connection => return,
         () = stop.cancelled() => {}
     }
-    connection.as_mut().graceful_shutdown();
+    connection.inner().as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(CLOSING, connection).await;
 }

@@ -8,7 +8,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`serve`] | all of it put together, opened and closed |
-//! | [`accept`] | connections, each in a task of its own |
+//! | [`accept`], `again` | connections, each in a task of its own; how that is not woken for nothing |
 //! | [`door`] | from a request to the server that it is for |
 //! | [`rules`] | pure: by which names and from which pages the proxy may be reached |
 //! | [`who`] | which client a request comes from |
@@ -26,6 +26,7 @@
 //! to us.
 
 pub mod accept;
+mod again;
 mod batch;
 pub mod body;
 pub mod child;

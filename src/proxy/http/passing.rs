@@ -19,8 +19,8 @@ pub const TOO_LONG: &str = "too long";
 pub type Learn = Box<dyn Fn(&ServerMessage) + Send + Sync>;
 
 /// A body that passes.
-pub struct Passing {
-    inner: reqwest::Body,
+pub struct Passing<B> {
+    inner: B,
     tap: Option<Tap>,
     patience: Option<Patience>,
 }
@@ -28,31 +28,34 @@ pub struct Passing {
 /// How long the body may be silent.
 struct Patience {
     most: Duration,
-    over: Pin<Box<Sleep>>,
+    /// Once it was waited for: most answers are there in one piece.
+    over: Option<Pin<Box<Sleep>>>,
 }
 
-impl Passing {
+impl<B: HttpBody> Passing<B> {
     /// A body that passes. What it says is shown to `learn`, up to so many bytes;
     /// one that is silent for longer than `patience` is given up.
     pub fn new(
-        inner: reqwest::Body,
+        inner: B,
         is_events: bool,
         learn: Option<Learn>,
         longest: usize,
         patience: Option<Duration>,
-    ) -> Passing {
+    ) -> Passing<B> {
         let left = inner.size_hint().exact();
         let seen = match is_events {
             true => Seen::Events(sse::Reader::new(longest)),
             false => Seen::Json { text: Vec::new(), left },
         };
-        let patience =
-            patience.map(|most| Patience { most, over: Box::pin(tokio::time::sleep(most)) });
+        let patience = patience.map(|most| Patience { most, over: None });
         Passing { inner, tap: learn.map(|learn| Tap { learn, longest, seen }), patience }
     }
 }
 
-impl HttpBody for Passing {
+impl<B> HttpBody for Passing<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
     type Data = Bytes;
     type Error = BodyError;
 
@@ -63,8 +66,8 @@ impl HttpBody for Passing {
         let this = &mut *self;
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
-                if let Some(patience) = &mut this.patience {
-                    patience.over.as_mut().reset(Instant::now() + patience.most);
+                if let Some(Patience { most, over: Some(over) }) = &mut this.patience {
+                    over.as_mut().reset(Instant::now() + *most);
                 }
                 if let Some(tap) = &mut this.tap {
                     match &frame {
@@ -73,12 +76,13 @@ impl HttpBody for Passing {
                         None => tap.end(),
                     }
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => match &mut this.patience {
-                Some(patience) => {
+                Some(Patience { most, over }) => {
+                    let over = over.get_or_insert_with(|| Box::pin(tokio::time::sleep(*most)));
                     let error = || BodyError::from("the server said nothing for too long");
-                    patience.over.as_mut().poll(cx).map(|()| Some(Err(error())))
+                    over.as_mut().poll(cx).map(|()| Some(Err(error())))
                 }
                 None => Poll::Pending,
             },
@@ -153,7 +157,7 @@ impl Tap {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use http_body_util::BodyExt as _;
+    use http_body_util::{BodyExt as _, Full};
 
     use super::*;
 
@@ -165,7 +169,7 @@ mod tests {
             let learned = learned.clone();
             Box::new(move |said| learned.lock().expect("a lock").push(said.bytes.clone()))
         };
-        let body = Passing::new(text.into(), is_events, Some(learn), longest, None);
+        let body = Passing::new(Full::from(text), is_events, Some(learn), longest, None);
         let passed = body.collect().await.expect("whole").to_bytes();
         let learned = learned.lock().expect("a lock").clone();
         (passed, learned)

@@ -16,14 +16,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Ask;
 use super::passing::{Learn, Passing, TOO_LONG};
-use super::reply::{self, Reply};
+use super::reply::{self, BodyError, Reply};
 use super::seal::Sealer;
 use super::sessions::Sessions;
 use super::visit::Visit;
@@ -35,7 +36,7 @@ use crate::proxy::gate::{self, Gate, Judged, Question, Ticket};
 use crate::proxy::locked;
 use crate::proxy::message::client::code;
 use crate::proxy::message::{ClientMessage, Era, Incoming, LIST_CHANGED, Refusal, Said, ToolCall};
-use crate::proxy::upstream::url::UrlServer;
+use crate::proxy::upstream::url::{Answer, UrlServer};
 
 /// Requests whose answers stay open for as long as the client likes.
 const LISTENS: &str = "subscriptions/listen";
@@ -154,10 +155,12 @@ impl Remote {
             }
             Some("initialize") => self.initialize(&caller, body, &message).await,
             Some("tools/list") => self.list(&caller, body).await,
-            Some(LISTENS) => match self.send(&caller, Method::POST, Some(body)).await {
-                Ok(response) => self.back(&caller, response, Look::News, None),
-                Err(away) => away,
-            },
+            Some(LISTENS) => {
+                match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
+                    Ok(response) => self.back(&caller, response, Look::News, None),
+                    Err(away) => away,
+                }
+            }
             _ => self.pass(&caller, Method::POST, Some(body)).await,
         }
     }
@@ -207,13 +210,14 @@ impl Remote {
         }
     }
 
-    async fn call(&self, caller: Caller, body: Bytes, call: ToolCall) -> Reply {
+    async fn call(&self, mut caller: Caller, body: Bytes, call: ToolCall) -> Reply {
         // What cannot be told is not asked for, by the server neither.
         let call = if caller.takes_events { call } else { call.without_progress() };
         match self.judge(&caller, call).await {
             Judged::Forward(passed) => {
                 let look = passed.ticket.map_or(Look::News, Look::Call);
-                match self.send(&caller, Method::POST, Some(body)).await {
+                match self.send(std::mem::take(&mut caller.headers), Method::POST, Some(body)).await
+                {
                     Ok(response) => self.back(&caller, response, look, Some(self.answer)),
                     Err(away) => away,
                 }
@@ -260,7 +264,7 @@ impl Remote {
             let refusal = Refusal { id: message.request_id().cloned(), ..refusal };
             return reply::json(StatusCode::TOO_MANY_REQUESTS, answer::refusal(&refusal));
         }
-        let response = match self.send(caller, Method::POST, Some(body)).await {
+        let response = match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
             Ok(response) => response,
             Err(away) => return away,
         };
@@ -286,7 +290,7 @@ impl Remote {
             let shown = |list: &Bytes| self.gate.shown(&server, list);
             return self.gathered(caller, body, Look::List, shown).await;
         }
-        match self.send(caller, Method::POST, Some(body)).await {
+        match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
             Ok(response) => self.back(caller, response, Look::List, Some(self.answer)),
             Err(away) => away,
         }
@@ -305,7 +309,7 @@ impl Remote {
         look: Look,
         change: impl Fn(&Bytes) -> Bytes,
     ) -> Reply {
-        let response = match self.send(caller, Method::POST, Some(body)).await {
+        let response = match self.send(caller.headers.clone(), Method::POST, Some(body)).await {
             Ok(response) => response,
             Err(away) => return away,
         };
@@ -326,7 +330,7 @@ impl Remote {
             true => sse::rewritten(&whole, change),
             false => change(&whole),
         };
-        let mut head = Response::from_parts(head, reqwest::Body::from(whole));
+        let mut head = Response::from_parts(head, Full::new(whole));
         // Its length is another now.
         head.headers_mut().remove(CONTENT_LENGTH);
         self.back(caller, head, look, None)
@@ -340,7 +344,7 @@ impl Remote {
             Method::GET => (None, Look::List),
             _ => (Some(self.answer), Look::News),
         };
-        match self.send(caller, method, body).await {
+        match self.send(caller.headers.clone(), method, body).await {
             Ok(response) => self.back(caller, response, look, patience),
             Err(away) => away,
         }
@@ -348,11 +352,10 @@ impl Remote {
 
     async fn send(
         &self,
-        caller: &Caller,
+        mut onward: HeaderMap,
         method: Method,
         body: Option<Bytes>,
-    ) -> Result<Response<reqwest::Body>, Reply> {
-        let mut onward = caller.headers.clone();
+    ) -> Result<Response<Answer>, Reply> {
         if body.is_some() {
             onward.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -367,13 +370,16 @@ impl Remote {
     }
 
     /// A server's answer as the client gets it.
-    fn back(
+    fn back<B>(
         &self,
         caller: &Caller,
-        response: Response<reqwest::Body>,
+        response: Response<B>,
         look: Look,
         patience: Option<Duration>,
-    ) -> Reply {
+    ) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BodyError>> + Send + Unpin + 'static,
+    {
         let (head, body) = response.into_parts();
         if let Some(why) = not_for_clients(head.status) {
             tracing::warn!(server = &*self.name, status = head.status.as_u16(), why);

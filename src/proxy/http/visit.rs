@@ -20,7 +20,7 @@ use crate::proxy::answer;
 use crate::proxy::gate::Reply;
 use crate::proxy::message::client::code;
 use crate::proxy::message::{Era, Id, Said, ServerMessage};
-use crate::proxy::upstream::url::{Away, UrlServer, cause};
+use crate::proxy::upstream::url::{Answer, Away, UrlServer, cause};
 use crate::proxy::upstream::{Asking, NoAnswer, Outgoing, Upstream};
 
 /// Where an interrupted stream goes on from.
@@ -84,7 +84,7 @@ impl Upstream for Visit {
 }
 
 impl Visit {
-    async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Response<reqwest::Body>, Away> {
+    async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Response<Answer>, Away> {
         self.upstream.send(Method::POST, headers, Some(body)).await
     }
 
@@ -160,7 +160,7 @@ impl Visit {
     async fn whole(
         &self,
         sent: &Sent<'_>,
-        response: Response<reqwest::Body>,
+        response: Response<Answer>,
     ) -> Result<ServerMessage, NoAnswer> {
         let body = Limited::new(response.into_body(), self.longest).collect().await;
         let body =
@@ -176,7 +176,7 @@ impl Visit {
     async fn refused(
         &self,
         sent: &Sent<'_>,
-        response: Response<reqwest::Body>,
+        response: Response<Answer>,
     ) -> Result<ServerMessage, NoAnswer> {
         let status = response.status();
         if status.is_client_error()
@@ -205,7 +205,7 @@ impl Visit {
     async fn events(
         &self,
         sent: &Sent<'_>,
-        response: Response<reqwest::Body>,
+        response: Response<Answer>,
     ) -> Result<ServerMessage, NoAnswer> {
         let mut stream = Stream { last: None, retry: RETRY, fruitless: 0 };
         let mut body = response.into_body();
@@ -221,7 +221,7 @@ impl Visit {
     async fn until_end(
         &self,
         sent: &Sent<'_>,
-        body: &mut reqwest::Body,
+        body: &mut Answer,
         stream: &mut Stream,
     ) -> Result<Option<ServerMessage>, NoAnswer> {
         let mut reader = sse::Reader::new(self.longest);
@@ -248,11 +248,7 @@ impl Visit {
     }
 
     /// The stream again, where it broke off.
-    async fn resumed(
-        &self,
-        sent: &Sent<'_>,
-        stream: &mut Stream,
-    ) -> Result<reqwest::Body, NoAnswer> {
+    async fn resumed(&self, sent: &Sent<'_>, stream: &mut Stream) -> Result<Answer, NoAnswer> {
         let ended = || lost("the server broke off before its answer");
         let Some(last) = stream.last.clone().filter(|_| sent.era == Era::Legacy) else {
             return Err(ended());

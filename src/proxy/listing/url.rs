@@ -13,7 +13,7 @@ use crate::proxy::answer;
 use crate::proxy::config::UrlConfig;
 use crate::proxy::http::{headers, sse};
 use crate::proxy::message::{Era, Id, Said, ServerMessage};
-use crate::proxy::upstream::url::{UrlServer, cause};
+use crate::proxy::upstream::url::{Answer, UrlServer, cause};
 
 /// Asks the server, and ends the session if there was one.
 ///
@@ -64,7 +64,7 @@ impl ByUrl {
         method: &'static str,
         era: Era,
         body: Bytes,
-    ) -> Result<Response<reqwest::Body>, CannotList> {
+    ) -> Result<Response<Answer>, CannotList> {
         let mut map = self.headers(era, method == "initialize");
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if era == Era::Modern {
@@ -101,7 +101,7 @@ impl ByUrl {
 async fn answered(
     id: &Id,
     method: &'static str,
-    response: Response<reqwest::Body>,
+    response: Response<Answer>,
 ) -> Result<Bytes, CannotList> {
     let status = response.status();
     let kind = headers::kind(response.headers());

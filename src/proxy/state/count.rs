@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::clocks::{Opened, begins_again, calendar, length, nanos};
 use super::error::Why;
-use super::sql::{self, Head, LONGEST_KEY, Limit};
+use super::sql::{self, Head, LONGEST_KEY, Limit, Places};
 use super::{Clocks, State, StateError};
 use crate::call::time::Time;
 use crate::policy::{CounterKey, Counters, LimitKey, Recent, Take, Untold, Window};
@@ -153,6 +153,13 @@ impl State {
     }
 }
 
+/// How much longer than for its window a place, and its limit, may be kept: so that what
+/// is old is taken away many at a time.
+fn lateness(window: i64) -> i64 {
+    const MOST: i64 = 60 * 1_000_000_000;
+    (window / 8).min(MOST)
+}
+
 /// Limits of the policy and sessions of clients never have the same key.
 fn limit_key(key: &LimitKey) -> Result<String, Why> {
     short_enough(&key.0)?;
@@ -183,27 +190,29 @@ struct Asked {
 struct Seen {
     limit: Option<Limit>,
     recent: Recent,
+    /// When the first of the places that are kept was taken.
+    oldest: Option<i64>,
 }
 
 impl Seen {
     fn now(conn: &Connection, now: i64, asked: &Asked) -> Result<Seen, Why> {
         if asked.max == 0 {
             let recent = Recent { count: 0, free_in: Duration::MAX };
-            return Ok(Seen { limit: sql::limit(conn, &asked.key)?, recent });
+            return Ok(Seen { limit: sql::limit(conn, &asked.key)?, recent, oldest: None });
         }
         let Some(limit) = sql::limit(conn, &asked.key)? else {
-            return Ok(Seen { limit: None, recent: Recent::default() });
+            return Ok(Seen { limit: None, recent: Recent::default(), oldest: None });
         };
         let window = nanos(asked.window);
         let since = now.saturating_sub(window);
-        let (count, oldest) = sql::newest_places(conn, limit.id, since, asked.max)?;
-        // Once the oldest of the newest `max` is free, fewer are taken.
-        let free_in = match oldest.filter(|_| count >= asked.max) {
+        let Places { count, first, oldest } = sql::newest_places(conn, limit.id, since, asked.max)?;
+        // Once the first of the newest `max` is free, fewer are taken.
+        let free_in = match first.filter(|_| count >= asked.max) {
             Some(at) => at.saturating_add(window).saturating_sub(now).max(1).unsigned_abs(),
             None => 0,
         };
         let recent = Recent { count, free_in: Duration::from_nanos(free_in) };
-        Ok(Seen { limit: Some(limit), recent })
+        Ok(Seen { limit: Some(limit), recent, oldest })
     }
 }
 
@@ -324,18 +333,37 @@ impl Taking<'_> {
                 sql::add_limit(self.conn, key)?
             }
         };
-        let window = nanos(*window);
+        self.renew(&mut limit, nanos(*window))?;
+        let kept_since = self.now.saturating_sub(limit.window);
+        let late = kept_since.saturating_sub(lateness(limit.window));
+        if seen.oldest.is_some_and(|at| at <= late) {
+            sql::sweep(self.conn, limit.id, kept_since)?;
+        }
+        let place = Place { limit: limit.id, at: self.now, n: self.head.next };
+        sql::add_place(self.conn, limit.id, (place.at, place.n))?;
+        self.head.next += 1;
+        Ok(place)
+    }
+
+    /// Keeps the places of a limit for this window. That is written for a while ahead:
+    /// most calls write their place, and nothing of its limit.
+    fn renew(&self, limit: &mut Limit, window: i64) -> Result<(), Why> {
+        let (before, free_at) = (*limit, self.now.saturating_add(window));
         // Another proxy may have another version of the policy for a while, with a
         // longer window, and asks for older places. Once none of them counts there
         // either, this window is the one to keep places for.
-        if window >= limit.window || limit.used.saturating_add(limit.window) <= self.now {
-            (limit.window, limit.used) = (window, self.now);
+        let is_ours = window >= limit.window || limit.used.saturating_add(limit.window) <= self.now;
+        if is_ours && (window != limit.window || limit.used < self.now) {
+            limit.window = window;
+            limit.used = self.now.saturating_add(lateness(window));
         }
-        let place = Place { limit: limit.id, at: self.now, n: self.head.next };
-        let free_at = self.now.saturating_add(window);
-        sql::add_place(self.conn, limit, (place.at, place.n), free_at)?;
-        self.head.next += 1;
-        Ok(place)
+        if limit.free_at < free_at {
+            limit.free_at = free_at.saturating_add(lateness(window));
+        }
+        if *limit != before {
+            sql::renew_limit(self.conn, *limit)?;
+        }
+        Ok(())
     }
 
     fn amount(&mut self, key: &CounterKey, amount: i64, limit: Option<i64>) -> Result<Amount, Why> {

@@ -136,7 +136,7 @@ impl State {
             let done = if file::log_bytes(file) > sql::MOST_LOG_BYTES && !open.folded()? {
                 Err(Why::LogTooLong)
             } else {
-                sql::check_version(&open.conn).and_then(|()| work(&open.conn))
+                work(&open.conn)
             };
             if !done.as_ref().is_err_and(Why::taints) {
                 open.tidy();

@@ -161,7 +161,11 @@ impl State {
     /// # Errors
     /// It cannot be told.
     pub async fn has_pin(&self, server: &str, tool: &str) -> Result<bool, StateError> {
-        self.turn(|conn| Ok(sql::pin(conn, server, tool)?.is_some())).await
+        self.turn(|conn| {
+            let _one_moment = sql::read(conn)?;
+            Ok(sql::pin(conn, server, tool)?.is_some())
+        })
+        .await
     }
 
     /// All pinned tools, by server and name; at most [`MOST_PINS`].
@@ -169,7 +173,11 @@ impl State {
     /// # Errors
     /// They cannot be read.
     pub async fn pins(&self) -> Result<Vec<Pin>, StateError> {
-        let rows = self.turn(|conn| Ok(sql::pins(conn)?)).await?;
+        let read = |conn: &Connection| {
+            let _one_moment = sql::read(conn)?;
+            Ok(sql::pins(conn)?)
+        };
+        let rows = self.turn(read).await?;
         let pin = |PinRow { server, tool, hash, at, new, .. }| Pin {
             server,
             tool,

@@ -19,10 +19,11 @@ CREATE TABLE head (
 CREATE TABLE limits (
     id      INTEGER PRIMARY KEY,
     key     TEXT NOT NULL UNIQUE,
-    -- For how long places are kept, and when one was last taken for so long.
+    -- For how long places are kept, and when one was last taken for so long, or a
+    -- little later: see Taking::renew.
     window  INTEGER NOT NULL,
     used    INTEGER NOT NULL,
-    -- When the last of its places is free again.
+    -- When the last of its places is free again, or a little later.
     free_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX limits_free ON limits (free_at);

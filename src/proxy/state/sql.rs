@@ -38,9 +38,8 @@ pub(super) const MOST_LOG_BYTES: u64 = 64 << 20;
 /// A file up to this size is looked through when it is opened: some 10 ms.
 const LOOKED_THROUGH: u64 = 8 << 20;
 
-/// How many places that are free again are taken away with each that is taken. More
-/// than one, so that they never pile up; not all, so that no call waits for a
-/// hundred thousand.
+/// How many places that are free again are taken away at once. Many, because to begin
+/// costs more than to go on; not all, so that no call waits for a hundred thousand.
 const SWEPT: u32 = 64;
 
 /// The head of the file: its time, and how full it is.
@@ -53,13 +52,26 @@ pub(super) struct Head {
 }
 
 /// A limit that was used before.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limit {
     pub id: i64,
     /// For how long its places are kept.
     pub window: i64,
-    /// When one was last taken for so long.
+    /// One was last taken for so long no later than then.
     pub used: i64,
+    /// All its places are free again then.
+    pub free_at: i64,
+}
+
+/// How full a limit is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Places {
+    /// How many of its places count, up to as many as were asked for.
+    pub count: u32,
+    /// When the first of those was taken.
+    pub first: Option<i64>,
+    /// When the first of all that are kept was.
+    pub oldest: Option<i64>,
 }
 
 /// A counter that was used before.
@@ -185,12 +197,6 @@ fn still_known(found: i64) -> std::result::Result<(), Why> {
     if found > VERSION { Err(Why::Newer { found, known: VERSION }) } else { Ok(()) }
 }
 
-/// A newer Holdpoint may have changed the file since it was opened.
-pub(super) fn check_version(conn: &Connection) -> std::result::Result<(), Why> {
-    let found = conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
-    still_known(found)
-}
-
 fn make(conn: &Connection, clocks: &Clocks) -> std::result::Result<(), Why> {
     let tx = write(conn)?;
     // Inside the transaction: of two that come at once one makes it.
@@ -204,14 +210,49 @@ fn make(conn: &Connection, clocks: &Clocks) -> std::result::Result<(), Why> {
     Ok(tx.commit()?)
 }
 
-/// Begins a transaction in which no other process can write; undone unless committed.
-pub(super) fn write(conn: &Connection) -> Result<rusqlite::Transaction<'_>> {
-    rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)
+/// A transaction; undone unless committed. rusqlite's own is parsed and planned anew
+/// each time, which is a tenth of what it takes to take a place.
+#[must_use]
+pub(super) struct Transaction<'c> {
+    conn: &'c Connection,
+}
+
+/// Begins a transaction in which no other process can write.
+pub(super) fn write(conn: &Connection) -> std::result::Result<Transaction<'_>, Why> {
+    Transaction::begin(conn, "BEGIN IMMEDIATE")
 }
 
 /// Begins one that only reads.
-pub(super) fn read(conn: &Connection) -> Result<rusqlite::Transaction<'_>> {
-    rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Deferred)
+pub(super) fn read(conn: &Connection) -> std::result::Result<Transaction<'_>, Why> {
+    Transaction::begin(conn, "BEGIN")
+}
+
+impl<'c> Transaction<'c> {
+    /// A newer Holdpoint may have changed the file since it was opened: nothing is read
+    /// or written then.
+    fn begin(conn: &'c Connection, sql: &str) -> std::result::Result<Self, Why> {
+        conn.prepare_cached(sql)?.execute([])?;
+        let transaction = Transaction { conn };
+        let version =
+            conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
+        still_known(version)?;
+        Ok(transaction)
+    }
+
+    /// Makes it last.
+    pub fn commit(self) -> Result<()> {
+        self.conn.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // Not after a commit, nor where SQLite has undone it already.
+        if !self.conn.is_autocommit() {
+            // What cannot be undone leaves a connection that refuses to begin anew.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+    }
 }
 
 pub(super) fn head(conn: &Connection) -> Result<Head> {
@@ -245,49 +286,51 @@ pub(super) fn save_head(conn: &Connection, anchor: &Anchor, next: i64) -> Result
 }
 
 pub(super) fn limit(conn: &Connection, key: &str) -> Result<Option<Limit>> {
-    let sql = "SELECT id, window, used FROM limits WHERE key = ?";
-    let limit =
-        |row: &Row<'_>| Ok(Limit { id: row.get(0)?, window: row.get(1)?, used: row.get(2)? });
+    let sql = "SELECT id, window, used, free_at FROM limits WHERE key = ?";
+    let limit = |row: &Row<'_>| {
+        let (id, window) = (row.get(0)?, row.get(1)?);
+        Ok(Limit { id, window, used: row.get(2)?, free_at: row.get(3)? })
+    };
     conn.prepare_cached(sql)?.query_row([key], limit).optional()
 }
 
 pub(super) fn add_limit(conn: &Connection, key: &str) -> Result<Limit> {
     let sql = "INSERT INTO limits (key, window, used, free_at) VALUES (?, 0, 0, 0)";
     conn.prepare_cached(sql)?.execute([key])?;
-    Ok(Limit { id: conn.last_insert_rowid(), window: 0, used: 0 })
+    Ok(Limit { id: conn.last_insert_rowid(), window: 0, used: 0, free_at: 0 })
 }
 
-/// How many places were taken after `since`, of the newest `most`, and when the oldest
-/// of those was.
+/// Says for how long places of this limit are kept now.
+pub(super) fn renew_limit(conn: &Connection, limit: Limit) -> Result<()> {
+    let sql = "UPDATE limits SET window = ?2, used = ?3, free_at = ?4 WHERE id = ?1";
+    let values = [limit.id, limit.window, limit.used, limit.free_at];
+    conn.prepare_cached(sql)?.execute(values).map(|_| ())
+}
+
+/// The newest `most` places of this limit that were taken after `since`.
 pub(super) fn newest_places(
     conn: &Connection,
     limit: i64,
     since: i64,
     most: u32,
-) -> Result<(u32, Option<i64>)> {
-    let sql = "SELECT count(*), min(at) FROM (SELECT at FROM places \
-               WHERE limit_id = ? AND at > ? ORDER BY at DESC, n DESC LIMIT ?)";
-    let mut statement = conn.prepare_cached(sql)?;
-    statement.query_row(params![limit, since, most], |row| Ok((row.get(0)?, row.get(1)?)))
+) -> Result<Places> {
+    let sql = "SELECT count(*), min(at), \
+               (SELECT at FROM places WHERE limit_id = ?1 ORDER BY at, n LIMIT 1) \
+               FROM (SELECT at FROM places \
+               WHERE limit_id = ?1 AND at > ?2 ORDER BY at DESC, n DESC LIMIT ?3)";
+    let places =
+        |row: &Row<'_>| Ok(Places { count: row.get(0)?, first: row.get(1)?, oldest: row.get(2)? });
+    conn.prepare_cached(sql)?.query_row(params![limit, since, most], places)
 }
 
-/// Takes a place that is free again at `free_at`, and sweeps some that nobody asks
-/// for any more. Its number has to be saved with the head.
-pub(super) fn add_place(
-    conn: &Connection,
-    limit: Limit,
-    (at, n): (i64, i64),
-    free_at: i64,
-) -> Result<()> {
-    sweep(conn, limit.id, at.saturating_sub(limit.window))?;
-    let sql = "UPDATE limits SET window = ?2, used = ?3, free_at = max(free_at, ?4) WHERE id = ?1";
-    conn.prepare_cached(sql)?.execute([limit.id, limit.window, limit.used, free_at])?;
+/// Takes a place. Its number has to be saved with the head.
+pub(super) fn add_place(conn: &Connection, limit: i64, (at, n): (i64, i64)) -> Result<()> {
     let sql = "INSERT INTO places (limit_id, at, n) VALUES (?, ?, ?)";
-    conn.prepare_cached(sql)?.execute([limit.id, at, n])?;
-    Ok(())
+    conn.prepare_cached(sql)?.execute([limit, at, n]).map(|_| ())
 }
 
-fn sweep(conn: &Connection, limit: i64, until: i64) -> Result<usize> {
+/// Takes away some places of this limit that were taken until then, and how many.
+pub(super) fn sweep(conn: &Connection, limit: i64, until: i64) -> Result<usize> {
     let sql = "DELETE FROM places WHERE (limit_id, at, n) IN \
                (SELECT limit_id, at, n FROM places WHERE limit_id = ? AND at <= ? LIMIT ?)";
     conn.prepare_cached(sql)?.execute(params![limit, until, SWEPT])

@@ -2,6 +2,10 @@
 //! request and answers it, or does not.
 
 pub mod child;
+mod connection;
+mod idle;
+#[cfg(test)]
+mod tests;
 pub mod url;
 
 use std::pin::Pin;

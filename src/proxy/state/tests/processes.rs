@@ -60,7 +60,7 @@ async fn die_while_writing(state: &State) {
         let _tx = sql::write(conn)?;
         let head = sql::head(conn)?;
         let limit = sql::limit(conn, "limit shared")?.expect("others were here");
-        sql::add_place(conn, limit, (head.anchor.now, head.next), i64::MAX)?;
+        sql::add_place(conn, limit.id, (head.anchor.now, head.next))?;
         conn.cache_flush()?;
         let this = rustix::process::getpid();
         rustix::process::kill_process(this, rustix::process::Signal::KILL).expect("killed");
