@@ -1,5 +1,7 @@
-//! Compiles the contract in `proto/` with protox, so that nobody has to install `protoc`.
+//! Compiles the contract in `proto/` with protox, so that nobody has to install `protoc`,
+//! and has the program linked small.
 
+use std::process::Command;
 use std::{env, fs, path::PathBuf};
 
 use prost::Message;
@@ -23,5 +25,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // one runs for as long as a call is held.
         .boxed(".holdpoint.v1.RequestApprovalRequest.call")
         .compile_fds(descriptors)?;
+    if packs_relocations() {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     Ok(())
+}
+
+/// Whether addresses in the program that are put right at its start can be a packed
+/// list: 1.5 MB less on disk, and in memory. glibc reads that since 2.36, and older
+/// ones refuse such a program, so it is done only where the program is built for the
+/// machine that builds it.
+fn packs_relocations() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
+    let native = env::var("HOST").ok() == env::var("TARGET").ok();
+    if !native || !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
+        return false;
+    }
+    let version = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let number = |text: String| {
+        let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    text.ok().and_then(number).is_some_and(|version| version >= (2, 36))
 }
