@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-/// Overrides the C library's functions as well, for SQLite.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -13,6 +13,7 @@ use super::trouble::Trouble;
 
 /// What stands for itself in the sentence after the table.
 pub(super) const HELD: &str = "resident memory per held call";
+pub(super) const TOTAL: &str = "resident memory while they are held";
 
 /// Times that calls are held and released to see whether memory comes back.
 const CYCLES: usize = 10;
@@ -46,21 +47,28 @@ pub(super) async fn idle(server: &Process) -> f64 {
     spent.as_secs_f64() / before.1.elapsed().as_secs_f64() * 100.0
 }
 
-async fn per_call(
+/// What a server takes while calls are held.
+struct Taken {
+    each_kib: f64,
+    all_mib: f64,
+}
+
+async fn taken(
     server: &Running,
     operator: &mut Operator,
     many: usize,
-) -> Result<(f64, Held), Trouble> {
+) -> Result<(Taken, Held), Trouble> {
     let before = server.resident_kib();
     let held = Held::many(server.dir(), operator, many).await?;
     server.settled().await;
-    Ok(((server.resident_kib() - before) / many as f64, held))
+    let after = server.resident_kib();
+    Ok((Taken { each_kib: (after - before) / many as f64, all_mib: after / 1024.0 }, held))
 }
 
 pub(super) async fn round(ground: &Ground, table: &mut Table, many: usize) -> Result<(), Trouble> {
     let tonic = Running::start(ground, Kind::Tonic).await?;
     let mut operator = Operator::watch(tonic.dir()).await?;
-    let (bare, held) = per_call(&tonic, &mut operator, many).await?;
+    let (bare, held) = taken(&tonic, &mut operator, many).await?;
     let bare_idle = idle(&tonic).await;
     drop((operator, held, tonic));
 
@@ -70,12 +78,13 @@ pub(super) async fn round(ground: &Ground, table: &mut Table, many: usize) -> Re
     let caller = Caller::connect(daemon.dir())?;
     let alone = releases(&caller, &mut operator, Duration::ZERO).await?;
     daemon.settled().await;
-    let (ours, held) = per_call(&daemon, &mut operator, many).await?;
+    let (ours, held) = taken(&daemon, &mut operator, many).await?;
     let our_idle = idle(&daemon).await;
     let among_many = releases(&caller, &mut operator, Duration::ZERO).await?;
     drop((operator, caller, held, daemon));
 
-    table.row(&format!("{HELD}, {many} on 4 : bare tonic"), "KiB", bare, ours);
+    table.row(&format!("{HELD}, {many} on 4 : bare tonic"), "KiB", bare.each_kib, ours.each_kib);
+    table.row(&format!("{TOTAL}, {many} on 4 : bare tonic"), "MiB", bare.all_mib, ours.all_mib);
     let name = format!("decision to release, {many} held : none held");
     table.row(&format!("{name}, p50"), "us", alone.p50, among_many.p50);
     table.row(&format!("{name}, p99"), "us", alone.p99, among_many.p99);

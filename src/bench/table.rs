@@ -95,6 +95,12 @@ impl Table {
         median(&sorted(if line.ours.is_empty() { &line.baseline } else { &line.ours }))
     }
 
+    /// The first number in the name of that line.
+    pub fn number_in(&self, name: &str) -> Option<u32> {
+        let line = self.lines.iter().find(|line| line.name.starts_with(name))?;
+        line.name[name.len()..].split(' ').find_map(|word| word.parse().ok())
+    }
+
     /// The table in Markdown, its columns in line, and how it is to be read.
     pub fn text(&self, rounds: usize) -> String {
         let head = ["what", "unit", "baseline", "ours", "ours / baseline"];
@@ -113,8 +119,9 @@ impl Table {
             .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
             .collect();
         let mut text = format!(
-            "median of {rounds} rounds (least to most); {} cores; load average of the last minute, \
+            "median of {rounds} round{} (least to most); {} cores; load average of the last minute, \
              this benchmark's own included: {}\n{LEGEND}\n\n",
+            if rounds == 1 { "" } else { "s" },
             cores(),
             range(&self.loads, 1)
         );

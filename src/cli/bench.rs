@@ -82,7 +82,9 @@ pub async fn run(globals: &Globals, args: BenchArgs) -> Done {
             "Name a folder that can be written and has a short path with --dir.",
         )
     })?;
-    note(&format!("holdpoint: measuring in {}", safe(&disk.to_string_lossy())));
+    let place = std::path::absolute(&disk).unwrap_or(disk);
+    let place = safe(&place.to_string_lossy());
+    note(&format!("holdpoint: measuring in {place}"));
     if cfg!(debug_assertions) {
         note("holdpoint: this is a debug build: it is several times as slow as a release");
     }
@@ -94,7 +96,10 @@ pub async fn run(globals: &Globals, args: BenchArgs) -> Done {
     };
     let measured = tokio::select! {
         measured = bench::run(&ground, &plan, |line| note(&format!("holdpoint: {line}"))) => measured,
-        () = stop.asked() => return Err(Failure::quiet(INTERRUPTED)),
+        () = stop.asked() => {
+            note("holdpoint: stopped; what was made for it goes");
+            return Err(Failure::quiet(INTERRUPTED));
+        }
     };
     let table = measured.map_err(|trouble| Failure::new(said(&trouble), NEXT))?;
     let mut out = Output::stdout();
@@ -104,6 +109,7 @@ pub async fn run(globals: &Globals, args: BenchArgs) -> Done {
         }
         return out.flush();
     }
+    out.line(&format!("holdpoint {}, on the disk of {place}", env!("CARGO_PKG_VERSION")))?;
     out.text(&table.text(plan.rounds))?;
     out.line("")?;
     for sentence in meaning::sentences(&table) {

@@ -11,6 +11,10 @@ const HEAD: usize = 4096;
 const CHUNK: usize = 64 * 1024;
 /// Lines up to this length are copied out of what was read.
 const COPIED: usize = CHUNK / 4;
+/// A line of which so much has come gets all the room that it may ever need at once.
+/// Room that nothing was written to takes no memory; to double it, again and again, is
+/// to have the line twice, and room for a third.
+const LONG: usize = 1024 * 1024;
 
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +76,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 }
                 continue;
             }
-            self.buffer.reserve(CHUNK);
+            let len = self.buffer.len();
+            // And for a look at what follows the longest, and one byte too many.
+            let all = self.longest.saturating_sub(len) + 1 + CHUNK;
+            let room = if len > LONG { all } else { CHUNK };
+            self.buffer.reserve(room);
             if self.from.read_buf(&mut self.buffer).await? == 0 {
                 self.seen = 0;
                 let rest = self.buffer.split().freeze();

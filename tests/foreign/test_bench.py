@@ -65,6 +65,7 @@ ROWS = {
     ],
     "memory": [
         "resident memory per held call, 20 on 4 : bare tonic",
+        "resident memory while they are held, 20 on 4 : bare tonic",
         "decision to release, 20 held : none held, p50",
         "decision to release, 20 held : none held, p99",
         "CPU while 20 wait and nothing happens : bare tonic",
@@ -158,7 +159,8 @@ def test_the_table_is_followed_by_what_it_means(empty, disk):
     assert [cell.strip() for cell in table[0].split("|")[1:-1]] == ["what", "unit", "baseline", "ours", "ours / baseline"]
     for row in ROWS["starts"] + ROWS["submits"]:
         assert any(line.startswith(f"| {row} ") for line in table), row
-    assert "median of 2 rounds" in lines[0] and " cores" in lines[0] and "load average" in lines[0]
+    assert lines[0].startswith("holdpoint ") and str(disk) in lines[0]
+    assert "median of 2 rounds" in lines[1] and " cores" in lines[1] and "load average" in lines[1]
     assert any(line.startswith("Memory: the daemon takes ") for line in lines)
     assert any(line.startswith("Disk: one flush takes ") for line in lines)
     nothing_left(empty, disk)

@@ -203,6 +203,18 @@ def test_a_proxy_that_the_environment_names_is_not_asked():
         other.end()
 
 
+def test_an_answer_that_is_said_to_be_of_two_lengths_comes_whole(proxy):
+    body = b'{"jsonrpc":"2.0","id":1,"result":{"said":"all of it"}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    for length in [b"5", b"500"]:
+        chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        said = head + b"Content-Length: " + length + b"\r\n\r\n" + chunk
+        proxy.server.answers["x"] = lambda handler, got, said=said: handler.wfile.write(said)
+        answer = proxy.ask(message("x"))
+        assert answer.status == 200 and answer.body == body, (length, answer.body)
+    assert proxy.ask(message("ping")).header("Content-Length"), "where it is known, it is said"
+
+
 def test_a_server_that_is_away_is_told_as_that(proxy):
     proxy.server.end()
     answer = proxy.ask(message("ping"))

@@ -62,7 +62,7 @@ pub async fn round(
     for setting in SETTINGS {
         proxied.push((setting, measure(stage, Way::Proxy(setting), calls, relay).await?));
     }
-    rows(table, "http", &direct, &relayed, &proxied);
+    rows(table, super::HTTP, &direct, &relayed, &proxied);
     Ok(())
 }
 

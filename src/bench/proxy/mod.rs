@@ -17,9 +17,13 @@ use std::time::Duration;
 
 use super::table::{Table, percentile};
 
-/// What stands for itself in the sentence after the table.
-pub(super) const ADDED: &str = "http, 30 rules, record hash: added p50";
-pub(super) const RATE: &str = "http, 30 rules, record hash: 64 at once";
+/// Of which lines the sentences after the table are: over what, in which setting, what.
+pub(super) const HTTP: &str = "http";
+pub(super) const STDIO: &str = "stdio";
+pub(super) const RULES: &str = "30 rules, record hash";
+pub(super) const LIMIT: &str = "30 rules with a limit, hash";
+pub(super) const ADDED: &str = "added p50";
+pub(super) const RATE: &str = "64 at once";
 
 /// How many calls are under way at once where rates are measured.
 const AT_ONCE: [usize; 2] = [16, 64];
@@ -51,8 +55,8 @@ const SETTINGS: [Setting; 5] = [
     Setting { name: "allow all, record off", policy: stage::ALLOW_ALL, record: "off" },
     Setting { name: "allow all, record hash", policy: stage::ALLOW_ALL, record: "hash" },
     Setting { name: "30 rules, record off", policy: stage::THIRTY, record: "off" },
-    Setting { name: "30 rules, record hash", policy: stage::THIRTY, record: "hash" },
-    Setting { name: "30 rules with a limit, hash", policy: stage::LIMITED, record: "hash" },
+    Setting { name: RULES, policy: stage::THIRTY, record: "hash" },
+    Setting { name: LIMIT, policy: stage::LIMITED, record: "hash" },
 ];
 
 /// What one round of one way came to.

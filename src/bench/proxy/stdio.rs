@@ -19,7 +19,7 @@ pub async fn round(stage: &Stage<'_>, table: &mut Table, calls: usize) -> Result
     for setting in SETTINGS {
         proxied.push((setting, measure(stage, Way::Proxy(setting), calls).await?));
     }
-    rows(table, "stdio", &direct, &relayed, &proxied);
+    rows(table, super::STDIO, &direct, &relayed, &proxied);
     Ok(())
 }
 

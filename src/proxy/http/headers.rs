@@ -67,7 +67,10 @@ const NOT_ONWARD: [&str; 23] = [
 ];
 
 /// What a server tells us, and no client.
-const NOT_BACK: [&str; 9] = [
+const NOT_BACK: [&str; 10] = [
+    // Written anew from what comes: beside `Transfer-Encoding` it says nothing (RFC 9112,
+    // section 6.3), and a client would take an answer for whole that is cut.
+    "content-length",
     "set-cookie",
     "www-authenticate",
     "alt-svc",

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
@@ -330,10 +330,7 @@ impl Remote {
             true => sse::rewritten(&whole, change),
             false => change(&whole),
         };
-        let mut head = Response::from_parts(head, Full::new(whole));
-        // Its length is another now.
-        head.headers_mut().remove(CONTENT_LENGTH);
-        self.back(caller, head, look, None)
+        self.back(caller, Response::from_parts(head, Full::new(whole)), look, None)
     }
 
     /// Passes a request on, and its answer back.

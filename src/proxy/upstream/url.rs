@@ -32,6 +32,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// After which silence a connection is asked whether it still is one.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// How long what was sent may stay unacknowledged: a connection that died while nobody
+/// used it (a laptop slept, a router forgot it) is found out by the first request over it.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 /// A server behind a URL.
 pub struct UrlServer {
     /// Connects to all addresses that its name has, until one answers.
@@ -92,8 +97,14 @@ impl UrlServer {
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));
         tcp.set_keepalive(Some(KEEPALIVE));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         tcp.set_nodelay(true);
-        let uri = |text: &str| Uri::try_from(text).map_err(|_| CannotAsk::Url("write it in ASCII"));
+        let uri = |text: &str| {
+            Uri::try_from(text).map_err(|_| {
+                CannotAsk::Url("it is too long, or has characters that no request can have")
+            })
+        };
         Ok(UrlServer {
             tcp: TowerToHyperService::new(tcp),
             tls,
