@@ -189,7 +189,14 @@ async fn decisions_until(
         }
         let mut caller = caller.clone();
         let fresh = tokio::spawn(async move { caller.hold().await });
-        let request = operator.next_pending().await?;
+        let request = loop {
+            // A watcher who fell behind is shown all that is not written down yet as
+            // expired; its time is up all the same.
+            let shown = operator.next_pending().await?;
+            if shown.time_left_ms > 0 {
+                break shown;
+            }
+        };
         let deciding = Instant::now();
         operator.deciding.approve(request).await?;
         fresh.await.during("holding a call")??;
