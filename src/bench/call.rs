@@ -9,6 +9,7 @@ use crate::call::wants::Wants;
 use crate::desk::intake::{Incoming, Intake};
 use crate::desk::people::Caller;
 use crate::desk::routes::{Facts, Routes};
+use crate::grpc::convert;
 use crate::proto;
 use crate::store::decide::Decide;
 use crate::store::mail::MailTo;
@@ -78,26 +79,7 @@ pub fn message(n: u64) -> proto::RequestApprovalRequest {
 
 /// The same as it comes out of the wire.
 pub fn incoming(n: u64) -> Incoming {
-    let call = *message(n).call.unwrap_or_default();
-    let agent = call.agent.unwrap_or_default();
-    Incoming {
-        server: call.server,
-        tool: call.tool,
-        arguments: call.arguments,
-        category: call.category,
-        risk: call.risk,
-        rule: call.rule,
-        policy_revision: call.policy_revision,
-        client: call.client,
-        agent: crate::call::model::Agent {
-            name: agent.name,
-            version: agent.version,
-            session: agent.session,
-            on_behalf_of: agent.on_behalf_of,
-        },
-        explanation: call.explanation,
-        ..Incoming::default()
-    }
+    convert::incoming(*message(n).call.unwrap_or_default())
 }
 
 /// The same as the store takes it: checked, digested, masked, routed.

@@ -3,6 +3,7 @@
 
 use super::table::Table;
 use super::{latency, many, memory, pairs, proxy, starts, submits};
+use crate::call::thousands::apart;
 
 /// The sentences, as far as what they need was measured.
 pub fn sentences(table: &Table) -> Vec<String> {
@@ -126,15 +127,7 @@ fn rounded(value: f64) -> String {
 
 /// With its thousands apart.
 fn grouped(value: f64) -> String {
-    let whole = format!("{value:.0}");
-    let mut grouped = String::new();
-    for (n, digit) in whole.chars().enumerate() {
-        if n > 0 && (whole.len() - n).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    apart(&format!("{value:.0}"), ',')
 }
 
 #[cfg(test)]

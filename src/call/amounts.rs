@@ -7,6 +7,7 @@
 use super::json::{Json, Number};
 use super::place::{self, Step};
 use super::safe_text::SafeText;
+use super::thousands::apart;
 use super::words;
 
 /// Last words of names of what is paid.
@@ -70,15 +71,7 @@ pub fn grouped(name: &str, value: &Json) -> Option<SafeText> {
     if whole.len() < MANY || !whole.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let mut text = sign.to_owned();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text.push_str(part);
-    Some(SafeText::line(&text))
+    Some(SafeText::line(&format!("{sign}{}{part}", apart(whole, ' '))))
 }
 
 fn unitless(name: &str, value: &Json, unit_stated: bool) -> Option<SafeText> {

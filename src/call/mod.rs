@@ -23,6 +23,7 @@ pub mod present;
 pub mod redact;
 pub mod requirement;
 pub mod safe_text;
+pub mod thousands;
 pub mod time;
 pub mod wants;
 pub mod warnings;

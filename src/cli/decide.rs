@@ -20,6 +20,7 @@ use super::text::{safe, short};
 use crate::call::ids::RequestId;
 use crate::call::json;
 use crate::call::model::{Category, Risk, Status, Verdict};
+use crate::call::thousands::apart;
 use crate::client::{certainly_not_done, worth_retrying};
 use crate::policy::judging::care::{Known, ToType};
 use crate::proto;
@@ -221,15 +222,7 @@ fn let_run(r: &proto::Request) -> String {
 
 /// "1,730".
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    apart(&number.to_string(), ',')
 }
 
 /// Asks on the terminal; no answer (end of input) is an empty one.

@@ -5,7 +5,7 @@
 
 pub mod auth;
 mod caller;
-mod convert;
+pub(crate) mod convert;
 mod counted;
 mod definitions;
 pub mod errors;

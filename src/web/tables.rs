@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use maud::{Markup, Render as _, html};
 
+use crate::call::thousands::apart;
+
 /// A table with these headings.
 pub fn table(caption: &str, headings: &[&str], rows: &[Vec<Markup>]) -> Markup {
     html! {
@@ -36,15 +38,7 @@ pub fn number(n: u64) -> Markup {
 
 /// `12,345`
 pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    apart(&n.to_string(), ',')
 }
 
 /// How long something took, as people say it: `0.4 s`, `12 s`, `3 min`, `2 h 5 min`.
